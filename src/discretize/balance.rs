@@ -1,0 +1,50 @@
+//! What a discretisation is given: a system of balance laws, pointwise, without any grid.
+//!
+//! The equation of component i is `∇·flux_i + source_i = 0`. Tested with v and integrated by parts:
+//! `∫ -flux·∇v + source·v dΩ + ∫ (flux·n) v ds = 0`, where `flux·n` comes from a [`Condition::Natural`] (zero where none is given).
+
+use crate::ir::{Func, Type};
+
+/// A steady system for `components` unknown values a point, over a domain of `dimension` space dimensions.
+///
+/// Shapes: d = dimension, c = components. The pointwise functions take, in this order, what is listed with them,
+/// then `point data…`, then `shared parameters…`.
+#[derive(Clone, Debug)]
+pub struct Balance {
+    /// For messages: `Heat`.
+    pub name: String,
+    pub dimension: usize,
+    pub components: usize,
+    /// A typical size of each component, for tolerances and initial guesses.
+    pub nominal: Vec<f64>,
+    /// `(x[d], u[c], ∇u[c, d], point data…, shared…) → (flux[c, d], source[c])`
+    pub interior: Func,
+    /// Types of one item of each point-data argument of `interior`: fields known at quadrature points.
+    pub point_data: Vec<Type>,
+    /// Types of the arguments that are the same at every point.
+    pub shared: Vec<Type>,
+    pub boundary: Vec<Boundary>,
+    /// `flux` and `source` are affine in (u, ∇u), and natural fluxes in u.
+    pub linear: bool,
+    /// The Jacobian is symmetric and positive semi-definite (found by lowering from ∂flux/∂∇u).
+    pub symmetric: bool,
+    /// No condition fixes the constants: the solution is up to a constant (a gauge picks one afterwards).
+    pub constant_kernel: bool,
+}
+
+/// A condition on one part of the boundary (`left`, `right`, `bottom`, `top`, `back`, `front`, `boundary`, …).
+#[derive(Clone, Debug)]
+pub struct Boundary {
+    pub part: String,
+    pub condition: Condition,
+    /// Types of one item of each point-data argument of its function, at the facets' quadrature points (or nodes).
+    pub point_data: Vec<Type>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// `u[component] = value(x[d], point data…, shared…)`, a scalar.
+    Essential { component: usize, value: Func },
+    /// `flux·n = value(x[d], u[c], n[d], point data…, shared…)`, of shape `[c]`.
+    Natural { value: Func },
+}

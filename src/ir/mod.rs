@@ -1,0 +1,14 @@
+//! The one intermediate representation: PDE residuals, constitutive laws, nets, losses, update rules.
+//! Hash-consed SSA over a closed set of primitives, static shapes, SI floats; units are gone.
+
+pub mod build;
+pub mod eval;
+pub mod func;
+pub mod op;
+pub mod shape;
+pub mod tensor;
+
+pub use build::Builder;
+pub use func::{Func, Node, Value};
+pub use op::{Binary, Block, Compare, Dot, GridHint, Jacobian, LinearSolver, MemoSpec, Op, Reduce, SolveSpec, Unary};
+pub use tensor::{DType, Data, Tensor, Type};
