@@ -2,6 +2,7 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod cli;
 pub mod discretize;
 pub mod ir;
 pub mod sema;
