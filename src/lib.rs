@@ -4,6 +4,8 @@
 pub mod base;
 pub mod cli;
 pub mod discretize;
+pub mod exec;
 pub mod ir;
+pub mod report;
 pub mod sema;
 pub mod syntax;
