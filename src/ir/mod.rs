@@ -4,6 +4,7 @@
 pub mod build;
 pub mod eval;
 pub mod func;
+pub mod math;
 pub mod op;
 pub mod shape;
 pub mod tensor;
