@@ -3,9 +3,11 @@
 
 pub mod base;
 pub mod cli;
+pub mod data;
 pub mod discretize;
 pub mod exec;
 pub mod ir;
 pub mod report;
 pub mod sema;
 pub mod syntax;
+pub mod train;
