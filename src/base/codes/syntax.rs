@@ -68,6 +68,18 @@ pub const ROWS: &[Code] = &[
                       number is not possible, hence brackets after one are always a unit.",
     },
     Code {
+        id: "syntax.chain",
+        title: "an operator that does not chain",
+        explanation: "Comparisons and ranges take two operands. `a < b < c` would compare a truth value with a number; write \
+                      `a < b and b < c`. A range `a..b` has two ends and no step.",
+    },
+    Code {
+        id: "syntax.doc",
+        title: "a doc comment that documents nothing",
+        explanation: "A comment of three slashes belongs to the item or statement after it, and appears in reports and editors. \
+                      Elsewhere write an ordinary comment, with two slashes.",
+    },
+    Code {
         id: "syntax.item",
         title: "this does not begin an item",
         explanation: "A file is a sequence of items, each led by its keyword: `use param unit dim let fn net closure system dataset \
