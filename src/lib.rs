@@ -5,4 +5,5 @@ pub mod base;
 pub mod discretize;
 pub mod ir;
 pub mod sema;
+pub mod solve;
 pub mod syntax;
