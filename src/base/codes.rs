@@ -2,10 +2,13 @@
 //! Each subject has its own file of rows; a code is `subject.topic`, and its subject is the file it stands in.
 
 mod coupling;
+mod discretize;
+mod input;
 mod names;
 mod nets;
 mod pde;
 mod run;
+mod set;
 mod shapes;
 mod studies;
 mod syntax;
@@ -22,11 +25,14 @@ pub struct Code {
 
 /// The subjects, each with its heading in the generated documentation.
 pub const SUBJECTS: &[(&str, &str, &[Code])] = &[
+    ("input", "Reading a program", input::ROWS),
+    ("set", "Settings of a run", set::ROWS),
     ("syntax", "The text", syntax::ROWS),
     ("names", "Names and modules", names::ROWS),
     ("units", "Units and dimensions", units::ROWS),
     ("shapes", "Types, ranks and shapes", shapes::ROWS),
     ("pde", "Systems: equations, conditions, schemes", pde::ROWS),
+    ("discretize", "Meshes and elements", discretize::ROWS),
     ("nets", "Nets, data and training", nets::ROWS),
     ("coupling", "Closures and scales", coupling::ROWS),
     ("studies", "Studies and tasks", studies::ROWS),

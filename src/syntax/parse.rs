@@ -1,7 +1,6 @@
 //! Text to tree, item by item, so that a mistake in one item hides no other.
 
 use super::ast::{File, Ident, Item, ItemKind};
-use super::decode::too_large;
 use super::grammar::{Grammar, Rule};
 use super::layout::{Layout, Piece, layout};
 use super::lex::{Kind, Token, lex};
@@ -11,6 +10,8 @@ use crate::base::{Diagnostic, FileId, Span};
 use pest::Parser;
 use std::num::NonZeroUsize;
 
+/// The largest text that is parsed. Programs are small; larger files are data.
+pub const MAX_BYTES: usize = 16 << 20;
 /// Nesting up to here is parsed on the caller's stack.
 const SHALLOW: usize = 12;
 /// Stack for the deepest text that [`super::MAX_NESTING`] lets through, with room to spare.
@@ -22,7 +23,10 @@ const MAX_STEPS: NonZeroUsize = NonZeroUsize::new(1 << 30).unwrap();
 /// order of the text. Never panics, whatever the text.
 pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let span = Span::new(file, 0, text.len());
-    if let Some(error) = too_large(file, text.len()) {
+    if text.len() > MAX_BYTES {
+        let message = format!("the file has {} MiB; a program may have {}", text.len() >> 20, MAX_BYTES >> 20);
+        let error = Diagnostic::error("input.size", Span::new(file, 0, 0), message)
+            .help("keep data in a CSV, NPY or NPZ file and read it with `load(\"file\", ...)`");
         return (File { items: vec![], lost: vec![], span: Span::new(file, 0, 0) }, vec![error]);
     }
     let all = lex(text);

@@ -4,19 +4,6 @@ use super::Code;
 
 pub const ROWS: &[Code] = &[
     Code {
-        id: "syntax.encoding",
-        title: "the file is not UTF-8 text",
-        explanation: "MSL sources are UTF-8. The message names the first byte that is not part of a UTF-8 character, with its \
-                      offset and line. Save the file as UTF-8; in most editors this is an option of `Save as`. A file of \
-                      another kind (an image, an archive, UTF-16 text) is not a program.",
-    },
-    Code {
-        id: "syntax.size",
-        title: "the file is too large",
-        explanation: "A source file may hold at most 16 MiB. Programs are far smaller; a larger file is nearly always data. Keep \
-                      numbers in a CSV, NPY or NPZ file and read them with `load(\"file\", ...)`.",
-    },
-    Code {
         id: "syntax.nesting",
         title: "brackets, blocks or operators nest too deeply",
         explanation: "Brackets, blocks, conditionals and chains of prefix operators may nest 256 deep. The limit is checked before \
