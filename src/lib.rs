@@ -3,7 +3,13 @@
 
 pub mod ad;
 pub mod base;
+pub mod cli;
+pub mod data;
 pub mod discretize;
+pub mod exec;
 pub mod ir;
+pub mod report;
 pub mod sema;
+pub mod solve;
 pub mod syntax;
+pub mod train;
