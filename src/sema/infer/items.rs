@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 impl<'p> Infer<'p> {
     /// Checks every definition of the user's files. The library's bodies are walked where they are called (and by its own tests).
-    pub(super) fn items(&mut self) {
+    pub(super) fn items(&mut self, library: bool) {
         let p = self.p;
         let all = |library: bool| {
             (0..p.defs.len() as u32)
@@ -39,7 +39,7 @@ impl<'p> Infer<'p> {
                 self.item(id);
             }
         }
-        if cfg!(test) {
+        if library {
             for id in all(true) {
                 self.item(id);
             }

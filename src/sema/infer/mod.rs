@@ -34,8 +34,8 @@ pub struct Found {
     pub domain_of: HashMap<DefId, DomainId>,
 }
 
-/// Types of all expressions of a program whose names are resolved.
-pub fn infer(program: &Program) -> Found {
+/// Types of all expressions of a program whose names are resolved. `library`: check the standard library's bodies, too.
+pub fn infer(program: &Program, library: bool) -> Found {
     let mut infer = Infer {
         p: program,
         types: vec![None; program.types.len()],
@@ -52,7 +52,7 @@ pub fn infer(program: &Program) -> Found {
         in_net: false,
         in_loss: false,
     };
-    infer.items();
+    infer.items(library);
     infer.finish()
 }
 
