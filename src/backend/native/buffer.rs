@@ -159,6 +159,24 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// The first `len` elements, and the rest.
+    pub fn split(self, len: usize) -> (ViewMut<'a>, ViewMut<'a>) {
+        match self {
+            ViewMut::F64(x) => {
+                let (a, b) = x.split_at_mut(len);
+                (ViewMut::F64(a), ViewMut::F64(b))
+            }
+            ViewMut::F32(x) => {
+                let (a, b) = x.split_at_mut(len);
+                (ViewMut::F32(a), ViewMut::F32(b))
+            }
+            ViewMut::Index(x) => {
+                let (a, b) = x.split_at_mut(len);
+                (ViewMut::Index(a), ViewMut::Index(b))
+            }
+        }
+    }
+
     pub fn copy_from(&mut self, v: View<'_>) {
         match (self, v) {
             (ViewMut::F64(y), View::F64(x)) => y.copy_from_slice(x),

@@ -1,7 +1,7 @@
 //! Worker threads of an executable. They are pinned to processors, because unpinned ones were often put on the same core.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread::JoinHandle;
 
 /// A task of a job: `(task, worker)`. Which worker takes a task is not determined.
@@ -63,6 +63,19 @@ impl Pool {
             })
             .collect();
         Pool { shared, workers, busy: Mutex::new(()) }
+    }
+
+    /// The pool of so many threads that others use too; it ends with its last user.
+    pub fn shared(threads: usize) -> Arc<Pool> {
+        static POOLS: Mutex<Vec<(usize, Weak<Pool>)>> = Mutex::new(vec![]);
+        let mut pools = POOLS.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(pool) = pools.iter().find(|(n, _)| *n == threads).and_then(|(_, p)| p.upgrade()) {
+            return pool;
+        }
+        let pool = Arc::new(Pool::new(threads));
+        pools.retain(|(n, _)| *n != threads);
+        pools.push((threads, Arc::downgrade(&pool)));
+        pool
     }
 
     pub fn threads(&self) -> usize {

@@ -17,8 +17,6 @@ pub trait Float:
     const ONE: Self;
     const LOWEST: Self;
     const HIGHEST: Self;
-    fn number(x: f64) -> Self;
-    fn to_f64(self) -> f64;
     fn square_root(self) -> Self;
     fn magnitude(self) -> Self;
     fn whole(self) -> Self;
@@ -33,12 +31,6 @@ macro_rules! float {
             const ONE: $t = 1.0;
             const LOWEST: $t = <$t>::NEG_INFINITY;
             const HIGHEST: $t = <$t>::INFINITY;
-            fn number(x: f64) -> $t {
-                x as $t
-            }
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
             fn square_root(self) -> $t {
                 self.sqrt()
             }
@@ -152,15 +144,7 @@ fn sum<T: Float>(x: &[T]) -> T {
     rest.iter().fold(total, |s, x| s + *x)
 }
 
-fn fold<T: Float>(
-    outer: usize,
-    n: usize,
-    inner: usize,
-    x: &[T],
-    y: &mut [T],
-    start: T,
-    f: impl Fn(T, T) -> T + Copy,
-) {
+fn fold<T: Float>(outer: usize, n: usize, inner: usize, x: &[T], y: &mut [T], start: T, f: impl Fn(T, T) -> T + Copy) {
     for o in 0..outer {
         let to = &mut y[o * inner..(o + 1) * inner];
         to.fill(start);
