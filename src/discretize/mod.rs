@@ -6,6 +6,7 @@ pub mod element_map;
 pub mod finite_element;
 pub mod mesh;
 pub mod points;
+pub mod post;
 pub mod quadrature;
 pub mod refusal;
 pub mod space;
