@@ -2,6 +2,7 @@
 
 use super::{Inputs, System};
 use crate::discretize::balance::{Balance, Boundary, Condition};
+use crate::discretize::discrete::node_coordinates;
 use crate::discretize::{Side, Space};
 use crate::ir::{Builder, Func, Tensor, Type, Value};
 use std::sync::Arc;
@@ -113,7 +114,7 @@ impl System<'_> {
             let v = b.inline(value, &args)[0];
             return b.broadcast_to(v, &[k]);
         }
-        let mut args = vec![b.constant(super::node_coordinates(self.space, nodes))];
+        let mut args = vec![b.constant(node_coordinates(self.space, nodes))];
         args.extend(data);
         let mut mapped = vec![true; args.len()];
         args.extend(shared);
