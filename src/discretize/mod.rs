@@ -2,9 +2,11 @@
 
 pub mod balance;
 pub mod basis;
+mod derivative;
 pub mod discrete;
 pub mod element_map;
 pub mod finite_element;
+pub mod finite_volume;
 pub mod mesh;
 pub mod points;
 pub mod post;

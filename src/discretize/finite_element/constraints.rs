@@ -2,6 +2,7 @@
 
 use super::{Inputs, System};
 use crate::discretize::balance::{Balance, Boundary, Condition};
+use crate::discretize::derivative::reads;
 use crate::discretize::discrete::node_coordinates;
 use crate::discretize::{Side, Space};
 use crate::ir::{Builder, Func, Tensor, Type, Value};
@@ -121,10 +122,4 @@ impl System<'_> {
         mapped.resize(args.len(), false);
         b.map(Arc::new(value.clone()), k, mapped, &args)[0]
     }
-}
-
-/// Whether some node of a function uses its k-th input.
-pub(super) fn reads(f: &Func, k: usize) -> bool {
-    let is_input = |v: &Value| matches!(f.node(*v).op, crate::ir::Op::Input(i) if i == k);
-    f.nodes.iter().any(|n| n.args.iter().any(is_input)) || f.outputs.iter().any(is_input)
 }

@@ -5,6 +5,7 @@
 //! rows of given values have indices beyond the unknowns and are dropped.
 
 mod constraints;
+mod jacobian;
 mod residual;
 
 use super::balance::{Balance, Condition};
@@ -34,7 +35,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
     let data = data_arguments(balance, space, &sides, &constraints);
     let system = System { balance, space, sides: &sides, constraints: &constraints, data: &data };
     let (residual, expand) = (system.residual(), system.expand());
-    let spec = options.spec(balance, grid_hint(space, c, &constraints), None);
+    let spec = options.spec(balance, grid_hint(space, c, &constraints), Some(system.jacobian()));
     Ok(Discrete {
         residual: Arc::new(residual),
         expand: Arc::new(expand),
