@@ -2,7 +2,13 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod cli;
+pub mod data;
 pub mod discretize;
+pub mod exec;
 pub mod ir;
+pub mod report;
 pub mod sema;
+pub mod solve;
 pub mod syntax;
+pub mod train;
