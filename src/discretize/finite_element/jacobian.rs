@@ -67,8 +67,7 @@ impl System<'_> {
                 if (0..c).all(|j| zero[of(j)] && zero[of(j) + 1]) {
                     continue;
                 }
-                let rows: Vec<Value> =
-                    (0..c).map(|j| self.test(b, outputs[of(j)], outputs[of(j) + 1], turn)).collect();
+                let rows: Vec<Value> = (0..c).map(|j| self.test(b, outputs[of(j)], outputs[of(j) + 1], turn)).collect();
                 // [q, a, i, j]
                 let rows = b.stack(&rows, 3);
                 let mut columns = match m {

@@ -37,12 +37,8 @@ pub fn discretise(balance: &Balance, mesh: &Mesh, options: &Options) -> Result<D
     let data = data_arguments(balance, &space, &sides);
     let law = cells::Law::new(balance);
     let scheme = Scheme { balance, space: &space, sides: &sides, data: &data, law: &law };
-    let grid = GridHint {
-        points: mesh.cells.clone(),
-        periodic: mesh.periodic.clone(),
-        components: c,
-        unknowns: Arc::new([]),
-    };
+    let grid =
+        GridHint { points: mesh.cells.clone(), periodic: mesh.periodic.clone(), components: c, unknowns: Arc::new([]) };
     let nominal = (0..mesh.cell_count()).flat_map(|_| (0..c).map(|i| balance.nominal.get(i).copied().unwrap_or(0.0)));
     Ok(Discrete {
         residual: Arc::new(scheme.residual()),
