@@ -1,3 +1,5 @@
-//! All integration tests, one binary: modules by room.
+//! The one test binary: a module a room.
 
 mod convergence;
+mod sema;
+mod syntax;
