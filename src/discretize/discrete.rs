@@ -2,7 +2,7 @@
 
 use super::balance::Balance;
 use super::element_map::Family;
-use super::{Side, Space};
+use super::{Leaf, Side, Space};
 use crate::ir::{Builder, Func, GridHint, Jacobian, LinearSolver, Op, SolveSpec, Tensor, Type, Value};
 use std::sync::Arc;
 
@@ -34,6 +34,9 @@ pub struct Discrete {
     pub residual: Arc<Func>,
     /// `(u[free], data…, shared…) → [N, c]`, all nodal values, essential ones included.
     pub expand: Arc<Func>,
+    /// `(u[free], data…, shared…) → ∇u [cells, c, d]`, where the method has its own: finite volumes read it off their fluxes.
+    /// Elements have none; their gradient is that of the shape functions ([`Leaf::Gradient`]).
+    pub gradient: Option<Arc<Func>>,
     pub spec: Arc<SolveSpec>,
     /// Number of unknowns.
     pub free: usize,
@@ -81,15 +84,39 @@ impl Discrete {
         }
     }
 
-    /// `Op::Solve` in `b`, then all nodal values `[N, c]`. `guess` is `[free]`; none starts from the nominal sizes.
-    pub fn solve(&self, b: &mut Builder, guess: Option<Value>, data: &[Value], shared: &[Value]) -> Value {
+    /// `Op::Solve` in `b`: the unknowns `[free]`. `guess` is `[free]`; none starts from the nominal sizes.
+    pub fn solve_unknowns(&self, b: &mut Builder, guess: Option<Value>, data: &[Value], shared: &[Value]) -> Value {
         let guess = guess.unwrap_or_else(|| b.constant(self.nominal.clone()));
-        let mut args = vec![guess];
-        args.extend(data);
-        args.extend(shared);
-        let op = Op::Solve { residual: self.residual.clone(), spec: self.spec.clone() };
-        args[0] = b.op(op, &args);
-        b.inline(&self.expand, &args)[0]
+        let args: Vec<Value> = [guess].iter().chain(data).chain(shared).copied().collect();
+        b.op(Op::Solve { residual: self.residual.clone(), spec: self.spec.clone() }, &args)
+    }
+
+    /// Solves; all nodal values `[N, c]`.
+    pub fn solve(&self, b: &mut Builder, guess: Option<Value>, data: &[Value], shared: &[Value]) -> Value {
+        self.solve_with_gradient(b, guess, data, shared).0
+    }
+
+    /// Solves; all nodal values `[N, c]`, and what an integrand's argument `∇u` is to be bound to.
+    pub fn solve_with_gradient(
+        &self,
+        b: &mut Builder,
+        guess: Option<Value>,
+        data: &[Value],
+        shared: &[Value],
+    ) -> (Value, Leaf<'_>) {
+        let u = self.solve_unknowns(b, guess, data, shared);
+        let args: Vec<Value> = [u].iter().chain(data).chain(shared).copied().collect();
+        let dofs = b.inline(&self.expand, &args)[0];
+        let leaf = match &self.gradient {
+            None => Leaf::Gradient { space: &self.space, dofs },
+            Some(gradient) => {
+                let g = b.inline(gradient, &args)[0];
+                let mut shape = b.ty(g).shape.clone();
+                shape.insert(1, 1);
+                Leaf::Data(b.reshape(g, &shape))
+            }
+        };
+        (dofs, leaf)
     }
 }
 

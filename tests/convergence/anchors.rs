@@ -147,7 +147,9 @@ fn a_homogeneous_cell_has_its_own_conductivity() {
 #[test]
 fn finite_volumes_conserve() {
     let k = laminate(2);
-    let discrete = finite_volume::discretise(&cell_problem(&k, 2, 1), &unit_box(Element::Quad, 6, true), &Options::default()).unwrap();
+    let discrete =
+        finite_volume::discretise(&cell_problem(&k, 2, 1), &unit_box(Element::Quad, 6, true), &Options::default())
+            .unwrap();
     let u: Vec<f64> = (0..discrete.free).map(|i| (1.7 * i as f64).sin()).collect();
     let r = run(&discrete.residual, &[Tensor::f64([discrete.free], u)])[0].to_f64();
     let size: f64 = r.iter().map(|x| x.abs()).sum();

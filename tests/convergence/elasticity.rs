@@ -39,7 +39,8 @@ fn patch_test_of_elasticity() {
         let case = case("patch", element.dimension(), linear);
         for order in [1, 2] {
             let space = Space::lagrange(unit_box(element, 2, false), order, None).unwrap();
-            let on = [("left", Kind::Dirichlet), ("right", Kind::Neumann), ("bottom", Kind::Robin), ("top", Kind::Neumann)];
+            let on =
+                [("left", Kind::Dirichlet), ("right", Kind::Neumann), ("bottom", Kind::Robin), ("top", Kind::Neumann)];
             let mut on = on.to_vec();
             if element == Element::Hex {
                 on.extend([("back", Kind::Neumann), ("front", Kind::Robin)]);
@@ -63,7 +64,12 @@ fn elasticity_converges_with_the_order_of_the_element() {
     for (element, order, n) in [(Element::Quad, 1, 6), (Element::Quad, 2, 3), (Element::Triangle, 2, 4)] {
         let errors = [n, 2 * n].map(|n| {
             let space = Space::lagrange(unit_box(element, n, false), order, None).unwrap();
-            let on = [("left", Kind::Dirichlet), ("right", Kind::Robin), ("bottom", Kind::Neumann), ("top", Kind::Dirichlet)];
+            let on = [
+                ("left", Kind::Dirichlet),
+                ("right", Kind::Robin),
+                ("bottom", Kind::Neumann),
+                ("top", Kind::Dirichlet),
+            ];
             case.errors(&finite_element::discretise(&case.balance(&on), &space, &Options::default()).unwrap())
         });
         let l2 = (errors[0].0 / errors[1].0).log2();

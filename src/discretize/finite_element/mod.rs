@@ -39,6 +39,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
     Ok(Discrete {
         residual: Arc::new(residual),
         expand: Arc::new(expand),
+        gradient: None,
         spec: Arc::new(spec),
         free: constraints.free,
         nominal: nominal(balance, space, &constraints),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 /// The faces between cells along one axis.
 pub(super) struct InnerFaces {
-    axis: usize,
+    pub axis: usize,
     /// The cells before and after each face.
-    left: Vec<u32>,
-    right: Vec<u32>,
+    pub left: Vec<u32>,
+    pub right: Vec<u32>,
 }
 
 impl Scheme<'_> {
@@ -37,14 +37,19 @@ impl Scheme<'_> {
 
     /// What leaves the left cells and enters the right ones, `[cells, c]`.
     pub fn face_residual(&self, b: &mut Builder, faces: &InnerFaces, cells: &CellValues, u: Value) -> Value {
-        let args = self.face_arguments(b, faces, cells, u);
-        let body = face_flux(self.balance.components, self.space.mesh.spacing()[faces.axis]);
-        let q = b.map(Arc::new(body), faces.left.len(), vec![true; args.len()], &args)[0];
+        let q = self.face_fluxes(b, faces, cells, u);
         let q = b.scale(q, self.area(faces.axis));
         let opposite = b.neg(q);
         let out = self.scatter(b, &faces.left, q);
         let into = self.scatter(b, &faces.right, opposite);
         b.add(out, into)
+    }
+
+    /// The flux density along the axis, `[F, c]`.
+    pub fn face_fluxes(&self, b: &mut Builder, faces: &InnerFaces, cells: &CellValues, u: Value) -> Value {
+        let args = self.face_arguments(b, faces, cells, u);
+        let body = face_flux(self.balance.components, self.space.mesh.spacing()[faces.axis]);
+        b.map(Arc::new(body), faces.left.len(), vec![true; args.len()], &args)[0]
     }
 
     /// `[F, 2c, 2c]` over (left, right).

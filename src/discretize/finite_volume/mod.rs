@@ -7,6 +7,7 @@
 
 mod cells;
 mod faces;
+mod gradient;
 mod sides;
 
 use super::balance::{Balance, Condition};
@@ -43,6 +44,7 @@ pub fn discretise(balance: &Balance, mesh: &Mesh, options: &Options) -> Result<D
     Ok(Discrete {
         residual: Arc::new(scheme.residual()),
         expand: Arc::new(scheme.expand()),
+        gradient: Some(Arc::new(scheme.gradient())),
         spec: Arc::new(options.spec(balance, Some(grid), Some(scheme.jacobian()))),
         free: mesh.cell_count() * c,
         nominal: Tensor::f64([mesh.cell_count() * c], nominal.collect::<Vec<_>>()),

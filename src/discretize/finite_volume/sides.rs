@@ -10,18 +10,23 @@ use crate::discretize::balance::Condition;
 use crate::discretize::element_map::{Family, LocalLeaf, Table, at_all_points};
 use crate::ir::{Block, Builder, Func, Type, Value};
 
-/// A side with a condition on it.
+/// A side and the conditions on it. Nothing flows where there are none.
 pub(super) struct BoundarySide {
-    side: Side,
+    pub side: Side,
     family: Family,
     /// The cell behind each facet.
-    cells: Vec<u32>,
+    pub cells: Vec<u32>,
     /// Conditions on it, with the number of facets that come before this side's in the condition's data.
     conditions: Vec<(usize, usize)>,
 }
 
 impl Scheme<'_> {
+    /// The sides with a condition.
     pub fn boundary_sides(&self) -> Vec<BoundarySide> {
+        self.all_sides().into_iter().filter(|s| !s.conditions.is_empty()).collect()
+    }
+
+    pub fn all_sides(&self) -> Vec<BoundarySide> {
         let mesh = &self.space.mesh;
         let count = |s: Side| Family::facets(mesh, s, 1).count;
         let with_conditions = |side: Side| {
@@ -34,17 +39,22 @@ impl Scheme<'_> {
             let cells = self.space.side_nodes(side);
             BoundarySide { side, family: Family::facets(mesh, side, 1), cells, conditions }
         };
-        mesh.sides().into_iter().map(with_conditions).filter(|s| !s.conditions.is_empty()).collect()
+        mesh.sides().into_iter().map(with_conditions).collect()
     }
 
     /// What leaves through the side, in the cells behind it, `[cells, c]`.
     pub fn side_residual(&self, b: &mut Builder, on: &BoundarySide, cells: &CellValues, inputs: &Inputs) -> Value {
+        let q = self.side_fluxes(b, on, cells, inputs);
+        let q = b.scale(q, self.area(on.side.axis));
+        self.scatter(b, &on.cells, q)
+    }
+
+    /// `flux·n`, `[F, c]`.
+    pub fn side_fluxes(&self, b: &mut Builder, on: &BoundarySide, cells: &CellValues, inputs: &Inputs) -> Value {
         let leaves = self.side_leaves(b, on, cells, inputs);
         let outflow = self.outflow(on);
         let q = at_all_points(b, &on.family, &outflow, &leaves)[0];
-        let q = b.index(q, 1, 0);
-        let q = b.scale(q, self.area(on.side.axis));
-        self.scatter(b, &on.cells, q)
+        b.index(q, 1, 0)
     }
 
     /// `[F, c, c]`, unless nothing depends on u.
