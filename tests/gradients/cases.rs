@@ -90,7 +90,12 @@ pub fn func(name: &str, inputs: &[Type], build: impl FnOnce(&mut Builder, &[Valu
 }
 
 /// Inputs in (0.3, 1.7), all differentiated.
-fn case(all: &mut Vec<Case>, name: &str, shapes: &[&[usize]], build: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) {
+fn case(
+    all: &mut Vec<Case>,
+    name: &str,
+    shapes: &[&[usize]],
+    build: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>,
+) {
     let types: Vec<Type> = shapes.iter().map(|&s| Type::f64(s)).collect();
     let positive = |(k, s): (usize, &&[usize])| {
         let x: Vec<f64> = noise(s, 100 + 7 * k as u64).to_f64().iter().map(|x| 1.0 + 0.7 * x).collect();
@@ -115,7 +120,8 @@ fn pointwise(all: &mut Vec<Case>) {
             vec![y, b.mul(y, x[0])]
         });
     }
-    for f in [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Pow, Binary::Min, Binary::Max, Binary::Atan2] {
+    for f in [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Pow, Binary::Min, Binary::Max, Binary::Atan2]
+    {
         case(all, &format!("{f:?}"), &[&[5], &[5]], |b, x| vec![b.binary(f, x[0], x[1])]);
         case(all, &format!("{f:?} of one"), &[&[5]], |b, x| {
             let half = b.full(&Type::f64([5]), 0.95);

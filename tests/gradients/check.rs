@@ -3,7 +3,8 @@
 use super::cases::Case;
 use mslc::ad;
 use mslc::ir::eval::eval;
-use mslc::ir::{Builder, Func, Tensor, Value};
+use mslc::ir::verify::verify;
+use mslc::ir::{Builder, Func, Tensor, Value, text};
 
 /// The derivative along a direction is that of fourth-order central differences, to 1e-7 relative.
 pub fn differences(c: &Case) {
@@ -108,6 +109,8 @@ fn along(gradient: &Func, c: &Case) -> Func {
 
 /// With exact Jacobians, as every function that runs has.
 fn run(c: &Case, f: &Func, inputs: &[Tensor]) -> Vec<Tensor> {
+    verify(f).unwrap_or_else(|e| panic!("{}: {e}", c.name));
+    assert_eq!(text::parse(&text::print(f)).as_ref(), Ok(f), "{}: text form of a derivative", c.name);
     eval(&ad::complete(f), inputs).unwrap_or_else(|e| panic!("{}: {e}", c.name))
 }
 
