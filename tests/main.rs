@@ -1,4 +1,5 @@
 //! The one test binary: a module a room.
 
 mod gradients;
+mod sema;
 mod syntax;
