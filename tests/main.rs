@@ -1,5 +1,6 @@
 //! The one test binary: a module a room.
 
 mod gradients;
+mod ir;
 mod sema;
 mod syntax;
