@@ -2,6 +2,7 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod ad;
+pub mod backend;
 pub mod base;
 pub mod cli;
 pub mod data;
