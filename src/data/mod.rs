@@ -2,7 +2,9 @@
 
 pub mod design;
 pub mod draw;
+pub mod interpolate;
 pub mod law;
+pub mod read;
 pub mod split;
 
 pub use design::Design;
