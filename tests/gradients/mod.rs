@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod check;
+mod physics;
 
 use cases::{KINDS, cases, kind};
 use check::{adjoint, differences, second_order};
