@@ -8,6 +8,7 @@ mod resolve;
 pub mod stdlib;
 pub mod suggest;
 pub mod types;
+pub mod unsupported;
 
 use crate::base::{Diagnostic, FileId, Sources};
 
@@ -28,6 +29,7 @@ pub fn analyse(sources: Sources, root: FileId, options: &Options) -> (hir::Progr
     diagnostics.extend(found.diagnostics.iter().cloned());
     program.types.clone_from(&found.types);
     diagnostics.extend(check::check(&program, &found).diagnostics);
+    diagnostics.extend(unsupported::in_program(&program));
     diagnostics.sort_by_key(|d| (d.span().file != root, d.span().file, d.span().start));
     (program, diagnostics)
 }

@@ -72,10 +72,6 @@ impl<'p> Flat<'p> {
         b.system(system, None);
         b.flat
     }
-
-    pub fn unknown(&self, local: LocalId) -> Option<&Unknown> {
-        self.unknowns.iter().find(|u| u.local == local)
-    }
 }
 
 struct Builder<'a, 'p> {

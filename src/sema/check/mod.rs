@@ -3,7 +3,7 @@
 mod conditions;
 mod flatten;
 mod unused;
-mod walk;
+pub mod walk;
 
 pub use conditions::NaturalBoundary;
 
