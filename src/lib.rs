@@ -2,12 +2,14 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod ad;
+pub mod backend;
 pub mod base;
 pub mod cli;
 pub mod data;
 pub mod discretize;
 pub mod exec;
 pub mod ir;
+pub mod passes;
 pub mod report;
 pub mod sema;
 pub mod solve;

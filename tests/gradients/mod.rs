@@ -1,7 +1,7 @@
 //! Every primitive is differentiated: forward against differences, reverse against forward, second order against both.
 
-mod cases;
-mod check;
+pub mod cases;
+pub mod check;
 
 use cases::{KINDS, cases, kind};
 use check::{adjoint, differences, second_order};
