@@ -9,6 +9,7 @@ pub mod data;
 pub mod discretize;
 pub mod exec;
 pub mod ir;
+pub mod passes;
 pub mod report;
 pub mod sema;
 pub mod solve;
