@@ -537,8 +537,8 @@ mod tests {
         for (label, material) in materials {
             for contrast in [1000.0, 0.001] {
                 print!("{label:>14} {contrast:>7}:");
-                for (periodic, fixed) in [(true, false), (false, true), (false, false)] {
-                    for n in [64, 100, 63, 256, 255, 1024] {
+                for (periodic, fixed) in [(true, false)] {
+                    for n in [64, 100, 256] {
                         if n > only {
                             continue;
                         }
