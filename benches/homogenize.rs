@@ -19,9 +19,9 @@ fn main() {
                 // A changed bit, so that no factors are kept.
                 let mut k = conductivity.clone();
                 k[0] += repeat as f64 * 1e-15;
-                let start = Instant::now();
+                let start = processor_time();
                 let (effective, stats, times) = cell.effective(&k);
-                let total = start.elapsed().as_secs_f64();
+                let total = processor_time() - start;
                 [total, times[0], times[1]].iter().zip(&mut best).for_each(|(t, b)| *b = b.min(*t));
                 out = (effective, Some(stats));
             }
@@ -33,6 +33,13 @@ fn main() {
             );
         }
     }
+}
+
+/// Seconds of processor time of all threads: what other programs do does not count.
+fn processor_time() -> f64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }
 
 fn disc(n: usize) -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! `mslc run` and `mslc plan`.
 
-use super::{Outcome, Output, args, input};
-use crate::base::{Diagnostic, Sources, Span};
+use super::{Outcome, Output, args, front};
+use crate::base::{Diagnostic, FileId, Span};
 
 pub fn run(args: &args::Run) -> Outcome {
     unsupported(args, "not supported yet: running programs")
@@ -13,11 +13,10 @@ pub fn plan(args: &args::Run) -> Outcome {
 
 fn unsupported(args: &args::Run, message: &str) -> Outcome {
     let mut out = Output::new(args.json, args.quiet);
-    let mut sources = Sources::default();
-    let d = match input::read(&args.file, &mut sources) {
-        Ok(file) => Diagnostic::error("input.unsupported", Span::new(file, 0, 0), message),
-        Err(d) => d,
-    };
-    out.diagnostic(&d, &sources);
+    let mut a = front::analyse(&args.file, &args.set, args.seed);
+    if a.is_sound() {
+        a.diagnostics.push(Diagnostic::error("input.unsupported", Span::new(FileId(0), 0, 0), message));
+    }
+    out.diagnostics(&a.diagnostics, &a.program.sources);
     Outcome::ProgramWrong
 }
