@@ -5,7 +5,7 @@
 use mslc::ad::grad;
 use mslc::backend::{Backend, Executable, Options, compile};
 use mslc::ir::{Builder, DType, Func, Op, Tensor, Type, Unary, Value};
-use mslc::train::{Adam, AdamOptions};
+use mslc::train::adam::{Adam, AdamOptions};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -252,7 +252,8 @@ fn training(widths: &[usize], batch: usize, dtype: DType, threads: usize) {
         let mut adam64 = Adam::<f64>::new(n, AdamOptions::default());
         let mut adam32 = Adam::<f32>::new(n, AdamOptions::default());
         for _ in 0..steps {
-            let p = if dtype == DType::F32 { Tensor::f32([n], p32.as_slice()) } else { Tensor::f64([n], p64.as_slice()) };
+            let p =
+                if dtype == DType::F32 { Tensor::f32([n], p32.as_slice()) } else { Tensor::f64([n], p64.as_slice()) };
             let out = run.run(&[p, x.clone(), y.clone()]).expect("it runs");
             last = out[0].item();
             match (out[1].as_f64(), out[1].as_f32()) {

@@ -32,8 +32,7 @@ impl Candle {
 
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
         let name = &self.func.name;
-        let inputs =
-            inputs.iter().map(to_candle).collect::<Result<Vec<_>, _>>().map_err(|e| fault(name, e))?;
+        let inputs = inputs.iter().map(to_candle).collect::<Result<Vec<_>, _>>().map_err(|e| fault(name, e))?;
         let out = self.call(&self.func, &inputs)?;
         let types = self.func.output_types();
         let back = out.iter().zip(&types).map(|(t, ty)| from_candle(t, ty)).collect::<Result<Vec<_>, _>>();

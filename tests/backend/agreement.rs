@@ -1,9 +1,9 @@
 //! Random functions through every back end, at several numbers of threads.
 
 use super::random::{Dice, func};
+use mslc::ad::grad;
 use mslc::backend::{Backend, Options, compile};
 use mslc::ir::eval::eval;
-use mslc::ad::grad;
 use mslc::ir::{Builder, DType, Func, Op, SolveSpec, Tensor, Type, Unary, Value};
 use std::sync::Arc;
 
