@@ -15,7 +15,8 @@ pub struct Grid {
     /// Along a periodic axis the last point's neighbour is the first.
     pub periodic: Vec<bool>,
     pub components: usize,
-    /// For each value of the grid its unknown, or `u32::MAX` where a boundary value stands. Empty: unknown i is value i.
+    /// For each point k of the grid its place u among the free points, or `u32::MAX` where boundary values stand; component c is
+    /// then unknown u·components + c. Empty: every point is free, in order.
     pub unknowns: Arc<[u32]>,
 }
 
