@@ -1,6 +1,8 @@
 //! The one test binary: a module a room.
 
 mod backend;
+mod cache;
+mod cli;
 mod convergence;
 mod data;
 mod gradients;

@@ -1,11 +1,13 @@
 //! Rewriting functions into equal, cheaper ones. [`batch`] turns a function of one item into one of many.
 
 mod batch;
+mod flatten;
 mod hoist;
 mod prune;
 mod simplify;
 
 pub use batch::{batch, runs_item_by_item};
+pub use flatten::flatten;
 
 use crate::ad;
 use crate::ir::Func;
@@ -23,6 +25,7 @@ pub const PIPELINE: &[Pass] = &[
     Pass { name: "simplify", run: simplify::simplify },
     Pass { name: "prune", run: prune::prune },
     Pass { name: "hoist", run: hoist::hoist },
+    Pass { name: "flatten", run: flatten::flatten_nets },
     Pass { name: "simplify", run: simplify::simplify },
     Pass { name: "prune", run: prune::prune },
 ];

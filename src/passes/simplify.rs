@@ -1,6 +1,7 @@
 //! Algebraic rewriting, node by node and body by body. Rules keep finite results to the bit, but for the sign of zero and
 //! for sums, which may be taken in another (fixed) order.
 
+mod bodies;
 mod movement;
 
 use crate::ir::eval::eval;
@@ -21,46 +22,12 @@ pub fn simplify(f: &Func) -> Func {
             op => {
                 let args: Vec<Value> = node.args.iter().map(|a| new[a.index()][0]).collect();
                 let op = build::with_bodies(op, &mut |body| Arc::new(simplify(body)));
-                put_all(&mut b, op, &args)
+                bodies::put_all(&mut b, op, &args)
             }
         };
         new.push(results);
     }
     b.finish(f.outputs.iter().map(|v| new[v.index()][0]).collect())
-}
-
-fn put_all(b: &mut Builder, op: Op, args: &[Value]) -> Vec<Value> {
-    match &op {
-        Op::Map { body, n: 1, mapped } => {
-            let item = |(&v, &m): (&Value, &bool)| {
-                let shape = b.ty(v).shape[m as usize..].to_vec();
-                b.reshape(v, &shape)
-            };
-            let args: Vec<Value> = args.iter().zip(mapped).map(item).collect();
-            let results = b.inline(body, &args);
-            results.into_iter().map(|v| with_unit_axis(b, v)).collect()
-        }
-        Op::Scan { body, length: 1, carry, xs, .. } => {
-            let item = |(k, &v): (usize, &Value)| {
-                let shape = b.ty(v).shape[(*carry..carry + xs).contains(&k) as usize..].to_vec();
-                b.reshape(v, &shape)
-            };
-            let args: Vec<Value> = args.iter().enumerate().map(item).collect();
-            let results = b.inline(body, &args);
-            results.into_iter().enumerate().map(|(k, v)| if k < *carry { v } else { with_unit_axis(b, v) }).collect()
-        }
-        Op::Cond { then, otherwise } => match b.splat(args[0]) {
-            Some(mask) => b.inline(if mask != 0.0 { then } else { otherwise }, &args[1..]),
-            None => b.ops(op, args),
-        },
-        op if op.has_many_results() => b.ops(op.clone(), args),
-        _ => vec![put(b, op, args)],
-    }
-}
-
-fn with_unit_axis(b: &mut Builder, v: Value) -> Value {
-    let shape = [&[1], &b.ty(v).shape[..]].concat();
-    b.reshape(v, &shape)
 }
 
 /// One operation in its simplest form.
@@ -78,6 +45,11 @@ fn put(b: &mut Builder, op: Op, args: &[Value]) -> Value {
         Op::Dot(d) => movement::dot(b, d, args[0], args[1]),
         Op::Gather => movement::gather(b, args[0], args[1]),
         Op::ScatterAdd { size } => movement::scatter_add(b, *size, args[0], args[1]),
+        // One set of factors serves both.
+        Op::LinearSolve { residual, spec, transposed: true } if spec.symmetric => {
+            let op = Op::LinearSolve { residual: residual.clone(), spec: spec.clone(), transposed: false };
+            Some(b.op(op, args))
+        }
         Op::Input(_)
         | Op::Const(_)
         | Op::Iota { .. }

@@ -2,12 +2,13 @@
 
 mod golden;
 
-use crate::gradients::cases::{Case, cases};
+use crate::gradients::cases::{Case, cases, func};
 use crate::gradients::check::noise;
 use mslc::ad;
 use mslc::ir::eval::{eval, item};
+use mslc::ir::text::print;
 use mslc::ir::verify::verify;
-use mslc::ir::{Builder, DType, Func, Tensor, Value};
+use mslc::ir::{Builder, DType, Func, Op, Tensor, Type, Unary, Value};
 use mslc::passes::{PIPELINE, batch, optimise};
 use std::sync::Arc;
 
@@ -104,6 +105,31 @@ fn near(t: &Tensor, n: usize, seed: usize) -> Tensor {
     let shift = noise(&shape, 40 + seed as u64).to_f64();
     let x = t.to_f64();
     Tensor::f64(shape, shift.iter().enumerate().map(|(i, s)| x[i % x.len()] * (1.0 + 0.1 * s)).collect::<Vec<_>>())
+}
+
+/// The gradient of a net's loss over a batch, written item by item, runs as matrix products: nothing holds a matrix per item.
+#[test]
+fn a_training_gradient_is_matrix_products() {
+    let (n, k, m) = (64, 32, 32);
+    let item = func("net", &[Type::f64([m, k]), Type::f64([m]), Type::f64([m]), Type::f64([k])], |b, x| {
+        let y = b.matmul(x[0], x[3]);
+        let y = b.add(y, x[1]);
+        let t = b.unary(Unary::Tanh, y);
+        let y = b.matmul(x[2], t);
+        vec![b.mul(y, y)]
+    });
+    let types = [Type::f64([m, k]), Type::f64([m]), Type::f64([m]), Type::f64([n, k])];
+    let loss = func("loss", &types, |b, x| {
+        let out = b.map(Arc::new(item), n, vec![false, false, false, true], x)[0];
+        vec![b.sum_all(out)]
+    });
+    let plain = ad::grad(&loss, &[0, 1, 2]);
+    let fast = optimise(plain.clone());
+    let inputs: Vec<Tensor> = types.iter().enumerate().map(|(i, t)| noise(&t.shape, i as u64)).collect();
+    close("net", &eval(&plain, &inputs).unwrap(), &eval(&fast, &inputs).unwrap(), 1e-12);
+    let largest = fast.nodes.iter().map(|node| node.types[0].len()).max().unwrap();
+    assert!(fast.nodes.iter().all(|node| !matches!(node.op, Op::Map { .. })), "{}", print(&fast));
+    assert_eq!(largest, n * k.max(m), "{}", print(&fast));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rules for operations that move or gather data: merging them, and moving work to the smaller side.
 
 use super::put;
-use crate::ir::{Builder, Dot, Node, Op, Reduce, Tensor, Value};
+use crate::ir::{Binary, Builder, Dot, Node, Op, Reduce, Tensor, Value};
 
 pub fn transpose(b: &mut Builder, perm: &[usize], x: Value) -> Option<Value> {
     let node = b.node(x).clone();
@@ -162,8 +162,12 @@ fn sum_of_dot(b: &mut Builder, d: &Dot, l: Value, r: Value, axes: &[usize]) -> V
     put(b, Op::Dot(product), &[l, r])
 }
 
-/// A transposed operand is contracted along its original axes, if its free axes keep their order.
+/// A product with a scalar is pointwise. A transposed operand is contracted along its original axes, if its free axes keep their order.
 pub fn dot(b: &mut Builder, d: &Dot, l: Value, r: Value) -> Option<Value> {
+    // A number times a tensor.
+    if b.ty(l).is_scalar() || b.ty(r).is_scalar() {
+        return Some(b.binary(Binary::Mul, l, r));
+    }
     let through = |b: &Builder, v: Value, contract: &[usize], batch: &[usize]| {
         let Node { op: Op::Transpose(perm), args, .. } = b.node(v) else { return None };
         let free: Vec<usize> =
