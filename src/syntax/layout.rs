@@ -108,11 +108,15 @@ impl<'t> View<'t> {
 
     /// Could an item begin at this token, were no bracket open?
     fn is_item_keyword(&self, i: usize) -> bool {
-        let after_operator = i > 0 && self.tokens[i - 1].kind == Kind::Sign;
+        let after_value = i > 0
+            && match self.tokens[i - 1].kind {
+                Kind::Word => !is_keyword(self.word(i - 1)),
+                kind => matches!(kind, Kind::Number | Kind::Str | Kind::Close),
+            };
         ITEM_KEYWORDS.contains(&self.word(i))
             && (i == 0 || self.word(i - 1) != "." || self.first_on_line(i))
             // `fn (x) { … }` is a function without a name, and in an expression one that needs none.
-            && (self.word(i) != "fn" || self.word(i + 1) != "(" || self.first_on_line(i) && !after_operator)
+            && (self.word(i) != "fn" || self.word(i + 1) != "(" || self.first_on_line(i) && after_value)
     }
 
     /// Must an item begin at this token, although brackets are open? A keyword and a name at the start of a line cannot
