@@ -282,7 +282,7 @@ fn run_stage<O: Objective>(
         };
         check_divergence(stage, &state.history, &epoch)?;
         state.epoch += 1;
-        if state.epoch % stage.validate_every.max(1) == 0 || state.epoch == stage.epochs {
+        if state.epoch.is_multiple_of(stage.validate_every.max(1)) || state.epoch == stage.epochs {
             epoch.validation = objective.validation(&state.x).map_err(TrainError::Objective)?;
         }
         reason = match progress {
@@ -293,10 +293,8 @@ fn run_stage<O: Objective>(
         if let (Some(patience), Some(loss)) = (stage.patience, epoch.validation) {
             if state.best.as_ref().is_none_or(|b| loss < b.loss[0]) {
                 state.best = Some(Best { epoch: epoch.epoch, loss: vec![loss], x: state.x.clone() });
-            } else if let Some(b) = &state.best {
-                if epoch.epoch - b.epoch >= patience {
-                    reason = StopReason::Patience { best: b.epoch };
-                }
+            } else if let Some(b) = state.best.as_ref().filter(|b| epoch.epoch - b.epoch >= patience) {
+                reason = StopReason::Patience { best: b.epoch };
             }
         }
         let control = observer.epoch(stage, &epoch);
