@@ -105,6 +105,8 @@ enum Factors {
 const DENSE: usize = 24;
 /// From here on multigrid is faster than elimination on a plane grid.
 const MULTIGRID: usize = 400;
+/// Up to here the factors of a plane grid take little memory.
+const PLANE: usize = 1 << 19;
 
 impl Plan {
     pub fn new(pattern: Pattern, options: Options) -> Plan {
@@ -220,8 +222,11 @@ impl LinearSystem {
             let multigrid = Multigrid::new(placement, &self.values, o.constant_kernel, o.threads)?;
             self.factors = Factors::Multigrid(Box::new(multigrid));
         }
+        // On a plane elimination is faster than many iterations.
+        let plane = plan.pattern.n() <= PLANE && o.grid.as_ref().is_some_and(|g| g.points.len() == 2);
+        let most = if o.choice == Choice::Auto && plane { 60 } else { 300 };
         let Factors::Multigrid(multigrid) = &mut self.factors else { unreachable!("compiler bug: made just above") };
-        let (iterations, residual) = multigrid.solve(&plan.pattern, &self.values, rhs, x, o.tolerance)?;
+        let (iterations, residual) = multigrid.solve(&plan.pattern, &self.values, rhs, x, (o.tolerance, most))?;
         Ok(Stats { method: Method::Multigrid, iterations, residual })
     }
 
