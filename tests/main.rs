@@ -1,9 +1,12 @@
 //! The one test binary: a module a room.
 
 mod backend;
+mod cache;
+mod cli;
 mod convergence;
 mod data;
 mod gradients;
 mod ir;
 mod sema;
+mod suite;
 mod syntax;

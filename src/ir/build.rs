@@ -82,10 +82,11 @@ impl Builder {
 
     pub fn constant(&mut self, t: Tensor) -> Value {
         // A splat is a broadcast scalar: then identities see through it, and it costs no memory.
-        if t.ty.len() > 1 && t.ty.dtype.is_float() {
-            if let Some(x) = t.splat() {
-                return self.full(&t.ty, x);
-            }
+        if t.ty.len() > 1
+            && t.ty.dtype.is_float()
+            && let Some(x) = t.splat()
+        {
+            return self.full(&t.ty, x);
         }
         let ty = t.ty.clone();
         self.insert(Op::Const(t), vec![], vec![ty])
@@ -104,6 +105,12 @@ impl Builder {
 
     pub fn zeros(&mut self, ty: &Type) -> Value {
         self.full(ty, 0.0)
+    }
+
+    /// A tensor of v's type with all elements x.
+    pub fn full_like(&mut self, v: Value, x: f64) -> Value {
+        let ty = self.ty(v).clone();
+        self.full(&ty, x)
     }
 
     pub fn zeros_like(&mut self, v: Value) -> Value {

@@ -45,6 +45,11 @@ fn put(b: &mut Builder, op: Op, args: &[Value]) -> Value {
         Op::Dot(d) => movement::dot(b, d, args[0], args[1]),
         Op::Gather => movement::gather(b, args[0], args[1]),
         Op::ScatterAdd { size } => movement::scatter_add(b, *size, args[0], args[1]),
+        // One set of factors serves both.
+        Op::LinearSolve { residual, spec, transposed: true } if spec.symmetric => {
+            let op = Op::LinearSolve { residual: residual.clone(), spec: spec.clone(), transposed: false };
+            Some(b.op(op, args))
+        }
         Op::Input(_)
         | Op::Const(_)
         | Op::Iota { .. }

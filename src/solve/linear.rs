@@ -3,6 +3,8 @@
 
 use super::dense::Lu;
 use super::direct::{Factor, Symbolic};
+use super::lattice::Placement;
+use super::multigrid::Multigrid;
 use super::{Failure, Pattern};
 use std::sync::{Arc, OnceLock};
 
@@ -77,6 +79,7 @@ pub struct Plan {
     options: Options,
     cholesky: OnceLock<Arc<Symbolic>>,
     lu: OnceLock<Arc<Symbolic>>,
+    placement: OnceLock<Option<Arc<Placement>>>,
 }
 
 /// A matrix with its factors, and the storage to solve in. One for each thread.
@@ -95,14 +98,19 @@ enum Factors {
     Dense(Box<Lu>),
     Cholesky(Box<Factor>),
     Lu(Box<Factor>),
+    Multigrid(Box<Multigrid>),
 }
 
 /// Up to here a full matrix is as fast as a sparse one.
 const DENSE: usize = 24;
+/// From here on multigrid is faster than elimination on a plane grid.
+const MULTIGRID: usize = 400;
+/// Up to here the factors of a plane grid take little memory.
+const PLANE: usize = 1 << 19;
 
 impl Plan {
     pub fn new(pattern: Pattern, options: Options) -> Plan {
-        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new() }
+        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new(), placement: OnceLock::new() }
     }
 
     pub fn pattern(&self) -> &Pattern {
@@ -113,16 +121,30 @@ impl Plan {
         &self.options
     }
 
-    /// How the next matrix will be solved first.
+    /// How a matrix is solved at first. Elimination takes over where it does not work out.
     fn method(&self) -> Method {
-        let n = self.pattern.n();
+        let (n, o) = (self.pattern.n(), &self.options);
         if n <= DENSE || 3 * self.pattern.entries() > n * n {
-            Method::Dense
-        } else if self.options.symmetric {
+            return Method::Dense;
+        }
+        let worth = match (o.choice, &o.grid) {
+            (Choice::Direct, _) | (_, None) => false,
+            (Choice::Multigrid, Some(_)) => o.symmetric,
+            // On a line elimination has no fill.
+            (Choice::Auto, Some(g)) => o.symmetric && n >= MULTIGRID && g.points.iter().filter(|p| **p > 2).count() > 1,
+        };
+        if worth && self.placement().is_some_and(|p| o.choice == Choice::Multigrid || p.complete) {
+            Method::Multigrid
+        } else if o.symmetric {
             Method::Cholesky
         } else {
             Method::Lu
         }
+    }
+
+    fn placement(&self) -> Option<&Arc<Placement>> {
+        let place = || Placement::new(&self.pattern, self.options.grid.as_ref()?).map(Arc::new);
+        self.placement.get_or_init(place).as_ref()
     }
 
     fn components(&self) -> usize {
@@ -181,7 +203,31 @@ impl LinearSystem {
         if n == 0 {
             return Ok(Stats { method: Method::Dense, iterations: 0, residual: 0.0 });
         }
+        if plan.method() == Method::Multigrid && !matches!(self.factors, Factors::Cholesky(_) | Factors::Lu(_)) {
+            match self.solve_multigrid(rhs, x) {
+                Ok(stats) => return Ok(stats),
+                Err(failure) if plan.options.choice == Choice::Multigrid => return Err(failure),
+                // The factors, once made, serve the right-hand sides to come.
+                Err(_) => self.factors = Factors::None,
+            }
+        }
         self.solve_direct(rhs, x, transposed)
+    }
+
+    /// The matrix is symmetric, so that it is its transpose.
+    fn solve_multigrid(&mut self, rhs: &[f64], x: &mut [f64]) -> Result<Stats, Failure> {
+        let (plan, o) = (&self.plan, &self.plan.options);
+        if !matches!(self.factors, Factors::Multigrid(_)) {
+            let placement = plan.placement().expect("compiler bug: multigrid without a grid").clone();
+            let multigrid = Multigrid::new(placement, &self.values, o.constant_kernel, o.threads)?;
+            self.factors = Factors::Multigrid(Box::new(multigrid));
+        }
+        // On a plane elimination is faster than many iterations.
+        let plane = plan.pattern.n() <= PLANE && o.grid.as_ref().is_some_and(|g| g.points.len() == 2);
+        let most = if o.choice == Choice::Auto && plane { 60 } else { 300 };
+        let Factors::Multigrid(multigrid) = &mut self.factors else { unreachable!("compiler bug: made just above") };
+        let (iterations, residual) = multigrid.solve(&plan.pattern, &self.values, rhs, x, (o.tolerance, most))?;
+        Ok(Stats { method: Method::Multigrid, iterations, residual })
     }
 
     /// Elimination with iterative refinement. [Higham §12.2]
@@ -230,7 +276,7 @@ impl LinearSystem {
 
     /// Makes the factors if there are none. A Cholesky factorisation that meets a negative pivot gives way to LU.
     fn factor(&mut self) -> Result<(), Failure> {
-        if !matches!(self.factors, Factors::None) {
+        if !matches!(self.factors, Factors::None | Factors::Multigrid(_)) {
             return Ok(());
         }
         let plan = self.plan.clone();
@@ -260,7 +306,7 @@ impl LinearSystem {
             x.chunks_exact_mut(n).for_each(|x| x[..c.min(n)].fill(0.0));
         }
         match &mut self.factors {
-            Factors::None => unreachable!("compiler bug: substitution before factorisation"),
+            Factors::None | Factors::Multigrid(_) => unreachable!("compiler bug: substitution before factorisation"),
             Factors::Dense(lu) => lu.solve(x, transposed),
             Factors::Cholesky(f) | Factors::Lu(f) => f.solve(x, transposed),
         }
