@@ -132,7 +132,11 @@ impl Candle {
     fn solve(&self, s: &System, args: &[CTensor], ty: &Type) -> Result<CTensor, Trouble> {
         let mut u = numbers(&args[0])?;
         let mut linear = LinearSystem::new(s.plan.clone());
-        let options = NewtonOptions { tolerance: s.spec.newton_tolerance, iterations: s.spec.newton_iterations };
+        let options = NewtonOptions {
+            tolerance: s.spec.newton_tolerance,
+            iterations: s.spec.newton_iterations,
+            affine: s.spec.linear,
+        };
         let mut inner = None;
         let outcome = newton(
             &mut u,

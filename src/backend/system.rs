@@ -100,13 +100,10 @@ fn help(f: &Failure) -> &'static str {
 }
 
 fn grid(g: &GridHint) -> solve::Grid {
-    // From unknowns of points to those of values.
-    let c = g.components as u32;
-    let values = |&u: &u32| (0..c).map(move |k| if u == u32::MAX { u } else { u * c + k });
     solve::Grid {
         points: g.points.clone(),
         periodic: g.periodic.clone(),
         components: g.components,
-        unknowns: g.unknowns.iter().flat_map(values).collect(),
+        unknowns: g.unknowns.clone(),
     }
 }
