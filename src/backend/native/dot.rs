@@ -1,9 +1,9 @@
 //! Contractions as matrix products with strides; only axes that do not merge are copied first.
 
 use super::Context;
+use super::arithmetic::Float;
 use super::buffer::Element;
 use super::movement::{Strided, strides};
-use super::reduce::Float;
 use crate::ir::Dot;
 
 /// A batch of matrix products `[m, k]·[k, n]`.

@@ -1,8 +1,8 @@
 //! Scattering: sums of updates by index, in index order whatever the number of threads.
 
 use super::Context;
+use super::arithmetic::Float;
 use super::buffer::Element;
-use super::reduce::Float;
 
 /// For each result the updates that go to it, in order: with it, results can be summed independently.
 pub struct Inverse {

@@ -1,5 +1,6 @@
 //! The native back end: a function becomes a [`Program`], a list of steps over buffers planned beforehand.
 
+mod arithmetic;
 mod buffer;
 mod dot;
 mod emit;
@@ -11,7 +12,6 @@ mod movement;
 mod nest;
 mod newton;
 mod pool;
-mod reduce;
 mod run;
 mod scalar;
 mod strips;

@@ -207,7 +207,9 @@ impl Nest {
             axis -= 1;
             if self.shape[axis] == 1 {
                 self.shape.remove(axis);
-                self.each(|a| drop(a.steps.remove(axis)));
+                self.each(|a| {
+                    a.steps.remove(axis);
+                });
             }
         }
         let mut inner = self.shape.len();
@@ -219,7 +221,9 @@ impl Nest {
             if merges {
                 self.shape[inner - 1] *= self.shape[inner];
                 self.shape.remove(inner);
-                self.each(|a| drop(a.steps.remove(inner - 1)));
+                self.each(|a| {
+                    a.steps.remove(inner - 1);
+                });
             }
         }
         if self.shape.is_empty() {

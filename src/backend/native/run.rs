@@ -1,9 +1,9 @@
 //! Running a program: one step after the other.
 
+use super::arithmetic::{self, Float};
 use super::buffer::{Buffer, Element, View, ViewMut, with_dtype, with_float};
 use super::lower::Kind;
 use super::movement;
-use super::reduce::{self, Float};
 use super::{Context, Place, Program, Root, Step, Workspace, indices};
 use crate::ir::{Compare, Fault};
 
@@ -138,9 +138,9 @@ impl Program {
                 ViewMut::F32(y) => movement::iota(shape, *axis, |i| i as f32, y),
                 ViewMut::Index(y) => movement::iota(shape, *axis, |i| i as u32, y),
             },
-            Kind::Unary(f) => with_float!(dtype, T => reduce::unary(*f, T::of(args[0]), T::of_mut(out))),
+            Kind::Unary(f) => with_float!(dtype, T => arithmetic::unary(*f, T::of(args[0]), T::of_mut(out))),
             Kind::Binary(f) => {
-                with_float!(dtype, T => reduce::binary(*f, T::of(args[0]), T::of(args[1]), T::of_mut(out)))
+                with_float!(dtype, T => arithmetic::binary(*f, T::of(args[0]), T::of(args[1]), T::of_mut(out)))
             }
             Kind::Compare(c) => with_float!(dtype, T => compare(*c, T::of(args[0]), T::of(args[1]), T::of_mut(out))),
             Kind::Select => with_dtype!(dtype, T => {
@@ -172,7 +172,7 @@ impl Program {
                 with_dtype!(dtype, T => movement::roll(*n, *inner, *shift, T::of(args[0]), T::of_mut(out)))
             }
             Kind::Reduce { kind, outer, n, inner } => {
-                with_float!(dtype, T => reduce::reduce(*kind, *outer, *n, *inner, T::of(args[0]), T::of_mut(out)))
+                with_float!(dtype, T => arithmetic::reduce(*kind, *outer, *n, *inner, T::of(args[0]), T::of_mut(out)))
             }
             Kind::Dot(d) => with_float!(dtype, T => d.run(context, T::of(args[0]), T::of(args[1]), T::of_mut(out))),
             Kind::Gather { row } => {

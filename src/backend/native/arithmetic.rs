@@ -1,4 +1,5 @@
-//! Reductions, in an order that depends on the shape alone.
+//! Arithmetic on whole arrays, where no generated kernel does it: pointwise functions, and reductions in an order that depends on the
+//! shape alone.
 
 use super::buffer::Element;
 use crate::ir::{Binary, Reduce, Unary};
