@@ -1,0 +1,164 @@
+//! The verbs: solve, sample, tabulate, online, load.
+
+use super::numbers::closure;
+use super::{Named, arg, needed};
+use crate::base::Span;
+use crate::data::interpolate::{Scheme, TensorTable};
+use crate::ir::Tensor;
+use crate::lower::Lower;
+use crate::lower::call::Args;
+use crate::lower::closure::{Online, Table};
+use crate::lower::error::{Result, error, error_help};
+use crate::lower::value::{Behind, Closure, Num, Value};
+use std::rc::Rc;
+
+pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Result<Value>> {
+    Some(match name {
+        "solve" => l.solve(args, span),
+        "sample" => l.sample(args, span),
+        "online" => online(l, args, span),
+        "load" => load(l, args, span),
+        _ => return None,
+    })
+}
+
+/// `online(law, reuse, on_fail)`: results are remembered; outside the range of a table or a trained net the fine
+/// implementation is used.
+fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let law = closure(needed(args, "law", span)?, span)?;
+    let reuse = l.known_real(&arg(args, "reuse").cloned().unwrap_or(Value::num(1e-2)), span)?;
+    let on_fail = match arg(args, "on_fail") {
+        Some(v @ Value::Closure(c)) => {
+            if c.def != law.def {
+                return error("closure.contract", span, "`on_fail` implements another closure");
+            }
+            Some(v.clone())
+        }
+        _ => None,
+    };
+    let range = match &law.behind {
+        Behind::Table(t) => Some(t.table.range()),
+        Behind::Net(n) => Some(n.ports.range.clone()).filter(|r| !r.is_empty()),
+        _ => None,
+    };
+    let scale = match &law.behind {
+        Behind::Net(n) => n.ports.inputs.iter().map(|(_, s)| *s).collect(),
+        Behind::Table(t) => t.table.range().iter().map(|(a, b)| (b - a).abs().max(f64::MIN_POSITIVE)).collect(),
+        _ => vec![],
+    };
+    let def = law.def;
+    let online = Online { closure: Value::Closure(law), on_fail, reuse, scale, range };
+    Ok(Value::Closure(Rc::new(Closure { def, behind: Behind::Online(Rc::new(online)) })))
+}
+
+/// `tabulate(law, T=(280..400) [K], φ=0.05..0.6, n=17, by=cubic)`: the closure on a tensor grid of its arguments.
+pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
+    let mut law = None;
+    let mut count = Value::Int(17);
+    let mut scheme = Scheme::MonotoneCubic;
+    let mut ranges: Vec<(String, Value, Span)> = vec![];
+    for (name, value, at) in &args.values {
+        match name.as_deref() {
+            None if law.is_none() => law = Some(closure(value, *at)?),
+            Some("law") => law = Some(closure(value, *at)?),
+            Some("n") => count = value.clone(),
+            Some("by") => match value {
+                Value::Record(r) if r.kind == "linear" => scheme = Scheme::Multilinear,
+                Value::Record(r) if r.kind == "cubic" => scheme = Scheme::MonotoneCubic,
+                _ => return error_help("call.arguments", *at, "unknown interpolation", "choose `linear` or `cubic`"),
+            },
+            Some(other) => ranges.push((other.into(), value.clone(), *at)),
+            None => return error("call.arguments", *at, "`tabulate` takes a closure, then ranges by name"),
+        }
+    }
+    let Some(law) = law else { return error("call.arguments", span, "`tabulate` takes a closure") };
+    let params: Vec<String> = l.closure_params(law.def).iter().map(|p| p.name.clone()).collect();
+    if let Some((name, _, at)) = ranges.iter().find(|(n, _, _)| !params.contains(n)) {
+        return error_help(
+            "names.argument",
+            *at,
+            format!("the closure has no parameter `{name}`"),
+            format!("its parameters are {}", params.join(", ")),
+        );
+    }
+    let counts: Vec<usize> = match &count {
+        v @ (Value::List(_) | Value::Stack(_)) => {
+            let items = l.items(v, span)?;
+            items.iter().map(|i| l.known_int(i, "`n`", span)).collect::<Result<_>>()?
+        }
+        v => vec![l.known_int(v, "`n`", span)?; params.len()],
+    };
+    if counts.len() != params.len() || counts.iter().any(|n| *n < 2) || counts.iter().product::<usize>() > 10_000_000 {
+        return error("call.arguments", span, "`n` is the number of nodes along each argument, at least 2");
+    }
+    let mut axes: Vec<Vec<f64>> = vec![];
+    for (name, n) in params.iter().zip(&counts) {
+        let Some((_, Value::Range(a, b), at)) = ranges.iter().find(|(r, _, _)| r == name) else {
+            return error_help(
+                "call.arguments",
+                span,
+                format!("over which range of `{name}`?"),
+                format!("write `{name}=a..b`"),
+            );
+        };
+        let (a, b) = (l.known_real(a, *at)?, l.known_real(b, *at)?);
+        if a >= b {
+            return error("call.arguments", *at, "an empty range");
+        }
+        axes.push((0..*n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect());
+    }
+    let at_nodes = evaluate_grid(l, &law, &axes, span)?;
+    let shape = at_nodes.ty.shape[1..].to_vec();
+    let table = TensorTable::new(axes.clone(), at_nodes.to_f64(), shape.iter().product(), scheme)
+        .or_else(|e| error("data.table", span, e))?;
+    // Between the nodes: the largest relative difference at cell midpoints (at most 256 of them, evenly chosen).
+    let middles: Vec<Vec<f64>> =
+        axes.iter().map(|a| a.windows(2).map(|w| 0.5 * (w[0] + w[1])).collect()).collect();
+    let points = tensor_points(&middles);
+    let stride = points.len().div_ceil(256);
+    let chosen: Vec<Vec<f64>> = points.into_iter().step_by(stride).collect();
+    let exact = evaluate_points(l, &law, &chosen, span)?.to_f64();
+    let width = shape.iter().product::<usize>();
+    let error = chosen
+        .iter()
+        .enumerate()
+        .map(|(i, p)| {
+            let t = table.evaluate(p);
+            let e = &exact[i * width..(i + 1) * width];
+            let norm = e.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let off = t.iter().zip(e).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
+            off / norm.max(f64::MIN_POSITIVE)
+        })
+        .fold(0.0, f64::max);
+    Ok(Value::Closure(Rc::new(Closure {
+        def: law.def,
+        behind: Behind::Table(Rc::new(Table { table, shape, error })),
+    })))
+}
+
+fn tensor_points(axes: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    axes.iter().fold(vec![vec![]], |points, axis| {
+        points.iter().flat_map(|p| axis.iter().map(|x| [p.clone(), vec![*x]].concat())).collect()
+    })
+}
+
+fn evaluate_grid(l: &mut Lower, law: &Rc<Closure>, axes: &[Vec<f64>], span: Span) -> Result<Tensor> {
+    evaluate_points(l, law, &tensor_points(axes), span)
+}
+
+/// A closure at many points, as one batch.
+pub fn evaluate_points(l: &mut Lower, law: &Rc<Closure>, points: &[Vec<f64>], span: Span) -> Result<Tensor> {
+    let n = points.len();
+    let d = points.first().map_or(0, |p| p.len());
+    let columns: Vec<Num> =
+        (0..d).map(|k| Num::Const(Tensor::f64([n], points.iter().map(|p| p[k]).collect::<Vec<_>>()))).collect();
+    l.apart_num(|l| l.map_rows("tabulate", n, &columns, span, |l, args| l.call_closure_at(law, args, span)), span)
+}
+
+fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let Value::Str(path) = needed(args, "path", span)?.clone() else {
+        return error("call.arguments", span, "`load` takes the path of a file, in quotes");
+    };
+    let table = l.runtime.load(&path, span)?;
+    l.loaded(table, args, span)
+}
