@@ -413,10 +413,9 @@ impl Builder {
     fn folded(&self, op: &Op, args: &[Value]) -> Option<f64> {
         let x = self.splat(*args.first()?)?;
         let single = self.ty(args[0]).dtype == DType::F32;
-        let round = |y: f64| if single { y as f32 as f64 } else { y };
         match op {
-            Op::Unary(f) => super::eval::unary(*f, x, single),
-            Op::Binary(f) => Some(round(super::eval::binary(*f, x, self.splat(args[1])?, single))),
+            Op::Unary(f) => Some(super::eval::unary(*f, x, single)),
+            Op::Binary(f) => Some(super::eval::binary(*f, x, self.splat(args[1])?, single)),
             Op::Compare(c) => Some(super::eval::compare(*c, x, self.splat(args[1])?)),
             Op::Cast(DType::Index) => None,
             Op::Cast(DType::F32) => Some(x as f32 as f64),

@@ -3,12 +3,15 @@
 
 pub mod build;
 pub mod eval;
+pub mod fault;
 pub mod func;
+pub mod math;
 pub mod op;
 pub mod shape;
 pub mod tensor;
 
 pub use build::Builder;
+pub use fault::Fault;
 pub use func::{Func, Node, Value};
 pub use op::{Binary, Block, Compare, Dot, GridHint, Jacobian, LinearSolver, MemoSpec, Op, Reduce, SolveSpec, Unary};
 pub use tensor::{DType, Data, Tensor, Type};

@@ -1,0 +1,460 @@
+//! One loop over elements (or over the facets of a side): pointwise functions at quadrature points and what is made of them.
+//!
+//! A light function is inlined at every quadrature point of one `Map` over elements, which the backend turns into a single
+//! kernel. A function that holds a net, a nested solve or another body is mapped over all quadrature points first, so that
+//! points are spread over threads or batched into matrix products; a second, light map then does the element's sums.
+
+use super::mesh::{Mesh, Side, trace_unravel};
+use super::quadrature::{Rule, rule, tensor_product};
+use super::{Element, Space};
+use crate::ir::{Builder, DType, Dot, Func, Op, Type, Value};
+use std::sync::Arc;
+
+/// What an argument of a pointwise function is bound to. N nodes, E elements, q quadrature points, d dimensions.
+#[derive(Clone, Copy)]
+pub enum Leaf<'a> {
+    /// The position, `[d]`.
+    Coordinates,
+    /// A discrete field with `dofs[N, s…]`: its value, `[s…]`.
+    Value { space: &'a Space, dofs: Value },
+    /// Its gradient, `[s…, d]`.
+    Gradient { space: &'a Space, dofs: Value },
+    /// An array over quadrature points `[E, q, s…]`: `[s…]`.
+    Data(Value),
+    /// The same at every point.
+    Shared(Value),
+}
+
+/// Congruent domains of integration: the elements of a mesh, or the facets of one side.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Family {
+    pub count: usize,
+    /// Of each quadrature point, with the Jacobian of the map from the reference domain.
+    pub weights: Vec<f64>,
+    /// Quadrature points in units of a cell, relative to the cell's low corner.
+    pub points: Vec<Vec<f64>>,
+    /// Extents of the box that the index of a domain runs over, and where that box starts.
+    cells: Vec<usize>,
+    start: Vec<f64>,
+    /// Two domains a cell, the second turned by half a turn.
+    turned: bool,
+    origin: Vec<f64>,
+    spacing: Vec<f64>,
+}
+
+impl Family {
+    /// The elements of a mesh, `n` Gauss points an axis.
+    pub fn elements(mesh: &Mesh, n: usize) -> Family {
+        let Rule { points, weights } = rule(mesh.element, n);
+        let spacing = mesh.spacing();
+        let volume: f64 = spacing.iter().product();
+        Family {
+            count: mesh.element_count(),
+            weights: weights.iter().map(|w| w * volume).collect(),
+            points,
+            cells: mesh.cells.clone(),
+            start: vec![0.0; spacing.len()],
+            turned: mesh.element == Element::Triangle,
+            origin: mesh.origin.clone(),
+            spacing,
+        }
+    }
+
+    /// The facets of one side, `n` Gauss points an axis.
+    pub fn facets(mesh: &Mesh, side: Side, n: usize) -> Family {
+        let Rule { points, weights } = tensor_product(mesh.dimension() - 1, n);
+        let spacing = mesh.spacing();
+        let area: f64 = spacing.iter().enumerate().filter(|&(a, _)| a != side.axis).map(|(_, h)| h).product();
+        let mut cells = mesh.cells.clone();
+        cells[side.axis] = 1;
+        let mut start = vec![0.0; spacing.len()];
+        if side.high {
+            start[side.axis] = mesh.cells[side.axis] as f64;
+        }
+        let in_cell = |mut p: Vec<f64>| {
+            p.insert(side.axis, 0.0);
+            p
+        };
+        Family {
+            count: cells.iter().product(),
+            weights: weights.iter().map(|w| w * area).collect(),
+            points: points.into_iter().map(in_cell).collect(),
+            cells,
+            start,
+            turned: false,
+            origin: mesh.origin.clone(),
+            spacing,
+        }
+    }
+
+    /// The weights `[q]` times rows of a table `[q, …]`.
+    pub fn weighted(&self, table: &[f64]) -> Vec<f64> {
+        let width = table.len() / self.weights.len();
+        table.iter().enumerate().map(|(i, x)| x * self.weights[i / width]).collect()
+    }
+
+    /// Coordinates of all quadrature points, `[count, q, d]`, for a reader outside the IR.
+    pub fn coordinates(&self) -> Vec<f64> {
+        let mut all = Vec::with_capacity(self.count * self.points.len() * self.spacing.len());
+        for e in 0..self.count {
+            let (cell, sign) = if self.turned { (e / 2, 1.0 - 2.0 * (e % 2) as f64) } else { (e, 1.0) };
+            let index = super::mesh::unravel(cell, &self.cells);
+            for xi in &self.points {
+                for a in 0..index.len() {
+                    let corner = index[a] as f64 + self.start[a] + 0.5 * (1.0 - sign);
+                    all.push(self.origin[a] + (corner + sign * xi[a]) * self.spacing[a]);
+                }
+            }
+        }
+        all
+    }
+
+    /// The turn of each domain `e` (whole numbers of any shape): 1 or -1, where the family has turned ones.
+    fn trace_turn(&self, b: &mut Builder, e: Value) -> Option<Value> {
+        self.turned.then(|| {
+            let half = b.scale(e, 0.5);
+            let cell = b.unary(crate::ir::Unary::Floor, half);
+            let cell = b.scale(cell, 4.0);
+            let e = b.scale(e, -2.0);
+            let one = b.scalar(1.0);
+            let turn = b.add(e, one);
+            b.add(turn, cell)
+        })
+    }
+
+    /// Low (or, if turned, high) corner of each domain `e`, in units of cells, one value an axis.
+    fn trace_corner(&self, b: &mut Builder, e: Value) -> Vec<Value> {
+        let turn = self.trace_turn(b, e);
+        let cell = match turn {
+            Some(_) => {
+                let half = b.scale(e, 0.5);
+                b.unary(crate::ir::Unary::Floor, half)
+            }
+            None => e,
+        };
+        let index = trace_unravel(b, cell, &self.cells);
+        let far = turn.map(|t| {
+            let half = b.scale(t, -0.5);
+            let mid = b.scalar(0.5);
+            b.add(half, mid)
+        });
+        index
+            .into_iter()
+            .zip(&self.start)
+            .map(|(i, &start)| {
+                let start = b.scalar(start);
+                let i = b.add(i, start);
+                far.map_or(i, |far| b.add(i, far))
+            })
+            .collect()
+    }
+}
+
+/// Values and gradients of a space's shape functions at a family's quadrature points.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Table {
+    /// `[q, n]`
+    pub values: Vec<f64>,
+    /// `[q, n, d]`, in physical units, for a domain that is not turned. Empty on facets.
+    pub gradients: Vec<f64>,
+    pub nodes: usize,
+}
+
+/// An argument as an element sees it: `local` is `[count, n, s…]`.
+pub(crate) enum LocalLeaf {
+    Coordinates,
+    Value { table: Table, local: Value },
+    Gradient { table: Table, local: Value },
+    Data(Value),
+    Shared(Value),
+}
+
+/// Maps over the domains of a family. `finish` is given, inside the body, the outputs of `f` as `[q, s…]` and the turn of the
+/// domain (±1, if the family has turned ones), and gives the results of one domain; they come back stacked `[count, …]`.
+pub(crate) fn element_map(
+    b: &mut Builder,
+    family: &Family,
+    f: &Func,
+    leaves: &[LocalLeaf],
+    finish: impl FnOnce(&mut Builder, &[Value], Option<Value>) -> Vec<Value>,
+) -> Vec<Value> {
+    let q = family.points.len();
+    if !is_light(f) {
+        let arrays: Vec<Value> = at_all_points(b, family, f, leaves);
+        let mut body = Builder::new(format!("{} sums", f.name));
+        let e = body.input(Type::f64([]));
+        let inputs: Vec<Value> = arrays
+            .iter()
+            .map(|&a| {
+                let item = b.ty(a).shape[1..].to_vec();
+                body.input(Type::f64(item))
+            })
+            .collect();
+        let turn = family.trace_turn(&mut body, e);
+        let results = finish(&mut body, &inputs, turn);
+        let mut args = vec![numbers(b, family.count)];
+        args.extend(arrays);
+        let mapped = vec![true; args.len()];
+        return b.map(Arc::new(body.finish(results)), family.count, mapped, &args);
+    }
+
+    let mut kernel = Kernel::new(b, family, &f.name, leaves);
+    let mut columns: Vec<Vec<Value>> = vec![vec![]; f.outputs.len()];
+    for k in 0..q {
+        let args = kernel.arguments(family, k);
+        for (column, v) in columns.iter_mut().zip(kernel.body.inline(f, &args)) {
+            column.push(v);
+        }
+    }
+    let body = &mut kernel.body;
+    let stacked: Vec<Value> = columns.iter().map(|column| stack_points(body, column)).collect();
+    let results = finish(body, &stacked, kernel.turn);
+    let body = kernel.body.finish(results);
+    b.map(Arc::new(body), family.count, kernel.mapped, &kernel.args)
+}
+
+/// The outputs of `f` at every quadrature point of a family: `[count, q, s…]`.
+pub(crate) fn at_all_points(b: &mut Builder, family: &Family, f: &Func, leaves: &[LocalLeaf]) -> Vec<Value> {
+    if is_light(f) {
+        return element_map(b, family, f, leaves, |_, outputs, _| outputs.to_vec());
+    }
+    let (count, q) = (family.count, family.points.len());
+    let (mut args, mut mapped) = (vec![], vec![]);
+    for leaf in leaves {
+        let (value, per_point) = match leaf {
+            LocalLeaf::Shared(v) => (*v, false),
+            LocalLeaf::Data(v) => (*v, true),
+            LocalLeaf::Coordinates => (trace_coordinates(b, family), true),
+            LocalLeaf::Value { table, local } => (interpolated(b, family, table, *local), true),
+            LocalLeaf::Gradient { table, local } => (differentiated(b, family, table, *local), true),
+        };
+        let value = if per_point {
+            let mut shape = vec![count * q];
+            shape.extend(&b.ty(value).shape[2..]);
+            b.reshape(value, &shape)
+        } else {
+            value
+        };
+        args.push(value);
+        mapped.push(per_point);
+    }
+    if !mapped.contains(&true) {
+        // Nothing distinguishes the points: one evaluation serves them all.
+        return b.inline(f, &args).into_iter().map(|v| repeat(b, v, &[count, q])).collect();
+    }
+    let flat = b.map(Arc::new(f.clone()), count * q, mapped, &args);
+    flat.into_iter()
+        .map(|v| {
+            let mut shape = vec![count, q];
+            shape.extend(&b.ty(v).shape[1..]);
+            b.reshape(v, &shape)
+        })
+        .collect()
+}
+
+/// Coordinates of a family's quadrature points, `[count, q, d]`.
+pub(crate) fn trace_coordinates(b: &mut Builder, family: &Family) -> Value {
+    let (count, q) = (family.count, family.points.len());
+    let e = numbers(b, count);
+    let corners = family.trace_corner(b, e);
+    let turn = family.trace_turn(b, e);
+    let shape = vec![count, q];
+    let over_points = |b: &mut Builder, v: Value| b.op(Op::Broadcast { shape: shape.clone(), axes: vec![0] }, &[v]);
+    let axes: Vec<Value> = corners
+        .iter()
+        .enumerate()
+        .map(|(a, &corner)| {
+            let xi: Vec<f64> = family.points.iter().map(|p| p[a]).collect();
+            let xi = b.constant(crate::ir::Tensor::f64([q], xi));
+            let mut xi = b.broadcast_to(xi, &[count, q]);
+            if let Some(turn) = turn {
+                let turn = over_points(b, turn);
+                xi = b.mul(xi, turn);
+            }
+            let corner = over_points(b, corner);
+            let t = b.add(corner, xi);
+            let t = b.scale(t, family.spacing[a]);
+            let origin = b.scalar(family.origin[a]);
+            b.add(t, origin)
+        })
+        .collect();
+    b.stack(&axes, 2)
+}
+
+/// Whether a function is cheap enough to be written out at each quadrature point.
+fn is_light(f: &Func) -> bool {
+    const MOST_NODES: usize = 600;
+    const LARGEST: usize = 256;
+    let mut cost = 0;
+    for node in &f.nodes {
+        if !Func::bodies(&node.op).is_empty() || node.types.iter().any(|t| t.len() > LARGEST) {
+            return false;
+        }
+        cost += 1;
+    }
+    cost <= MOST_NODES
+}
+
+/// A body under construction, and what the `Map` will be given.
+struct Kernel {
+    body: Builder,
+    args: Vec<Value>,
+    mapped: Vec<bool>,
+    element: Value,
+    turn: Option<Value>,
+    /// For each leaf the body's input (none for coordinates).
+    inputs: Vec<Option<Value>>,
+    leaves: Vec<Bound>,
+}
+
+/// A leaf inside the body: tables as constants.
+enum Bound {
+    Coordinates(Vec<Value>),
+    /// Rows of the table are taken a quadrature point at a time.
+    Value(Table),
+    Gradient(Table),
+    Data,
+    Shared,
+}
+
+impl Kernel {
+    fn new(b: &mut Builder, family: &Family, name: &str, leaves: &[LocalLeaf]) -> Kernel {
+        let mut body = Builder::new(format!("{name} on elements"));
+        let element = body.input(Type::f64([]));
+        let mut args = vec![numbers(b, family.count)];
+        let mut mapped = vec![true];
+        let mut inputs = vec![];
+        let mut made: Vec<(Value, bool, Value)> = vec![];
+        for leaf in leaves {
+            let (outer, split) = match leaf {
+                LocalLeaf::Coordinates => {
+                    inputs.push(None);
+                    continue;
+                }
+                LocalLeaf::Value { local, .. } | LocalLeaf::Gradient { local, .. } => (*local, true),
+                LocalLeaf::Data(v) => (*v, true),
+                LocalLeaf::Shared(v) => (*v, false),
+            };
+            let known = made.iter().find(|(v, s, _)| *v == outer && *s == split).map(|&(_, _, i)| i);
+            let input = known.unwrap_or_else(|| {
+                let ty = b.ty(outer).clone();
+                let item = if split { Type::new(ty.dtype, &ty.shape[1..]) } else { ty };
+                args.push(outer);
+                mapped.push(split);
+                let input = body.input(item);
+                made.push((outer, split, input));
+                input
+            });
+            inputs.push(Some(input));
+        }
+        let turn = family.trace_turn(&mut body, element);
+        let leaves = leaves
+            .iter()
+            .map(|leaf| match leaf {
+                LocalLeaf::Coordinates => Bound::Coordinates(family.trace_corner(&mut body, element)),
+                LocalLeaf::Value { table, .. } => Bound::Value(table.clone()),
+                LocalLeaf::Gradient { table, .. } => Bound::Gradient(table.clone()),
+                LocalLeaf::Data(_) => Bound::Data,
+                LocalLeaf::Shared(_) => Bound::Shared,
+            })
+            .collect();
+        Kernel { body, args, mapped, element, turn, inputs, leaves }
+    }
+
+    /// Arguments of the pointwise function at quadrature point `k`.
+    fn arguments(&mut self, family: &Family, k: usize) -> Vec<Value> {
+        let b = &mut self.body;
+        debug_assert_eq!(b.ty(self.element).rank(), 0);
+        let q = family.points.len();
+        let mut args = Vec::with_capacity(self.leaves.len());
+        for (leaf, input) in self.leaves.iter().zip(&self.inputs) {
+            let bound = || input.expect("compiler bug: a leaf without an input");
+            let v = match leaf {
+                Bound::Coordinates(corners) => {
+                    let axes: Vec<Value> = corners
+                        .iter()
+                        .enumerate()
+                        .map(|(a, &corner)| {
+                            let xi = b.scalar(family.points[k][a]);
+                            let xi = self.turn.map_or(xi, |t| b.mul(xi, t));
+                            let t = b.add(corner, xi);
+                            let t = b.scale(t, family.spacing[a]);
+                            let origin = b.scalar(family.origin[a]);
+                            b.add(t, origin)
+                        })
+                        .collect();
+                    b.stack(&axes, 0)
+                }
+                Bound::Value(table) => {
+                    let n = table.nodes;
+                    let row = constant(b, &[n], table.values[k * n..][..n].to_vec());
+                    let dot = Dot { lhs_contract: vec![0], rhs_contract: vec![0], ..Dot::default() };
+                    b.dot(row, bound(), dot)
+                }
+                Bound::Gradient(table) => {
+                    let width = table.gradients.len() / q;
+                    let d = width / table.nodes;
+                    let row = constant(b, &[table.nodes, d], table.gradients[k * width..][..width].to_vec());
+                    let dot = Dot { lhs_contract: vec![0], rhs_contract: vec![0], ..Dot::default() };
+                    let g = b.dot(bound(), row, dot);
+                    self.turn.map_or(g, |t| b.mul(g, t))
+                }
+                Bound::Data => b.index(bound(), 0, k),
+                Bound::Shared => bound(),
+            };
+            args.push(v);
+        }
+        args
+    }
+}
+
+/// Values at quadrature points `[count, q, s…]` from `local[count, n, s…]`.
+pub(crate) fn interpolated(b: &mut Builder, family: &Family, table: &Table, local: Value) -> Value {
+    let n = constant(b, &[family.points.len(), table.nodes], table.values.clone());
+    // → [q, count, s…]
+    let v = b.dot(n, local, Dot { lhs_contract: vec![1], rhs_contract: vec![1], ..Dot::default() });
+    let mut order: Vec<usize> = (0..b.ty(v).rank()).collect();
+    order.swap(0, 1);
+    b.transpose(v, &order)
+}
+
+/// Gradients at quadrature points `[count, q, s…, d]` from `local[count, n, s…]`.
+pub(crate) fn differentiated(b: &mut Builder, family: &Family, table: &Table, local: Value) -> Value {
+    let (q, n) = (family.points.len(), table.nodes);
+    let d = table.gradients.len() / (q * n);
+    let g = constant(b, &[q, n, d], table.gradients.clone());
+    // → [count, s…, q, d]
+    let v = b.dot(local, g, Dot { lhs_contract: vec![1], rhs_contract: vec![1], ..Dot::default() });
+    let rank = b.ty(v).rank();
+    let order: Vec<usize> = [0, rank - 2].into_iter().chain(1..rank - 2).chain([rank - 1]).collect();
+    let v = b.transpose(v, &order);
+    let e = numbers(b, family.count);
+    match family.trace_turn(b, e) {
+        Some(turn) => {
+            let shape = b.ty(v).shape.clone();
+            let turn = b.op(Op::Broadcast { shape, axes: vec![0] }, &[turn]);
+            b.mul(v, turn)
+        }
+        None => v,
+    }
+}
+
+/// Equal-typed values at the quadrature points as one `[q, s…]`; a value that does not change is broadcast.
+fn stack_points(b: &mut Builder, column: &[Value]) -> Value {
+    if column.iter().all(|v| v == &column[0]) { repeat(b, column[0], &[column.len()]) } else { b.stack(column, 0) }
+}
+
+/// `v` at every index of the leading axes `lead`.
+fn repeat(b: &mut Builder, v: Value, lead: &[usize]) -> Value {
+    let shape: Vec<usize> = lead.iter().chain(&b.ty(v).shape).copied().collect();
+    b.broadcast_to(v, &shape)
+}
+
+/// `0, 1, …, n - 1` as f64.
+fn numbers(b: &mut Builder, n: usize) -> Value {
+    b.op(Op::Iota { dtype: DType::F64, shape: vec![n], axis: 0 }, &[])
+}
+
+pub(crate) fn constant(b: &mut Builder, shape: &[usize], data: Vec<f64>) -> Value {
+    b.constant(crate::ir::Tensor::f64(shape, data))
+}

@@ -1,0 +1,129 @@
+//! Essential conditions: which nodal values are given, and what they are.
+
+use super::{Inputs, System};
+use crate::discretize::balance::{Balance, Boundary, Condition};
+use crate::discretize::{Side, Space};
+use crate::ir::{Builder, Func, Tensor, Type, Value};
+use std::sync::Arc;
+
+/// The numbering of unknown and given values.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Constraints {
+    /// For each nodal value `node · c + component` its place in `full = (u[free], g[fixed])`.
+    pub slots: Vec<u32>,
+    pub free: usize,
+    /// Length of g. Nodes that two conditions share stand twice; the condition that comes first in the program is obeyed.
+    pub fixed: usize,
+    /// Nodes of each boundary condition (none for natural ones).
+    pub nodes: Vec<Vec<u32>>,
+}
+
+impl Constraints {
+    pub fn new(balance: &Balance, space: &Space, sides: &[Vec<Side>]) -> Constraints {
+        const UNSET: u32 = u32::MAX;
+        let c = balance.components;
+        let mut given = vec![UNSET; space.node_count() * c];
+        let mut fixed = 0;
+        let mut nodes = vec![];
+        for (on, sides) in balance.boundary.iter().zip(sides) {
+            let Condition::Essential { component, .. } = on.condition else {
+                nodes.push(vec![]);
+                continue;
+            };
+            let mut of_part: Vec<u32> = sides.iter().flat_map(|&s| space.side_nodes(s)).collect();
+            of_part.sort_unstable();
+            of_part.dedup();
+            for (k, &node) in of_part.iter().enumerate() {
+                let slot = &mut given[node as usize * c + component];
+                if *slot == UNSET {
+                    *slot = (fixed + k) as u32;
+                }
+            }
+            fixed += of_part.len();
+            nodes.push(of_part);
+        }
+        let free = given.iter().filter(|&&g| g == UNSET).count();
+        let mut next = 0;
+        let slots = given
+            .into_iter()
+            .map(|g| {
+                if g != UNSET {
+                    return free as u32 + g;
+                }
+                next += 1;
+                next - 1
+            })
+            .collect();
+        Constraints { slots, free, fixed, nodes }
+    }
+
+    /// Places of local values, `[count, m · c]`, from nodes `[count, m]`.
+    pub fn places(&self, nodes: &[u32], per_row: usize, components: usize) -> Tensor {
+        let places: Vec<u32> = nodes
+            .iter()
+            .flat_map(|&node| (0..components).map(move |i| node as usize * components + i))
+            .map(|k| self.slots[k])
+            .collect();
+        Tensor::index([nodes.len() / per_row, per_row * components], places)
+    }
+}
+
+impl System<'_> {
+    pub fn expand(&self) -> Func {
+        let (n, c) = (self.space.node_count(), self.balance.components);
+        let mut b = Builder::new(format!("{} values", self.balance.name));
+        let inputs = self.inputs(&mut b);
+        let mut full = self.full(&mut b, &inputs);
+        if self.constraints.fixed > 0 {
+            let slots = b.constant(Tensor::index([n * c], self.constraints.slots.clone()));
+            full = b.gather(full, slots);
+        }
+        let all = b.reshape(full, &[n, c]);
+        b.finish(vec![all])
+    }
+
+    /// `(u, g)`
+    pub fn full(&self, b: &mut Builder, inputs: &Inputs) -> Value {
+        let mut parts = vec![inputs.unknowns];
+        for (k, on) in self.balance.boundary.iter().enumerate() {
+            if let Condition::Essential { value, .. } = &on.condition {
+                parts.push(self.given(b, on, value, &self.constraints.nodes[k], &inputs.boundary[k], &inputs.shared));
+            }
+        }
+        b.concat(&parts, 0)
+    }
+
+    /// The values of one condition at its nodes, `[K]`.
+    fn given(
+        &self,
+        b: &mut Builder,
+        on: &Boundary,
+        value: &Func,
+        nodes: &[u32],
+        data: &[Value],
+        shared: &[Value],
+    ) -> Value {
+        let k = nodes.len();
+        let varies = (0..1 + data.len()).any(|i| reads(value, i));
+        if !varies {
+            // Data arguments are dead: any values of their types will do.
+            let mut args = vec![b.zeros(&Type::f64([self.balance.dimension]))];
+            args.extend(on.point_data.iter().map(|ty| b.zeros(ty)));
+            args.extend(shared);
+            let v = b.inline(value, &args)[0];
+            return b.broadcast_to(v, &[k]);
+        }
+        let mut args = vec![b.constant(super::node_coordinates(self.space, nodes))];
+        args.extend(data);
+        let mut mapped = vec![true; args.len()];
+        args.extend(shared);
+        mapped.resize(args.len(), false);
+        b.map(Arc::new(value.clone()), k, mapped, &args)[0]
+    }
+}
+
+/// Whether some node of a function uses its k-th input.
+pub(super) fn reads(f: &Func, k: usize) -> bool {
+    let is_input = |v: &Value| matches!(f.node(*v).op, crate::ir::Op::Input(i) if i == k);
+    f.nodes.iter().any(|n| n.args.iter().any(is_input)) || f.outputs.iter().any(is_input)
+}

@@ -1,0 +1,292 @@
+//! Lagrange finite-element spaces on a mesh: nodes, connectivity, quadrature; interpolation and integration as IR.
+
+use super::basis::{self, HIGHEST_ORDER, node_offsets};
+use super::element_map::{self, Family, Leaf, LocalLeaf, Table, constant};
+use super::mesh::{ravel, unravel};
+use super::{Mesh, Refusal, Side};
+use crate::ir::{Builder, Dot, Func, Tensor, Value};
+
+/// Continuous piecewise polynomials of order 1 or 2, or one value a cell (order 0, the space of finite volumes).
+/// Nodes are the points of a lattice with `order` steps a cell edge, row-major, axis 0 slowest; a periodic axis has no last one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Space {
+    pub mesh: Mesh,
+    pub order: usize,
+    /// Gauss points along each axis of an element.
+    pub gauss: usize,
+    /// Points of the node lattice along each axis.
+    pub points: Vec<usize>,
+    /// Node of each element's shape functions: index tensor `[E, n]`.
+    pub connectivity: Tensor,
+    pub(crate) family: Family,
+    pub(crate) table: Table,
+}
+
+impl Space {
+    /// `gauss` Gauss points an axis; by default `order + 1`, which leaves the order of convergence to the shape functions
+    /// when coefficients vary [Ciarlet, §4.1]. Errors: an order that is not there.
+    pub fn lagrange(mesh: Mesh, order: usize, gauss: Option<usize>) -> Result<Space, Refusal> {
+        if order == 0 || order > HIGHEST_ORDER {
+            let message = format!("there are no Lagrange elements of order {order}");
+            return Err(Refusal::new("discretize.order", message).help("choose order=1 or order=2"));
+        }
+        let gauss = gauss.unwrap_or(order + 1);
+        if !(1..=16).contains(&gauss) {
+            let message = format!("a quadrature with {gauss} points an axis is not available");
+            return Err(Refusal::new("discretize.quadrature", message).help("choose 1 to 16 points"));
+        }
+        Ok(Space::build(mesh, order, gauss))
+    }
+
+    /// One value a cell.
+    pub fn cells(mesh: Mesh) -> Space {
+        Space::build(mesh, 0, 1)
+    }
+
+    fn build(mesh: Mesh, order: usize, gauss: usize) -> Space {
+        let steps = order.max(1);
+        let open = |a: usize| (order > 0 && !mesh.periodic[a]) as usize;
+        let points: Vec<usize> = (0..mesh.dimension()).map(|a| mesh.cells[a] * steps + open(a)).collect();
+        let family = Family::elements(&mesh, gauss);
+        let h = mesh.spacing();
+        let table = Table {
+            values: family.points.iter().flat_map(|xi| basis::values(mesh.element, order, xi)).collect(),
+            gradients: family
+                .points
+                .iter()
+                .flat_map(|xi| basis::gradients(mesh.element, order, xi))
+                .flat_map(|g| g.into_iter().zip(&h).map(|(g, h)| g / h).collect::<Vec<_>>())
+                .collect(),
+            nodes: node_offsets(mesh.element, order).len(),
+        };
+        let connectivity = connectivity(&mesh, order, &points);
+        Space { mesh, order, gauss, points, connectivity, family, table }
+    }
+
+    /// Number of nodes N; a field of c components has `[N, c]` values.
+    pub fn node_count(&self) -> usize {
+        self.points.iter().product()
+    }
+
+    /// Quadrature points of an element, q.
+    pub fn quadrature_count(&self) -> usize {
+        self.family.points.len()
+    }
+
+    /// Shape functions of an element, n.
+    pub fn local_count(&self) -> usize {
+        self.table.nodes
+    }
+
+    /// Position of every node, `[N, d]`.
+    pub fn node_coordinates(&self) -> Tensor {
+        let h = self.mesh.spacing();
+        let (scale, shift) = if self.order == 0 { (1.0, 0.5) } else { (1.0 / self.order as f64, 0.0) };
+        let d = h.len();
+        let mut x = Vec::with_capacity(self.node_count() * d);
+        for node in 0..self.node_count() {
+            for (a, i) in unravel(node, &self.points).into_iter().enumerate() {
+                x.push(self.mesh.origin[a] + (i as f64 * scale + shift) * h[a]);
+            }
+        }
+        Tensor::f64([self.node_count(), d], x)
+    }
+
+    /// Position of every quadrature point, `[E, q, d]`.
+    pub fn quadrature_coordinates(&self) -> Tensor {
+        let shape = [self.mesh.element_count(), self.quadrature_count(), self.mesh.dimension()];
+        Tensor::f64(shape, self.family.coordinates())
+    }
+
+    /// The same, computed in the IR from element numbers.
+    pub fn trace_quadrature_coordinates(&self, b: &mut Builder) -> Value {
+        element_map::trace_coordinates(b, &self.family)
+    }
+
+    /// `dofs[N, s…]` → values at quadrature points `[E, q, s…]`.
+    pub fn interpolate(&self, b: &mut Builder, dofs: Value) -> Value {
+        let local = self.gather_local(b, dofs);
+        element_map::interpolated(b, &self.family, &self.table, local)
+    }
+
+    /// `dofs[N, s…]` → gradients at quadrature points `[E, q, s…, d]`.
+    pub fn gradient(&self, b: &mut Builder, dofs: Value) -> Value {
+        let local = self.gather_local(b, dofs);
+        element_map::differentiated(b, &self.family, &self.table, local)
+    }
+
+    /// Outputs of a pointwise function at the quadrature points: `[E, q, s…]` each. `leaves[k]` says what argument k is;
+    /// discrete fields may belong to other spaces over the same mesh.
+    pub fn evaluate(&self, b: &mut Builder, f: &Func, leaves: &[Leaf]) -> Vec<Value> {
+        let leaves = self.bind(b, leaves);
+        element_map::at_all_points(b, &self.family, f, &leaves)
+    }
+
+    /// `∫ f dΩ` of every output of a pointwise function, by the space's quadrature.
+    pub fn integrate(&self, b: &mut Builder, f: &Func, leaves: &[Leaf]) -> Vec<Value> {
+        let per_element = self.integrate_elements(b, f, leaves);
+        per_element.into_iter().map(|v| b.reduce(crate::ir::Reduce::Sum, v, &[0])).collect()
+    }
+
+    /// The integrals over each element, `[E, s…]`.
+    pub fn integrate_elements(&self, b: &mut Builder, f: &Func, leaves: &[Leaf]) -> Vec<Value> {
+        let leaves = self.bind(b, leaves);
+        let weights = self.family.weights.clone();
+        element_map::element_map(b, &self.family, f, &leaves, |body, outputs, _| {
+            let w = constant(body, &[weights.len()], weights);
+            let sum = Dot { lhs_contract: vec![0], rhs_contract: vec![0], ..Dot::default() };
+            outputs.iter().map(|&v| body.dot(w, v, sum.clone())).collect()
+        })
+    }
+
+    /// `[N, s…]` → `[E, n, s…]`.
+    pub fn gather_local(&self, b: &mut Builder, dofs: Value) -> Value {
+        let index = b.constant(self.connectivity.clone());
+        b.gather(dofs, index)
+    }
+
+    fn bind(&self, b: &mut Builder, leaves: &[Leaf]) -> Vec<LocalLeaf> {
+        leaves
+            .iter()
+            .map(|leaf| match *leaf {
+                Leaf::Coordinates => LocalLeaf::Coordinates,
+                Leaf::Data(v) => LocalLeaf::Data(v),
+                Leaf::Shared(v) => LocalLeaf::Shared(v),
+                Leaf::Value { space, dofs } => {
+                    LocalLeaf::Value { table: self.table_of(space), local: space.gather_local(b, dofs) }
+                }
+                Leaf::Gradient { space, dofs } => {
+                    LocalLeaf::Gradient { table: self.table_of(space), local: space.gather_local(b, dofs) }
+                }
+            })
+            .collect()
+    }
+
+    /// Another space's shape functions at this space's quadrature points.
+    fn table_of(&self, other: &Space) -> Table {
+        assert_eq!(self.mesh, other.mesh, "compiler bug: a field of another mesh used without evaluating it at points");
+        if other.gauss == self.gauss {
+            other.table.clone()
+        } else {
+            Space::build(other.mesh.clone(), other.order, self.gauss).table
+        }
+    }
+
+    /// Nodes on a side, in increasing order.
+    pub fn side_nodes(&self, side: Side) -> Vec<u32> {
+        let at = if side.high { self.points[side.axis] - 1 } else { 0 };
+        let mut extents = self.points.clone();
+        extents[side.axis] = 1;
+        (0..extents.iter().product())
+            .map(|k| {
+                let mut index = unravel(k, &extents);
+                index[side.axis] = at;
+                ravel(&index, &self.points) as u32
+            })
+            .collect()
+    }
+
+    /// Facets of a side with the nodes on each, `[F, m]` row-major, and the shape functions there.
+    pub(crate) fn facets(&self, side: Side) -> (Family, Table, Vec<u32>) {
+        let family = Family::facets(&self.mesh, side, self.gauss);
+        let across = basis::lattice(self.mesh.dimension() - 1, self.order);
+        let rule = super::quadrature::tensor_product(self.mesh.dimension() - 1, self.gauss);
+        let values = rule.points.iter().flat_map(|xi| basis::facet_values(self.order, xi)).collect();
+        let table = Table { values, gradients: vec![], nodes: across.len() };
+        let mut cells = self.mesh.cells.clone();
+        cells[side.axis] = 1;
+        let mut nodes = Vec::with_capacity(family.count * across.len());
+        for facet in 0..family.count {
+            let cell = unravel(facet, &cells);
+            for offset in &across {
+                let mut offset = offset.clone();
+                offset.insert(side.axis, if side.high { self.mesh.cells[side.axis] * self.order } else { 0 });
+                nodes.push(self.node_at(&cell, &offset));
+            }
+        }
+        (family, table, nodes)
+    }
+
+    fn node_at(&self, cell: &[usize], offset: &[usize]) -> u32 {
+        node_at(self.order, &self.points, cell, offset)
+    }
+}
+
+/// The node `offset` lattice steps from the low corner of a cell; periodic axes wrap.
+fn node_at(order: usize, points: &[usize], cell: &[usize], offset: &[usize]) -> u32 {
+    let steps = order.max(1);
+    let index: Vec<usize> = (0..points.len()).map(|a| (cell[a] * steps + offset[a]) % points[a]).collect();
+    ravel(&index, points) as u32
+}
+
+fn connectivity(mesh: &Mesh, order: usize, points: &[usize]) -> Tensor {
+    let offsets = node_offsets(mesh.element, order);
+    let per_cell = mesh.elements_per_cell();
+    let mut nodes = Vec::with_capacity(mesh.element_count() * offsets.len());
+    for c in 0..mesh.cell_count() {
+        let cell = unravel(c, &mesh.cells);
+        for turned in 0..per_cell {
+            for offset in &offsets {
+                let offset: Vec<usize> = offset.iter().map(|&o| if turned == 1 { order - o } else { o }).collect();
+                nodes.push(node_at(order, points, &cell, &offset));
+            }
+        }
+    }
+    Tensor::index([mesh.element_count(), offsets.len()], nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discretize::Element;
+
+    fn square(element: Element, n: usize, periodic: bool) -> Mesh {
+        Mesh::new(element, &[0.0, 0.0], &[1.0, 1.0], &[n, n], &[periodic, periodic]).unwrap()
+    }
+
+    #[test]
+    fn orders_that_are_not_there_are_refused() {
+        for order in [0, 3, 7] {
+            let refusal = Space::lagrange(square(Element::Quad, 2, false), order, None).unwrap_err();
+            assert_eq!(refusal.code, "discretize.order");
+        }
+        assert!(Space::lagrange(square(Element::Quad, 2, false), 1, Some(0)).is_err());
+    }
+
+    #[test]
+    fn nodes_of_a_small_square() {
+        let space = Space::lagrange(square(Element::Quad, 2, false), 1, None).unwrap();
+        assert_eq!(space.node_count(), 9);
+        assert_eq!(space.connectivity.as_index().unwrap()[..4], [0, 1, 3, 4]);
+        assert_eq!(space.side_nodes(Side { axis: 0, high: true }), [6, 7, 8]);
+        assert_eq!(space.side_nodes(Side { axis: 1, high: false }), [0, 3, 6]);
+        let periodic = Space::lagrange(square(Element::Quad, 2, true), 1, None).unwrap();
+        assert_eq!(periodic.connectivity.as_index().unwrap(), [0, 1, 2, 3, 1, 0, 3, 2, 2, 3, 0, 1, 3, 2, 1, 0]);
+    }
+
+    /// Interpolating x with the shape functions gives back x: connectivity, turns and coordinates agree.
+    #[test]
+    fn elements_are_isoparametric() {
+        let boxes = [(Element::Interval, 1), (Element::Triangle, 2), (Element::Quad, 2), (Element::Hex, 3)];
+        for (element, d) in boxes {
+            for order in [1, 2] {
+                let mesh = Mesh::new(element, &vec![0.5; d], &vec![2.0; d], &vec![3; d], &vec![false; d]).unwrap();
+                let space = Space::lagrange(mesh, order, None).unwrap();
+                let (nodes, points) = (space.node_coordinates(), space.quadrature_coordinates());
+                let (nodes, points) = (nodes.as_f64().unwrap(), points.as_f64().unwrap());
+                let (n, q) = (space.local_count(), space.quadrature_count());
+                for (e, local) in space.connectivity.as_index().unwrap().chunks(n).enumerate() {
+                    for k in 0..q {
+                        for a in 0..d {
+                            let row = &space.table.values[k * n..][..n];
+                            let x: f64 = row.iter().zip(local).map(|(v, &i)| v * nodes[i as usize * d + a]).sum();
+                            assert!((x - points[(e * q + k) * d + a]).abs() < 1e-14, "{element:?} order {order}");
+                        }
+                    }
+                }
+                let volume: f64 = space.family.weights.iter().sum::<f64>() * space.mesh.element_count() as f64;
+                assert!((volume - space.mesh.volume()).abs() < 1e-12);
+            }
+        }
+    }
+}
