@@ -43,7 +43,7 @@ impl Lower<'_> {
             Some(Value::Record(r)) => match r.kind.as_str() {
                 "random" => Design::Random,
                 "lhs" => Design::LatinHypercube,
-                "sobol" => Design::Sobol(Default::default()),
+                "sobol" => Design::Sobol { scramble: crate::data::design::Scramble::None },
                 other => return error("data.sample", span, format!("`{other}` is not a design of samples")),
             },
             Some(other) => return error("data.sample", span, format!("`by` is a design, not {}", other.kind())),
@@ -78,7 +78,7 @@ impl Lower<'_> {
             .points_of(n, &streams)
             .or_else(|e| error("data.design", span, format!("the design cannot be made: {e}")))?;
         let mut columns: IndexMap<String, Column> = IndexMap::new();
-        let mut env = d.args.clone();
+        let env = d.args.clone();
         let mut drawn = 0;
         for row in &d.dataset.rows {
             if row.draw {
@@ -104,7 +104,7 @@ impl Lower<'_> {
                     locals.push(earlier.local);
                 }
             }
-            let values = self.map_rows(&row.name, n, &inputs, row.value.span, |l, items| {
+            let values = self.map_rows(&row.name, n, &inputs, |l, items| {
                 let mut inner = env.clone();
                 for (local, item) in locals.iter().zip(items) {
                     inner.set(*local, Value::Num(item.clone()));
@@ -115,9 +115,6 @@ impl Lower<'_> {
             let (closure, args) = self.computed_by(&row.value, &env);
             columns.insert(row.name.clone(), Column { values, closure, args });
         }
-        // Locals of rows are not values of the environment: each row sees its own.
-        env = d.args.clone();
-        let _ = env;
         Ok(columns)
     }
 
@@ -170,7 +167,6 @@ impl Lower<'_> {
         name: &str,
         n: usize,
         columns: &[Num],
-        span: Span,
         f: impl FnOnce(&mut Self, &[Num]) -> Result<Num>,
     ) -> Result<Num> {
         let types: Vec<Type> = columns.iter().map(|c| Type::new(c.ty().dtype, &c.shape()[1..])).collect();
@@ -183,7 +179,6 @@ impl Lower<'_> {
                 return Err(e);
             }
         };
-        let _ = span;
         let (body, captures) = self.tracer.close(&[out]);
         let mut mapped = vec![true; columns.len()];
         mapped.resize(columns.len() + captures.len(), false);
@@ -203,7 +198,7 @@ impl Lower<'_> {
     pub fn over_rows(&mut self, body: &Expr, var: LocalId, sample: Rc<Sample>, env: &Env, span: Span) -> Result<Value> {
         let (columns, n) = self.batched(&sample);
         let names: Vec<String> = sample.columns.keys().cloned().collect();
-        let values = self.map_rows("rows", n, &columns, span, |l, items| {
+        let values = self.map_rows("rows", n, &columns, |l, items| {
             let fields: IndexMap<String, Value> =
                 names.iter().cloned().zip(items.iter().map(|n| Value::Num(n.clone()))).collect();
             let mut inner = env.clone();

@@ -124,6 +124,22 @@ impl Lower<'_> {
         }
     }
 
+    /// Arguments of a study, defaults filled in.
+    pub fn apart_env(
+        &mut self,
+        name: &str,
+        params: &[crate::sema::hir::Param],
+        args: super::call::Args,
+        span: Span,
+    ) -> Result<Env> {
+        let mut env = Env::default();
+        self.apart(|l| {
+            env = l.bind(name, params, args, &Env::default(), span)?;
+            Ok(())
+        })?;
+        Ok(env)
+    }
+
     /// A number computed in a trace of its own.
     pub fn apart_num(&mut self, f: impl FnOnce(&mut Self) -> Result<Num>, span: Span) -> Result<Tensor> {
         match self.apart(|l| f(l).map(Value::Num))? {

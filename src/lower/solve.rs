@@ -8,7 +8,7 @@ use super::system::{Boundary, Equations};
 use super::value::{Discrete, Field, Leaf, Num, Solution, Value};
 use crate::ad;
 use crate::base::Span;
-use crate::discretize::{Balance, Boundary as Part, Condition, Element, Space, finite_element, finite_volume};
+use crate::discretize::{Balance, Boundary as Part, Condition, Element, Space, finite_element};
 use crate::ir::{Builder, Dot, Func, LinearSolver, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -355,8 +355,6 @@ impl Lower<'_> {
             // u - g = 0: read off g = -c(0)/(c(1) - c(0)), exact for any affine condition.
             let at = |l: &mut Self, x: f64| {
                 let tensor = Num::Const(Tensor::full(&Type::f64(shape.clone()), x));
-                let constant = l.leaf(&eqs.domain, Leaf::Shared(tensor.clone()), tensor.ty().clone());
-                let _ = constant;
                 l.substitute(&c.condition, |leaf| match leaf {
                     Leaf::Unknown { .. } => Some(Leaf::Shared(tensor.clone())),
                     _ => None,
@@ -391,7 +389,7 @@ impl Lower<'_> {
         let (rest, flux0) = (without_gradient(self, &c.condition), without_gradient(self, &flux[which]));
         let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
         let normal = Some(2);
-        let function = self.traced_point_with_normal(&[&rest, &flux0], &fixed, offsets, eqs, normal, |b, v| {
+        let function = self.traced_point(&[&rest, &flux0], &fixed, offsets, eqs, normal, |b, v| {
             // Inputs are in the builder already; the normal is the third.
             let normal = b.func().values().find_map(|(v, node)| matches!(node.op, Op::Input(2)).then_some(v));
             let normal = normal.expect("compiler bug: a boundary function without a normal");
@@ -408,20 +406,6 @@ impl Lower<'_> {
             vec![b.op(Op::Pad { low: vec![before], high: vec![after], interior: vec![0] }, &[flat])]
         }, c.span)?;
         Ok(vec![TracedCondition { essential: None, function }])
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn traced_point_with_normal(
-        &mut self,
-        fields: &[&Field],
-        fixed: &[Type],
-        offsets: &Offsets,
-        eqs: &Equations,
-        normal: Option<usize>,
-        finish: impl FnOnce(&mut Builder, &[crate::ir::Value]) -> Vec<crate::ir::Value>,
-        span: Span,
-    ) -> Result<Pointwise> {
-        self.traced_point(fields, fixed, offsets, eqs, normal, finish, span)
     }
 
     /// s = ±1 such that the condition is `s·flux·n + (terms without the gradient)`; found by comparing derivatives with
@@ -502,38 +486,39 @@ impl Lower<'_> {
     ) -> Result<Value> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
-        let discrete = if scheme.volumes {
-            finite_volume::discretise(&balance, &space.mesh)
-        } else {
-            finite_element::discretise(&balance, &space)
+        if scheme.volumes {
+            return error("unsupported.scheme", span, "finite volumes (`fv`) are not supported yet");
         }
-        .map_err(|r| refused(r, span))?;
-        let mut spec = discrete.spec.clone();
+        let options = finite_element::Options {
+            solver: scheme.solver,
+            linear_tolerance: scheme.tolerance,
+            ..finite_element::Options::default()
+        };
+        let discrete = finite_element::discretise(&balance, &space, &options).map_err(|r| refused(r, span))?;
+        let mut spec = (*discrete.spec).clone();
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
-        spec.solver = scheme.solver;
-        spec.linear_tolerance = scheme.tolerance;
         let free = discrete.free;
-        // Point data of interior and boundaries, then shared numbers.
+        let fields = shared.interior_data.iter().chain(shared.boundary_data.iter().flatten());
+        let fields: Vec<_> = fields.cloned().collect();
         let mut args: Vec<Num> = vec![];
-        for (field, gradient) in &shared.interior_data {
-            args.push(self.data_at(field, *gradient, &discrete.interior_points(), &space, true)?);
-        }
-        for (k, data) in shared.boundary_data.iter().enumerate() {
-            for (field, gradient) in data {
-                let points = discrete.boundary_points(k);
-                args.push(self.data_at(field, *gradient, &points, &space, false)?);
-            }
+        for ((field, gradient), argument) in fields.iter().zip(&discrete.data) {
+            let interior = argument.at == finite_element::DataPoints::Interior;
+            args.push(if interior && field.space.mesh == space.mesh && field.space.order > 0 {
+                self.read_at_quadrature(field, *gradient, &space)
+            } else {
+                self.read_at(field, *gradient, &discrete.coordinates(&argument.at))
+            });
         }
         args.extend(shared.numbers.iter().cloned());
-        let c = balance.components;
         let guess_value = match guess {
             Some(v) if !matches!(v, Value::None) => Some(self.known_real(v, span)?),
             _ => None,
         };
-        let first = Tensor::f64(
-            [free],
-            (0..free).map(|i| guess_value.unwrap_or(if balance.linear { 0.0 } else { balance.nominal[i % c] })).collect::<Vec<_>>(),
-        );
+        let first = match guess_value {
+            Some(x) => Tensor::full(&Type::f64([free]), x),
+            None if balance.linear => Tensor::zeros(&Type::f64([free])),
+            None => discrete.nominal.clone(),
+        };
         let mut all = vec![Num::Const(first)];
         all.extend(args.iter().cloned());
         let refs: Vec<&Num> = all.iter().collect();
@@ -548,38 +533,32 @@ impl Lower<'_> {
         self.solution(eqs, full, &space, span)
     }
 
-    /// Values of a field at the points of a discretisation.
-    fn data_at(&mut self, field: &Rc<Discrete>, gradient: bool, points: &Tensor, space: &Rc<Space>, interior: bool) -> Result<Num> {
-        if interior && field.space.mesh == space.mesh && space.order > 0 && field.space.order > 0 {
-            let source = field.space.clone();
-            let (space, dofs) = (space.clone(), field.dofs.clone());
-            let ty: Vec<usize> = field.shape.clone();
-            let d = space.mesh.dimension();
-            let mut shape = ty;
-            if gradient {
-                shape.push(d);
-            }
-            // A pointwise identity over the leaf gives the values at this space's quadrature points.
-            let mut b = Builder::new("read");
-            let v = b.input(Type::f64(shape));
-            let id = b.finish(vec![v]);
-            return Ok(self.tracer.build(&[&dofs], |b, v| {
-                let leaf = if gradient {
-                    crate::discretize::Leaf::Gradient { space: &source, dofs: v[0] }
-                } else {
-                    crate::discretize::Leaf::Value { space: &source, dofs: v[0] }
-                };
-                space.evaluate(b, &id, &[leaf])[0]
-            }));
-        }
-        let lead = points.ty.shape[..points.ty.rank() - 1].to_vec();
-        let d = space.mesh.dimension();
-        let count: usize = lead.iter().product();
-        let x = Num::Const(points.reshaped([count, d]));
+    /// A field of the same mesh at the quadrature points: a pointwise identity over its leaf.
+    fn read_at_quadrature(&mut self, field: &Rc<Discrete>, gradient: bool, space: &Rc<Space>) -> Num {
+        let mut b = Builder::new("read");
+        let v = b.input(data_type(field, gradient, space.mesh.dimension()));
+        let identity = b.finish(vec![v]);
+        self.tracer.build(&[&field.dofs], |b, v| {
+            let leaf = if gradient {
+                crate::discretize::Leaf::Gradient { space: &field.space, dofs: v[0] }
+            } else {
+                crate::discretize::Leaf::Value { space: &field.space, dofs: v[0] }
+            };
+            space.evaluate(b, &identity, &[leaf])[0]
+        })
+    }
+
+    /// A field at points `[…, d]`.
+    fn read_at(&mut self, field: &Rc<Discrete>, gradient: bool, points: &Tensor) -> Num {
+        let (d, lead) = match points.ty.shape.split_last() {
+            Some((d, lead)) => (*d, lead.to_vec()),
+            None => (1, vec![]),
+        };
+        let x = Num::Const(points.reshaped([lead.iter().product(), d]));
         let values = self.discrete_at_points(field, gradient, &x);
         let mut shape = lead;
         shape.extend(&values.shape()[1..]);
-        Ok(self.tracer.build(&[&values], |b, v| b.reshape(v[0], &shape)))
+        self.tracer.build(&[&values], |b, v| b.reshape(v[0], &shape))
     }
 
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.

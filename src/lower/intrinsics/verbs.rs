@@ -152,7 +152,7 @@ pub fn evaluate_points(l: &mut Lower, law: &Rc<Closure>, points: &[Vec<f64>], sp
     let d = points.first().map_or(0, |p| p.len());
     let columns: Vec<Num> =
         (0..d).map(|k| Num::Const(Tensor::f64([n], points.iter().map(|p| p[k]).collect::<Vec<_>>()))).collect();
-    l.apart_num(|l| l.map_rows("tabulate", n, &columns, span, |l, args| l.call_closure_at(law, args, span)), span)
+    l.apart_num(|l| l.map_rows("tabulate", n, &columns, |l, args| l.call_closure_at(law, args, span)), span)
 }
 
 fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
