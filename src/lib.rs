@@ -2,7 +2,9 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod data;
 pub mod discretize;
 pub mod ir;
 pub mod sema;
 pub mod syntax;
+pub mod train;

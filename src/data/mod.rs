@@ -1,0 +1,10 @@
+//! Where numbers come from: random draws, designs, random fields, files, tables. Pure but for `read`.
+
+pub mod design;
+pub mod draw;
+pub mod law;
+pub mod split;
+
+pub use design::Design;
+pub use draw::Stream;
+pub use law::Law;
