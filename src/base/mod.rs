@@ -6,6 +6,7 @@ pub mod dimension;
 pub mod fingerprint;
 pub mod source;
 pub mod unit;
+pub mod units;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use dimension::{Dimension, Ratio};
