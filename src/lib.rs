@@ -4,7 +4,10 @@
 pub mod base;
 pub mod data;
 pub mod discretize;
+pub mod exec;
+pub mod flow;
 pub mod ir;
+pub mod lower;
 pub mod sema;
 pub mod syntax;
 pub mod train;
