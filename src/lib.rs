@@ -2,12 +2,14 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod base;
+pub mod cli;
 pub mod data;
 pub mod discretize;
 pub mod exec;
 pub mod flow;
 pub mod ir;
 pub mod lower;
+pub mod report;
 pub mod sema;
 pub mod syntax;
 pub mod train;

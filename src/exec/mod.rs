@@ -1,5 +1,11 @@
 //! Running a program: studies, the world they act on, and what came of it.
 
+pub mod fs;
+pub mod interrupt;
+pub mod engine;
 pub mod key;
 pub mod outcome;
+pub mod progress;
+pub mod store;
 pub mod study;
+pub mod world;

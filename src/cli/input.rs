@@ -1,0 +1,122 @@
+//! Program texts and the command line as sources, so that what is wrong with them is shown like any other mistake.
+
+use crate::base::{Diagnostic, FileId, Sources, Span};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+/// Places are 32-bit byte offsets, and a program of this size is a mistake.
+const LARGEST: usize = 1 << 30;
+
+/// Reads a program (`-` is standard input) into `sources`.
+///
+/// # Errors
+/// `input.*` diagnostics: no such file, a folder, not readable, not UTF-8, too large.
+pub fn read(path: &Path, sources: &mut Sources) -> Result<FileId, Diagnostic> {
+    let name = if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() };
+    let bytes = if path == Path::new("-") {
+        let mut bytes = vec![];
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else if path.is_dir() {
+        let d = on_command_line(sources, &name, "input.directory", format!("`{name}` is a folder, not a program"));
+        return Err(match programs_in(path).first() {
+            Some(p) => d.help(format!("it holds `{}`", path.join(p).display())),
+            None => d.help("name a file that ends in .msl"),
+        });
+    } else {
+        std::fs::read(path)
+    };
+    let bytes = bytes.map_err(|e| unreadable(path, &name, &e, sources))?;
+    if bytes.len() > LARGEST {
+        return Err(on_command_line(sources, &name, "input.size", format!("`{name}` is larger than 1 GiB")));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(sources.add(name, text)),
+        Err(e) => {
+            let at = e.utf8_error().valid_up_to();
+            let bytes = e.into_bytes();
+            let found = bytes[at];
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let end = at + '\u{fffd}'.len_utf8();
+            let file = sources.add(name, text);
+            Err(Diagnostic::error("input.encoding", Span::new(file, at, end), "the file is not UTF-8 text")
+                .here(format!("byte {found:#04x} at offset {at}"))
+                .help("save the file as UTF-8; `iconv -f latin1 -t utf-8 FILE` converts an old encoding"))
+        }
+    }
+}
+
+/// The candidate that a misspelt word most likely means: at most a third of its letters differ.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|c| (distance(word, c), c))
+        .filter(|(d, _)| *d <= allowed)
+        .min_by_key(|(d, c)| (*d, c.len()))
+        .map(|(_, c)| c)
+}
+
+fn unreadable(path: &Path, name: &str, e: &std::io::Error, sources: &mut Sources) -> Diagnostic {
+    if e.kind() != ErrorKind::NotFound {
+        return on_command_line(sources, name, "input.unreadable", format!("cannot read `{name}`: {e}"));
+    }
+    let d = on_command_line(sources, name, "input.missing", format!("there is no file `{name}`"));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let here = programs_in(folder);
+    let file = path.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
+    match nearest(&file, here.iter().map(String::as_str)) {
+        Some(near) => d.help(format!("did you mean `{}`?", path.with_file_name(near).display())),
+        None => d,
+    }
+}
+
+/// A message about a word of the command line.
+fn on_command_line(sources: &mut Sources, word: &str, code: &'static str, message: String) -> Diagnostic {
+    let file = sources.add("command line", word);
+    Diagnostic::error(code, Span::new(file, 0, word.len()), message)
+}
+
+fn programs_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .filter(|n| n.ends_with(".msl"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Edits (insert, delete, replace, swap neighbours) from one word to the other, case aside.
+/// [Damerau 1964, restricted edit distance]
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().collect();
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_words_find_what_they_mean() {
+        assert_eq!(nearest("untis.mismatch", ["units.mismatch", "syntax.unclosed"]), Some("units.mismatch"));
+        assert_eq!(nearest("heta.msl", ["heat.msl", "beam.msl"]), Some("heat.msl"));
+        assert_eq!(nearest("zzz", ["heat.msl"]), None);
+        assert_eq!(distance("ab", "ba"), 1);
+    }
+}

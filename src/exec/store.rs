@@ -1,0 +1,378 @@
+//! The cache of finished tasks: one file each, named by its fingerprint, whole or absent, and verified by hash when read.
+//!
+//! ```text
+//! DIR/tasks/3f/3f07…e1.task     magic · header length · header JSON · arrays (little-endian, 8-aligned) · BLAKE3 of all that
+//! DIR/journal/9a…4c.json        by task name: what its fingerprint was made of, for `mslc plan` to say what changed
+//! ```
+//! Several processes may share a store: entries are immutable, and a rename puts the same bytes in place whoever is first.
+
+use super::fs::{self, DiskFault, FileSystem};
+use crate::base::Fingerprint;
+use crate::base::fingerprint::Hasher;
+use crate::ir::{DType, Data, Tensor, Type};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What a task yields.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Artifact {
+    /// `solve`, `sample`, `minimize`, …
+    pub kind: String,
+    /// Whatever describes the arrays: names, units, costs, provenance. Numbers that must keep their last bit belong in arrays.
+    pub meta: Value,
+    pub arrays: IndexMap<String, Tensor>,
+}
+
+/// The folder of finished tasks.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    fs: Arc<dyn FileSystem>,
+    complaints: Mutex<Vec<String>>,
+}
+
+const MAGIC: &[u8; 8] = b"mslc\x00\x01\r\n";
+const HASH: usize = 32;
+/// Temporaries of processes that died are removed once no living process can still be writing them.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    key: String,
+    version: String,
+    kind: String,
+    meta: Value,
+    arrays: Vec<ArrayHeader>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ArrayHeader {
+    name: String,
+    #[serde(rename = "type")]
+    ty: Type,
+}
+
+impl Store {
+    /// Opens a store, creating nothing: folders appear with the first task.
+    pub fn open(dir: impl Into<PathBuf>, fs: Arc<dyn FileSystem>) -> Store {
+        Store { dir: dir.into(), fs, complaints: Mutex::default() }
+    }
+
+    /// The result of the task with this fingerprint. None where it has not finished, or where its file is damaged: that is
+    /// told by [`Store::complaints`], and the task runs again.
+    pub fn get(&self, key: &Fingerprint) -> Option<Artifact> {
+        let path = self.task_path(key);
+        let bytes = match fs::read(&*self.fs, &path) {
+            Ok(bytes) => bytes?,
+            Err(fault) => {
+                self.complain(fault.to_string());
+                return None;
+            }
+        };
+        match decode(&bytes, key) {
+            Ok(artifact) => Some(artifact),
+            Err(why) => {
+                self.complain(format!(
+                    "the stored result `{}` is damaged ({why}); its task runs again",
+                    path.display()
+                ));
+                None
+            }
+        }
+    }
+
+    /// Whether [`Store::get`] would look for a result here; the bytes are not verified.
+    pub fn has(&self, key: &Fingerprint) -> bool {
+        self.fs.open(&self.task_path(key)).is_ok()
+    }
+
+    /// Kind and meta of a finished task, without reading its arrays or verifying them.
+    pub fn describe(&self, key: &Fingerprint) -> Option<(String, Value)> {
+        let mut file = self.fs.open(&self.task_path(key)).ok()?;
+        let mut start = [0; 16];
+        file.read_exact(&mut start).ok()?;
+        let length = header_length(&start).ok()?;
+        let mut text = vec![];
+        file.take(length as u64).read_to_end(&mut text).ok()?;
+        let header: Header = serde_json::from_slice(&text).ok()?;
+        (header.key == key.hex()).then_some((header.kind, header.meta))
+    }
+
+    /// Keeps the result of a finished task. When this returns, no crash can lose it.
+    ///
+    /// # Errors
+    /// Where the disk refuses; what was kept before stays.
+    pub fn put(&self, key: &Fingerprint, artifact: &Artifact) -> Result<(), DiskFault> {
+        fs::write_atomically(&*self.fs, &self.task_path(key), &encode(key, artifact))
+    }
+
+    /// Remembers what a task's fingerprint was made of, under the name the task has in the program.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn remember(&self, task: &str, record: &Value) -> Result<(), DiskFault> {
+        fs::write_atomically(&*self.fs, &self.journal_path(task), record.to_string().as_bytes())
+    }
+
+    /// What was last remembered under this name.
+    pub fn recall(&self, task: &str) -> Option<Value> {
+        let bytes = fs::read(&*self.fs, &self.journal_path(task)).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Damaged entries met since the last call, a sentence each.
+    pub fn complaints(&self) -> Vec<String> {
+        std::mem::take(&mut *self.complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Removes the results that `keep` does not want and what dead processes left half-written. Gives the number of files removed.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn sweep(&self, keep: impl Fn(&Fingerprint) -> bool) -> Result<usize, DiskFault> {
+        let fault = |path: &Path, e| DiskFault::new("clean up", path, &e);
+        let root = self.dir.join("tasks");
+        let mut removed = 0;
+        for folder in self.fs.list(&root).map_err(|e| fault(&root, e))? {
+            for path in self.fs.list(&folder).map_err(|e| fault(&folder, e))? {
+                let unwanted = match key_of(&path) {
+                    Some(key) => !keep(&key),
+                    None => fs::is_temporary(&path) && self.fs.age(&path).is_ok_and(|age| age > STALE),
+                };
+                if unwanted {
+                    self.fs.remove(&path).map_err(|e| fault(&path, e))?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn task_path(&self, key: &Fingerprint) -> PathBuf {
+        let hex = key.hex();
+        self.dir.join("tasks").join(&hex[..2]).join(format!("{hex}.task"))
+    }
+
+    fn journal_path(&self, task: &str) -> PathBuf {
+        self.dir.join("journal").join(format!("{}.json", &Fingerprint::of(task.as_bytes()).hex()[..32]))
+    }
+
+    fn complain(&self, words: String) {
+        self.complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
+    }
+}
+
+impl Artifact {
+    /// Hash of the content: kind, meta and arrays; what a report states as the hash of an output.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut h = Hasher::new("artifact");
+        h.text(&self.kind).text(&self.meta.to_string());
+        for (name, t) in &self.arrays {
+            h.text(name).text(&t.ty.to_string()).bytes(&t.bytes());
+        }
+        h.finish()
+    }
+}
+
+fn key_of(path: &Path) -> Option<Fingerprint> {
+    let hex = path.file_name()?.to_str()?.strip_suffix(".task")?;
+    let mut key = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (i, b) in key.iter_mut().enumerate() {
+        *b = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(Fingerprint(key))
+}
+
+fn encode(key: &Fingerprint, artifact: &Artifact) -> Vec<u8> {
+    let header = Header {
+        key: key.hex(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        kind: artifact.kind.clone(),
+        meta: artifact.meta.clone(),
+        arrays: artifact.arrays.iter().map(|(name, t)| ArrayHeader { name: name.clone(), ty: t.ty.clone() }).collect(),
+    };
+    let header = serde_json::to_vec(&header).expect("compiler bug: a header of strings and numbers has a JSON form");
+    let mut out = Vec::with_capacity(64 + header.len() + artifact.arrays.values().map(size).sum::<usize>());
+    out.extend(MAGIC);
+    out.extend((header.len() as u64).to_le_bytes());
+    out.extend(header);
+    for t in artifact.arrays.values() {
+        out.resize(out.len().next_multiple_of(8), 0);
+        out.extend(t.bytes());
+    }
+    let hash = Fingerprint::of(&out);
+    out.extend(hash.0);
+    out
+}
+
+/// # Errors
+/// What is wrong with the file, in a few words.
+fn decode(file: &[u8], key: &Fingerprint) -> Result<Artifact, &'static str> {
+    let (bytes, hash) = file.split_at_checked(file.len().saturating_sub(HASH)).ok_or("truncated")?;
+    if Fingerprint::of(bytes).0 != hash {
+        return Err("its hash does not fit its content");
+    }
+    let start = bytes.first_chunk::<16>().ok_or("truncated")?;
+    let length = header_length(start)?;
+    let text = bytes.get(16..16 + length).ok_or("truncated")?;
+    let header: Header = serde_json::from_slice(text).map_err(|_| "its header is not readable")?;
+    if header.key != key.hex() {
+        return Err("it belongs to another task");
+    }
+    let mut at = 16 + length;
+    let mut arrays = IndexMap::new();
+    for a in header.arrays {
+        at = at.next_multiple_of(8);
+        let n = a.ty.len() * a.ty.dtype.size();
+        let data = bytes.get(at..at + n).ok_or("truncated")?;
+        at += n;
+        arrays.insert(a.name, tensor(a.ty, data));
+    }
+    Ok(Artifact { kind: header.kind, meta: header.meta, arrays })
+}
+
+fn header_length(start: &[u8; 16]) -> Result<usize, &'static str> {
+    let (magic, length) = start.split_at(8);
+    if magic != MAGIC {
+        return Err("it is not a result of this version of mslc");
+    }
+    let length = u64::from_le_bytes(length.try_into().map_err(|_| "truncated")?);
+    if length > 1 << 32 { Err("its header is not readable") } else { Ok(length as usize) }
+}
+
+fn tensor(ty: Type, bytes: &[u8]) -> Tensor {
+    fn read<const N: usize, T>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Arc<[T]> {
+        bytes.as_chunks::<N>().0.iter().map(|c| f(*c)).collect()
+    }
+    let data = match ty.dtype {
+        DType::F64 => Data::F64(read(bytes, f64::from_le_bytes)),
+        DType::F32 => Data::F32(read(bytes, f32::from_le_bytes)),
+        DType::Index => Data::Index(read(bytes, u32::from_le_bytes)),
+    };
+    Tensor { ty, data }
+}
+
+fn size(t: &Tensor) -> usize {
+    t.ty.len() * t.ty.dtype.size() + 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fs::faulty::{Faults, Memory};
+    use super::*;
+    use serde_json::json;
+
+    fn artifact(seed: usize) -> Artifact {
+        let x: Vec<f64> = (0..5).map(|i| (seed * 7 + i) as f64 / 3.0).collect();
+        Artifact {
+            kind: "solve".into(),
+            meta: json!({ "name": format!("task {seed}"), "seconds": 0.5 }),
+            arrays: [
+                ("T".to_string(), Tensor::f64([5], x)),
+                ("cells".to_string(), Tensor::index([3], [1, 2, 3])),
+                ("w".to_string(), Tensor::f32([1, 1], [0.25f32])),
+                ("none".to_string(), Tensor::f64([0, 4], [])),
+            ]
+            .into(),
+        }
+    }
+
+    fn key(seed: usize) -> Fingerprint {
+        Fingerprint::of(&[seed as u8])
+    }
+
+    fn store(fs: &Arc<Memory>) -> Store {
+        Store::open("out", fs.clone())
+    }
+
+    #[test]
+    fn what_is_put_is_got_back_bit_by_bit() {
+        let fs = Arc::new(Memory::default());
+        let s = store(&fs);
+        let mut a = artifact(1);
+        a.arrays.insert("odd".into(), Tensor::f64([4], [f64::NAN, -0.0, f64::INFINITY, 5e-324]));
+        s.put(&key(1), &a).unwrap();
+        assert_eq!(s.get(&key(1)).unwrap(), a);
+        assert_eq!(s.describe(&key(1)).unwrap(), ("solve".into(), a.meta.clone()));
+        assert!(s.has(&key(1)) && !s.has(&key(2)) && s.get(&key(2)).is_none() && s.complaints().is_empty());
+        s.remember("Heat", &json!({ "h": 1 })).unwrap();
+        assert_eq!(s.recall("Heat"), Some(json!({ "h": 1 })));
+        assert_eq!(s.recall("Cell"), None);
+    }
+
+    #[test]
+    fn a_crash_at_any_step_keeps_every_finished_task() {
+        let total = {
+            let fs = Arc::new(Memory::default());
+            (0..3).for_each(|i| store(&fs).put(&key(i), &artifact(i)).unwrap());
+            fs.steps()
+        };
+        for die_at in 0..total {
+            let fs = Arc::new(Memory::new(Faults { die_at: Some(die_at), ..Faults::default() }));
+            let finished: Vec<bool> = (0..3).map(|i| store(&fs).put(&key(i), &artifact(i)).is_ok()).collect();
+            let after = Arc::new(fs.restarted(Faults::default()));
+            let s = store(&after);
+            for (i, finished) in finished.into_iter().enumerate() {
+                match s.get(&key(i)) {
+                    Some(a) => assert_eq!(a, artifact(i)),
+                    None => assert!(!finished, "task {i} is lost after {die_at} steps"),
+                }
+            }
+            assert_eq!(s.complaints(), Vec::<String>::new(), "nothing half-written has the name of a result");
+            s.put(&key(9), &artifact(9)).unwrap();
+            assert_eq!(s.get(&key(9)).unwrap(), artifact(9));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_named_and_loses_nothing() {
+        let fs = Arc::new(Memory::default());
+        store(&fs).put(&key(1), &artifact(1)).unwrap();
+        let used = encode(&key(1), &artifact(1)).len();
+        for room in 0..used {
+            let full = Arc::new(fs.restarted(Faults { capacity: Some(used + room), ..Faults::default() }));
+            let fault = store(&full).put(&key(2), &artifact(2)).unwrap_err();
+            assert!(fault.full, "{fault}");
+            assert_eq!(store(&full).get(&key(1)).unwrap(), artifact(1));
+            assert_eq!(full.paths().len(), 1);
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_or_missing_byte_is_noticed() {
+        let whole = encode(&key(1), &artifact(1));
+        for i in 0..whole.len() {
+            let mut bad = whole.clone();
+            bad[i] ^= 1 << (i % 8);
+            assert!(decode(&bad, &key(1)).is_err(), "flip at {i}");
+            assert!(decode(&whole[..i], &key(1)).is_err(), "cut at {i}");
+        }
+        assert!(decode(&whole, &key(2)).is_err(), "a file under another's name");
+        let fs = Arc::new(Memory::default());
+        let s = store(&fs);
+        s.put(&key(1), &artifact(1)).unwrap();
+        let path = fs.paths().remove(0);
+        fs.damage(&path, |b| b.truncate(40));
+        assert!(s.get(&key(1)).is_none());
+        assert!(s.complaints()[0].contains("damaged"));
+        s.put(&key(1), &artifact(1)).unwrap();
+        assert_eq!(s.get(&key(1)).unwrap(), artifact(1));
+    }
+
+    #[test]
+    fn sweeping_keeps_what_is_wanted() {
+        let fs = Arc::new(Memory::default());
+        let s = store(&fs);
+        (0..4).for_each(|i| s.put(&key(i), &artifact(i)).unwrap());
+        assert_eq!(s.sweep(|k| *k == key(2)).unwrap(), 3);
+        assert!(s.has(&key(2)) && !s.has(&key(1)));
+    }
+}

@@ -1,0 +1,3 @@
+//! Figures, tables and files of results, from plain data: nothing here knows how a result was computed.
+
+pub mod stroke;
