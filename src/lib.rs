@@ -1,6 +1,7 @@
 //! mslc: the compiler and runtime of MSL, a declarative language for multiscale modelling with machine learning.
 //! The map of the code is `ARCHITECTURE.md`.
 
+pub mod ad;
 pub mod base;
 pub mod cli;
 pub mod data;
@@ -11,5 +12,6 @@ pub mod ir;
 pub mod lower;
 pub mod report;
 pub mod sema;
+pub mod solve;
 pub mod syntax;
 pub mod train;

@@ -1,7 +1,9 @@
 //! The one way to make a [`Func`]: nodes are hash-consed and the simplest identities applied as they are added
 //! (`x + 0`, `x · 1`, `x · 0`, constants of constants), so that derivative rules need not care.
 
-use super::{Binary, Compare, DType, Data, Dot, Func, Node, Op, Reduce, Tensor, Type, Unary, Value, shape};
+use super::{
+    Binary, Compare, DType, Data, Dot, Func, Jacobian, Node, Op, Reduce, SolveSpec, Tensor, Type, Unary, Value, shape,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -55,9 +57,13 @@ impl Builder {
         }
     }
 
-    /// All results of a structured primitive.
+    /// All results of an operation: one, or those of a structured primitive.
     pub fn ops(&mut self, op: Op, args: &[Value]) -> Vec<Value> {
+        let many = op.has_many_results();
         let node = self.op(op, args);
+        if !many {
+            return vec![node];
+        }
         (0..self.node(node).types.len()).map(|k| self.op(Op::Get(k), &[node])).collect()
     }
 
@@ -455,4 +461,45 @@ pub fn data_of(f: &Func, v: Value) -> Option<&Data> {
         Op::Const(t) => Some(&t.data),
         _ => None,
     }
+}
+
+/// A copy of `f` in which every operation, also of bodies at any depth (innermost first), is what `change` makes of it.
+pub fn rebuild(f: &Func, change: &mut impl FnMut(Op) -> Op) -> Func {
+    let mut b = Builder::new(f.name.clone());
+    let mut new: Vec<Value> = Vec::with_capacity(f.nodes.len());
+    f.inputs.iter().for_each(|t| {
+        b.input(t.clone());
+    });
+    for node in &f.nodes {
+        let args: Vec<Value> = node.args.iter().map(|a| new[a.index()]).collect();
+        new.push(match &node.op {
+            Op::Input(k) => b.insert(Op::Input(*k), vec![], node.types.clone()),
+            op => {
+                let op = with_bodies(op, &mut |body| Arc::new(rebuild(body, change)));
+                let op = change(op);
+                b.op(op, &args)
+            }
+        });
+    }
+    let outputs = f.outputs.iter().map(|v| new[v.index()]).collect();
+    b.finish(outputs)
+}
+
+/// The operation with other bodies of the same types.
+pub fn with_bodies(op: &Op, change: &mut impl FnMut(&Arc<Func>) -> Arc<Func>) -> Op {
+    let mut op = op.clone();
+    match &mut op {
+        Op::Map { body, .. } | Op::Scan { body, .. } | Op::Memo { body, .. } => *body = change(body),
+        Op::Solve { residual, spec } | Op::LinearSolve { residual, spec, .. } => {
+            *residual = change(residual);
+            if let Some(j) = &spec.jacobian {
+                let values = change(&Arc::new(j.values.clone()));
+                let jacobian = Jacobian { values: (*values).clone(), blocks: j.blocks.clone() };
+                *spec = Arc::new(SolveSpec { jacobian: Some(Arc::new(jacobian)), ..(**spec).clone() });
+            }
+        }
+        Op::Cond { then, otherwise } => (*then, *otherwise) = (change(then), change(otherwise)),
+        _ => {}
+    }
+    op
 }

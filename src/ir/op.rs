@@ -161,6 +161,13 @@ pub enum Op {
     Get(usize),
 }
 
+impl Op {
+    /// A primitive with a list of results, each read by [`Op::Get`].
+    pub fn has_many_results(&self) -> bool {
+        matches!(self, Op::Map { .. } | Op::Scan { .. } | Op::Cond { .. } | Op::Memo { .. })
+    }
+}
+
 /// How to solve, and what is known of the residual.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SolveSpec {

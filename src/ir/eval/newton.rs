@@ -298,7 +298,7 @@ mod tests {
                 let one = b.full(&Type::f64([1]), 1.0);
                 b.add(s, one)
             },
-            1.0,
+            0.7,
             0.0,
         )
         .unwrap_err();
