@@ -10,12 +10,14 @@ use super::store::{Artifact, Store};
 use crate::ad;
 use crate::base::fingerprint::Hasher;
 use crate::base::{Diagnostic, Fingerprint, Span};
-use crate::data::read::Table;
+use crate::data::read::{self, Loaded, Options};
 use crate::ir::fault::Fault;
 use crate::ir::{Func, Tensor};
 use crate::lower::runtime::{Failure, Runtime, Stage, Trained, Training};
 use crate::sema::hir::DefId;
-use crate::train::{self, Bounds, Checkpoint, Control, Epoch, Observer, Schedule, StageKind, TrainError};
+use crate::train::lbfgs::Bounds;
+use crate::train::run::Control;
+use crate::train::{self, Checkpoint, Epoch, Observer, Schedule, StageKind, TrainError};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -165,18 +167,18 @@ impl Runtime for World {
         Ok(Trained { weights, history, seconds })
     }
 
-    fn load(&mut self, path: &str, span: Span) -> Result<Table, Failure> {
-        let at = self.folder.join(path);
-        let table = crate::data::read::load(&at).map_err(|e| {
-            Box::new(Diagnostic::error("data.read", span, format!("`{path}` could not be read: {e}")).note(format!(
-                "paths are relative to the program's folder, {}",
-                self.folder.display()
-            )))
+    fn load(&mut self, path: &str, options: Options, span: Span) -> Result<Loaded, Failure> {
+        let loaded = read::load(&read::Folder(self.folder.clone()), path, &options).map_err(|e| {
+            let place = e.place.as_ref().map(|p| format!(", {p}")).unwrap_or_default();
+            Box::new(
+                Diagnostic::error("data.read", span, format!("`{path}`{place}: {}", e.message))
+                    .note(format!("paths are relative to the program's folder, {}", self.folder.display())),
+            )
         })?;
-        if let Ok(bytes) = std::fs::read(&at) {
+        if let Ok(bytes) = std::fs::read(self.folder.join(path)) {
             self.inputs.insert(path.to_string(), Fingerprint::of(&bytes));
         }
-        Ok(table)
+        Ok(loaded)
     }
 
     fn enter(&mut self, label: &str, _def: Option<DefId>) {
@@ -346,7 +348,7 @@ struct Objective {
 impl Objective {
     fn new(t: &Training, engine: &Engine) -> Result<Objective, Fault> {
         let weights: Vec<usize> = (0..t.initial.len()).collect();
-        let gradient = ad::value_and_grad(&t.losses, &weights);
+        let gradient = ad::grad(&t.losses, &weights);
         let validation = t.validation.as_ref().map(|v| engine.compile(v)).transpose()?;
         let bounds = t.bounds.iter().any(|b| b.is_some()).then(|| {
             let side = |f: fn(&(f64, f64)) -> f64, open: f64| {

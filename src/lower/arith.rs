@@ -163,3 +163,11 @@ pub fn identity(d: usize) -> Num {
 pub fn is_identity(v: &Value) -> bool {
     matches!(v, Value::Record(r) if r.kind == "identity")
 }
+
+/// The factor before a symbolic identity, `s` in `s*I`.
+pub fn identity_factor(v: &Value) -> Option<Value> {
+    match v {
+        Value::Record(r) if r.kind == "identity" => r.fields.get("factor").cloned(),
+        _ => None,
+    }
+}

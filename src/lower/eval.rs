@@ -549,15 +549,10 @@ impl<'p> Lower<'p> {
             }
         }
         let (a, b) = match op {
-            Op::Mul | Op::Divide if is_identity(a) || is_identity(b) => {
-                // `s*I` keeps the identity symbolic until its size is known.
-                return error_help(
-                    "shape.identity",
-                    span,
-                    "the size of `I` does not follow from what it multiplies",
-                    "use `s*identity(2)`, or put the sum first: `s*(I + A)`",
-                );
-            }
+            // `s*I` stays symbolic until what it is added to tells its size.
+            Op::Mul if is_identity(a) && !is_identity(b) => return self.scaled_identity(op, a, b, span),
+            Op::Mul if is_identity(b) && !is_identity(a) => return self.scaled_identity(op, b, a, span),
+            Op::Divide if is_identity(a) && !is_identity(b) => return self.scaled_identity(op, a, b, span),
             _ => self.sized(a.clone(), b.clone(), span)?,
         };
         let (a, b) = (self.numeric(&a, span)?, self.numeric(&b, span)?);
@@ -582,6 +577,22 @@ impl<'p> Lower<'p> {
             }
             _ => self.pointwise(&[a.clone(), b.clone()], span, |l, n| l.binary_num(op, &n[0], &n[1], span)),
         }
+    }
+
+    fn scaled_identity(&mut self, op: &Op, identity: &Value, by: &Value, span: Span) -> Result<Value> {
+        let by = self.numeric(by, span)?;
+        let shape = match &by {
+            Value::Num(n) => n.shape().to_vec(),
+            Value::Field(f) => f.shape().to_vec(),
+            _ => vec![],
+        };
+        if let (Op::Mul, [_, n]) = (op, &shape[..]) {
+            // A matrix times `I` entry by entry is no product on paper.
+            return error_help("shape.mismatch", span, format!("a matrix of {n} columns is multiplied (`*`) by `I`"), "write `A·I`, or just `A`");
+        }
+        let before = super::arith::identity_factor(identity).unwrap_or(Value::num(1.0));
+        let factor = self.apply(op, &[before, by], span)?;
+        Ok(Value::record("identity", span, IndexMap::from([("factor".to_string(), factor)])))
     }
 
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {

@@ -1,7 +1,7 @@
 //! Fields: arithmetic, gradients, values at points. A field is a pointwise `Func` over leaves; whatever acts on numbers acts on
 //! fields by being traced once more, at a point.
 
-use super::arith::{identity, is_identity};
+use super::arith::{identity, identity_factor, is_identity};
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -316,10 +316,17 @@ impl Lower<'_> {
                 ),
             }
         };
+        let filled = |l: &mut Self, identity: &Value, beside: &Value| -> Result<Value> {
+            let eye = size(l, beside)?;
+            match identity_factor(identity) {
+                Some(factor) => l.apply(&crate::sema::hir::Op::Mul, &[factor, eye], span),
+                None => Ok(eye),
+            }
+        };
         match (is_identity(&a), is_identity(&b)) {
-            (true, false) => Ok((size(self, &b)?, b)),
+            (true, false) => Ok((filled(self, &a, &b)?, b)),
             (false, true) => {
-                let i = size(self, &a)?;
+                let i = filled(self, &b, &a)?;
                 Ok((a, i))
             }
             _ => Ok((a, b)),

@@ -7,7 +7,7 @@ use super::value::{
     Solution, Value,
 };
 use crate::base::{Diagnostic, Span};
-use crate::data::read::Table as DataTable;
+use crate::data::read::{Loaded, Options};
 use crate::ir::{Func, Tensor};
 use crate::sema::hir::DefId;
 use indexmap::IndexMap;
@@ -25,7 +25,7 @@ pub trait Runtime {
     fn train(&mut self, label: &str, training: Training, span: Span) -> std::result::Result<Trained, Failure>;
 
     /// Reads a data file.
-    fn load(&mut self, path: &str, span: Span) -> std::result::Result<DataTable, Failure>;
+    fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
 
     /// Tells that a task of the program begins and ends (for progress and the task graph).
     fn enter(&mut self, label: &str, def: Option<DefId>);

@@ -4,12 +4,14 @@ use super::numbers::closure;
 use super::{Named, arg, needed};
 use crate::base::Span;
 use crate::data::interpolate::{Scheme, TensorTable};
+use crate::data::read::{Array, Options};
 use crate::ir::Tensor;
 use crate::lower::Lower;
 use crate::lower::call::Args;
 use crate::lower::closure::{Online, Table};
 use crate::lower::error::{Result, error, error_help};
-use crate::lower::value::{Behind, Closure, Num, Value};
+use crate::lower::value::{Behind, Closure, Column, Num, Sample, Value};
+use indexmap::IndexMap;
 use std::rc::Rc;
 
 pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Result<Value>> {
@@ -18,6 +20,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "sample" => l.sample(args, span),
         "online" => online(l, args, span),
         "load" => load(l, args, span),
+        "derivative" => derivative(l, args, span),
         _ => return None,
     })
 }
@@ -159,6 +162,80 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let Value::Str(path) = needed(args, "path", span)?.clone() else {
         return error("call.arguments", span, "`load` takes the path of a file, in quotes");
     };
-    let table = l.runtime.load(&path, span)?;
-    l.loaded(table, args, span)
+    let missing = match arg(args, "missing") {
+        Some(Value::Str(s)) => vec![s.to_string()],
+        Some(v @ Value::List(_)) => l
+            .items(v, span)?
+            .iter()
+            .filter_map(|v| if let Value::Str(s) = v { Some(s.to_string()) } else { None })
+            .collect(),
+        _ => vec![],
+    };
+    let factor = match arg(args, "unit") {
+        Some(v) => l.known_real(&v.clone(), span)?,
+        None => 1.0,
+    };
+    let loaded = l.runtime.load(&path, Options { missing, ..Options::default() }, span)?;
+    let scaled = |a: &Array| {
+        let t = a.tensor();
+        if factor == 1.0 { t } else { Tensor::f64(t.ty.shape.clone(), t.to_f64().iter().map(|x| x * factor).collect::<Vec<_>>()) }
+    };
+    let arrays: Vec<(&String, &Array)> = loaded.arrays.iter().filter(|(_, a)| a.words.is_empty()).collect();
+    if let [(_, one)] = arrays[..] {
+        return Ok(Value::Num(Num::Const(scaled(one))));
+    }
+    // Columns of equal length are a sample, whose rows can be walked; anything else a record of arrays.
+    let rows = arrays.first().map_or(0, |(_, a)| a.rows());
+    if rows > 0 && arrays.iter().all(|(_, a)| a.shape.len() == 1 && a.rows() == rows) {
+        let complete = loaded.complete_rows();
+        let columns = arrays
+            .iter()
+            .map(|(name, a)| {
+                let column = Column { values: Num::Const(scaled(a)), closure: None, args: vec![] };
+                ((*name).clone(), column)
+            })
+            .collect();
+        let all = Sample { name: path.to_string(), columns, rows, splits: IndexMap::new() };
+        let sample = if complete.len() == rows { all } else { l.rows_of(&all, &complete) };
+        return Ok(Value::Sample(Rc::new(sample)));
+    }
+    let fields = arrays.iter().map(|(name, a)| ((*name).clone(), Value::Num(Num::Const(scaled(a))))).collect();
+    Ok(Value::record("data", span, fields))
+}
+
+/// `derivative(f, x)`: of a function of one number, forward; of a number-valued function of a tensor, its gradient, in reverse.
+fn derivative(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let f = needed(args, "f", span)?.clone();
+    let x = needed(args, "x", span)?.clone();
+    let x = l.num(&x, span)?;
+    let depth = l.tracer.depth();
+    let input = l.tracer.open("derivative", std::slice::from_ref(x.ty()));
+    let call = Args { values: vec![(None, Value::Num(input[0].clone()), span)] };
+    let traced = l.call(&f, call, span).and_then(|y| l.num(&y, span));
+    let y = match traced {
+        Ok(y) => y,
+        Err(e) => {
+            l.tracer.abandon(depth);
+            return Err(e);
+        }
+    };
+    let (func, captures) = l.tracer.close(std::slice::from_ref(&y));
+    let refs: Vec<&Num> = std::iter::once(&x).chain(&captures).collect();
+    let forward = x.shape().is_empty();
+    if !forward && !func.ty(func.outputs[0]).is_scalar() {
+        return error("unsupported.jacobian", span, "derivatives of tensors by tensors are not supported yet");
+    }
+    Ok(Value::Num(l.tracer.build(&refs, |b, v| {
+        if !forward {
+            let g = crate::ad::grad(&func, &[0]);
+            return b.inline(&g, v)[1];
+        }
+        let mut tangents = vec![None; v.len()];
+        tangents[0] = Some(b.scalar(1.0));
+        let (out, t) = crate::ad::jvp_into(b, &func, v, &tangents);
+        match t[0] {
+            Some(t) => t,
+            None => b.zeros_like(out[0]),
+        }
+    })))
 }
