@@ -6,6 +6,8 @@ use crate::base::Span;
 #[derive(Clone, PartialEq, Debug)]
 pub struct File {
     pub items: Vec<Item>,
+    /// Names that unreadable items and statements would have given: using one is no second error.
+    pub lost: Vec<Ident>,
     pub span: Span,
 }
 

@@ -1,0 +1,5 @@
+//! Closures, contracts and scales.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[];

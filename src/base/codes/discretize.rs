@@ -1,0 +1,41 @@
+//! Meshes, elements and schemes.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[
+    Code {
+        id: "discretize.mesh",
+        title: "the domain cannot be cut into these cells",
+        explanation: "A mesh needs at least one cell along each axis, a finite positive extent, a cell size `h` no larger than the \
+                      domain, and no more cells than 32-bit indices can count. Change `n` or `h` of the scheme, or the domain.",
+    },
+    Code {
+        id: "discretize.order",
+        title: "elements of this order are not available",
+        explanation: "Finite elements are Lagrange elements of order 1 or 2. For more accuracy refine the mesh.",
+    },
+    Code {
+        id: "discretize.quadrature",
+        title: "no quadrature with so many points",
+        explanation: "The number of Gauss points along each axis of an element is between 1 and 16. The default, one more than the \
+                      order, keeps the order of convergence when coefficients vary smoothly.",
+    },
+    Code {
+        id: "discretize.part",
+        title: "the domain has no such boundary part",
+        explanation: "Sides of a box are named by axis: left and right (x), bottom and top (y), back and front (z); `boundary` is \
+                      all of them, `ends` both ends of an interval. Axes that are periodic have no sides.",
+    },
+    Code {
+        id: "discretize.empty",
+        title: "no unknown is left",
+        explanation: "Boundary conditions give every nodal value of this mesh. Refine it, so that there are nodes inside.",
+    },
+    Code {
+        id: "discretize.two_point",
+        title: "two-point fluxes cannot treat this coefficient",
+        explanation: "The finite-volume scheme takes the flux through a face from the values in the two cells beside it. That is \
+                      consistent only where the conductivity is diagonal in the axes of the grid, the flux is affine in the gradient, \
+                      and the source does not depend on the gradient. Use `fem(...)` for such an equation.",
+    },
+];

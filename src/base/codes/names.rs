@@ -1,0 +1,5 @@
+//! Names, modules and what they refer to.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[];

@@ -1,0 +1,5 @@
+//! Nets, datasets and training.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[];

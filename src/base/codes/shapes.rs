@@ -1,0 +1,5 @@
+//! Types, ranks and shapes.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[];

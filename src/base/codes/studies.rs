@@ -1,0 +1,5 @@
+//! Studies, their tasks and their files.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[];

@@ -1,0 +1,5 @@
+//! Units and dimensions.
+
+use super::Code;
+
+pub const ROWS: &[Code] = &[];
