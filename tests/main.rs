@@ -1,3 +1,4 @@
 //! The one test binary: a module a room.
 
+mod sema;
 mod syntax;

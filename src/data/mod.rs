@@ -3,6 +3,7 @@
 pub mod design;
 pub mod draw;
 pub mod law;
+pub mod read;
 pub mod split;
 
 pub use design::Design;

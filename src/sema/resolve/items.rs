@@ -240,7 +240,7 @@ impl<'a> Resolver<'a> {
             let Some(id) = param else {
                 let is_param = |d: &&DefId| matches!(self.program.def(**d).kind, DefKind::Param { .. });
                 let known: Vec<&str> = names.iter().filter(|(_, d)| is_param(d)).map(|(n, _)| n.as_str()).collect();
-                let mut d = Diagnostic::error("names.param", whole, format!("there is no parameter `{name}`"));
+                let mut d = Diagnostic::error("set.unknown", whole, format!("there is no parameter `{name}`"));
                 d.help = suggest::help(name, &known).or_else(|| Some("this program has no parameters".into()));
                 self.report(d);
                 continue;

@@ -143,7 +143,11 @@ impl Resolver<'_> {
             ItemKind::Unit { name, .. } | ItemKind::Dim { name } => Some(name.name.as_str()),
             _ => None,
         });
-        let near = suggest::nearest_unit(name, own.chain(units::names())).map(str::to_string);
+        let mut candidates: Vec<&str> = own.collect();
+        for name in units::names() {
+            candidates.push(name);
+        }
+        let near = suggest::nearest_unit(name, candidates.into_iter()).map(str::to_string);
         let d = Diagnostic::error("units.unknown", span, format!("there is no unit `{name}`"));
         self.report(match near {
             Some(n) => d.help(format!("did you mean `{n}`?")),
