@@ -6,6 +6,7 @@ pub mod engine;
 pub mod key;
 pub mod outcome;
 pub mod progress;
+pub mod run;
 pub mod store;
 pub mod study;
 pub mod world;
