@@ -4,7 +4,6 @@ pub mod design;
 pub mod draw;
 pub mod law;
 pub mod read;
-pub mod interpolate;
 pub mod split;
 
 pub use design::Design;
