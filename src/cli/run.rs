@@ -18,7 +18,7 @@ pub fn run(args: &args::Run) -> Outcome {
         }
     };
     let overrides = args.set.iter().filter_map(|s| s.split_once('=')).map(|(a, b)| (a.to_string(), b.to_string())).collect();
-    let (program, diagnostics) = sema::analyse(sources, file, &sema::Options { overrides });
+    let (program, diagnostics) = sema::analyse(sources, file, &sema::Options { overrides, ..sema::Options::default() });
     out.diagnostics(&diagnostics, &program.sources);
     if diagnostics.iter().any(|d| d.is_error()) {
         return Outcome::ProgramWrong;

@@ -30,7 +30,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "tan" | "sinh" | "cosh" | "relu" | "gelu" => composed(l, name, args, span),
         "atan2" => two(l, args, span, Binary::Atan2),
         "min" | "max" => extreme(l, name, args, span),
-        "square" => each(l, args, span, |b, v| {
+        "norm2" => each(l, args, span, |b, v| {
             let s = b.mul(v, v);
             b.sum_all(s)
         }),
