@@ -1,7 +1,8 @@
 //! `mslc explain CODE`: what a message means, why the rule stands, how to mend a program that breaks it.
 
-use super::{Outcome, args, input, output::print};
-use crate::base::codes::{CODES, Code};
+use super::{Outcome, args, output::print};
+use crate::base::codes::{self, CODES, Code};
+use crate::sema::suggest;
 use std::fmt::Write;
 
 pub fn explain(args: &args::Explain) -> Outcome {
@@ -10,7 +11,7 @@ pub fn explain(args: &args::Explain) -> Outcome {
         return Outcome::Good;
     };
     let asked = asked.trim().trim_start_matches("error").trim_matches(['[', ']']);
-    if let Some(code) = CODES.iter().find(|c| c.id == asked) {
+    if let Some(code) = codes::find(asked) {
         print(&format!("{}: {}\n\n{}\n", code.id, code.title, wrap(code.explanation, 100)));
         return Outcome::Good;
     }
@@ -20,7 +21,7 @@ pub fn explain(args: &args::Explain) -> Outcome {
         print(&lines(family.into_iter()));
         return Outcome::Good;
     }
-    let help = match input::nearest(asked, CODES.iter().map(|c| c.id)) {
+    let help = match suggest::nearest(asked, CODES.iter().map(|c| c.id)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`mslc explain` lists every code".into(),
     };

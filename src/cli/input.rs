@@ -1,6 +1,7 @@
 //! Program texts and the command line as sources, so that what is wrong with them is shown like any other mistake.
 
 use crate::base::{Diagnostic, FileId, Sources, Span};
+use crate::sema::suggest::nearest;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -45,17 +46,6 @@ pub fn read(path: &Path, sources: &mut Sources) -> Result<FileId, Diagnostic> {
     }
 }
 
-/// The candidate that a misspelt word most likely means: at most a third of its letters differ.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|c| (distance(word, c), c))
-        .filter(|(d, _)| *d <= allowed)
-        .min_by_key(|(d, c)| (*d, c.len()))
-        .map(|(_, c)| c)
-}
-
 fn unreadable(path: &Path, name: &str, e: &std::io::Error, sources: &mut Sources) -> Diagnostic {
     if e.kind() != ErrorKind::NotFound {
         return on_command_line(sources, name, "input.unreadable", format!("cannot read `{name}`: {e}"));
@@ -85,38 +75,4 @@ fn programs_in(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// Edits (insert, delete, replace, swap neighbours) from one word to the other, case aside.
-/// [Damerau 1964, restricted edit distance]
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.to_lowercase().chars().collect();
-    let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replace.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn misspelt_words_find_what_they_mean() {
-        assert_eq!(nearest("untis.mismatch", ["units.mismatch", "syntax.unclosed"]), Some("units.mismatch"));
-        assert_eq!(nearest("heta.msl", ["heat.msl", "beam.msl"]), Some("heat.msl"));
-        assert_eq!(nearest("zzz", ["heat.msl"]), None);
-        assert_eq!(distance("ab", "ba"), 1);
-    }
 }

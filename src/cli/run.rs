@@ -1,26 +1,17 @@
 //! `mslc run` and `mslc plan`.
 
-use super::{Outcome, Output, args, input};
-use crate::base::{Diagnostic, Sources, Span};
+use super::{Outcome, Output, args, front};
+use crate::base::{Diagnostic, Span};
 use crate::exec::engine::Engine;
 use crate::exec::{interrupt, progress, run as exec_run};
-use crate::sema;
 use std::path::{Path, PathBuf};
 
 pub fn run(args: &args::Run) -> Outcome {
     let mut out = Output::new(args.json, args.quiet);
-    let mut sources = Sources::default();
-    let file = match input::read(&args.file, &mut sources) {
-        Ok(file) => file,
-        Err(d) => {
-            out.diagnostic(&d, &sources);
-            return Outcome::ProgramWrong;
-        }
-    };
-    let overrides = args.set.iter().filter_map(|s| s.split_once('=')).map(|(a, b)| (a.to_string(), b.to_string())).collect();
-    let (program, diagnostics) = sema::analyse(sources, file, &sema::Options { overrides, ..sema::Options::default() });
-    out.diagnostics(&diagnostics, &program.sources);
-    if diagnostics.iter().any(|d| d.is_error()) {
+    let analysis = front::analyse(&args.file, &args.set, args.seed);
+    let program = &analysis.program;
+    out.diagnostics(&analysis.diagnostics, &program.sources);
+    if !analysis.is_sound() {
         return Outcome::ProgramWrong;
     }
     interrupt::install();
@@ -34,7 +25,7 @@ pub fn run(args: &args::Run) -> Outcome {
         folder,
         progress: progress::on_terminal(args.quiet || args.json),
     };
-    let finished = exec_run::run(&program, options);
+    let finished = exec_run::run(program, options);
     out.diagnostics(&finished.outcome.warnings, &program.sources);
     for row in &finished.outcome.rows {
         out.say(&format!("{}: {:?}", row.study, row.entries));
@@ -45,7 +36,14 @@ pub fn run(args: &args::Run) -> Outcome {
         }
     }
     for c in &finished.outcome.checks {
-        out.say(&format!("{} {}   ({:e} {} {:e})", if c.held { "✓" } else { "✗" }, c.claim, c.value, c.relation, c.bound));
+        out.say(&format!(
+            "{} {}   ({:e} {} {:e})",
+            if c.held { "✓" } else { "✗" },
+            c.claim,
+            c.value,
+            c.relation,
+            c.bound
+        ));
     }
     if let Some(d) = finished.failure {
         out.diagnostic(&d, &program.sources);
@@ -56,7 +54,11 @@ pub fn run(args: &args::Run) -> Outcome {
 
 pub fn plan(args: &args::Run) -> Outcome {
     let mut out = Output::new(args.json, args.quiet);
-    let d = Diagnostic::error("input.unsupported", Span::default(), "not supported yet: planning a run");
-    out.diagnostic(&d, &Sources::default());
+    let mut analysis = front::analyse(&args.file, &args.set, args.seed);
+    if analysis.is_sound() {
+        let d = Diagnostic::error("input.unsupported", Span::default(), "not supported yet: planning a run");
+        analysis.diagnostics.push(d);
+    }
+    out.diagnostics(&analysis.diagnostics, &analysis.program.sources);
     Outcome::ProgramWrong
 }

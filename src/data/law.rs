@@ -1,5 +1,6 @@
 //! One-dimensional laws, each by its quantile function: a design on the unit cube becomes a design of the law.
 
+use crate::ir::math;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ impl Law {
         match self {
             Law::Uniform { low, high } => low + (high - low) * u,
             Law::Normal { mean, deviation } => mean + deviation * normal_quantile(u),
-            Law::LogUniform { low, high } => (low.ln() + (high.ln() - low.ln()) * u).exp().clamp(*low, *high),
+            Law::LogUniform { low, high } => log_between(*low, *high, u),
             Law::Choice(values) => values[choose(values.len(), u)],
         }
     }
@@ -79,9 +80,14 @@ pub fn normal_quantile(u: f64) -> f64 {
         return q * polynomial(&CENTRAL.0, r) / polynomial(&CENTRAL.1, r);
     }
     let tail = if q < 0.0 { u } else { 1.0 - u };
-    let r = (-tail.ln()).sqrt();
+    let r = (-math::log(tail)).sqrt();
     let (p, d) = if r <= 5.0 { (MIDDLE, r - 1.6) } else { (FAR, r - 5.0) };
     (polynomial(&p.0, d) / polynomial(&p.1, d)).copysign(q)
+}
+
+fn log_between(low: f64, high: f64, u: f64) -> f64 {
+    let (a, b) = (math::log(low), math::log(high));
+    math::exp(a + (b - a) * u).clamp(low, high)
 }
 
 /// Horner's rule, constant term first.

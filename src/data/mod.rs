@@ -2,6 +2,7 @@
 
 pub mod design;
 pub mod draw;
+pub mod interpolate;
 pub mod law;
 pub mod read;
 pub mod split;

@@ -2,15 +2,21 @@
 
 pub mod balance;
 pub mod basis;
+mod derivative;
+pub mod discrete;
 pub mod element_map;
 pub mod finite_element;
+pub mod finite_volume;
 pub mod mesh;
 pub mod points;
+pub mod post;
 pub mod quadrature;
 pub mod refusal;
 pub mod space;
+mod sparsity;
 
 pub use balance::{Balance, Boundary, Condition};
+pub use discrete::{DataArgument, DataPoints, Discrete, Options};
 pub use element_map::Leaf;
 pub use mesh::{Element, Mesh, Side};
 pub use points::Located;

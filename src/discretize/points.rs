@@ -40,6 +40,10 @@ impl Space {
 
     /// Gradients of `dofs[N, …]` at `points[M, d]`: `[M, …, d]`. Discontinuous across elements: a face takes one side's.
     pub fn gradient_at(&self, b: &mut Builder, dofs: Value, points: Value) -> Value {
+        if self.order == 0 {
+            let slopes = self.cell_differences(b, dofs);
+            return self.evaluate_at(b, slopes, points);
+        }
         let at = self.locate(b, points);
         let h = self.mesh.spacing();
         let columns: Vec<Value> = (0..h.len())

@@ -109,8 +109,13 @@ impl Space {
         element_map::interpolated(b, &self.family, &self.table, local)
     }
 
-    /// `dofs[N, s…]` → gradients at quadrature points `[E, q, s…, d]`.
+    /// `dofs[N, s…]` → gradients at quadrature points `[E, q, s…, d]`. Of values a cell (order 0): differences between the
+    /// neighbours, one-sided at the boundary, the same throughout a cell.
     pub fn gradient(&self, b: &mut Builder, dofs: Value) -> Value {
+        if self.order == 0 {
+            let slopes = self.cell_differences(b, dofs);
+            return self.interpolate(b, slopes);
+        }
         let local = self.gather_local(b, dofs);
         element_map::differentiated(b, &self.family, &self.table, local)
     }
@@ -155,11 +160,52 @@ impl Space {
                 Leaf::Value { space, dofs } => {
                     LocalLeaf::Value { table: self.table_of(space), local: space.gather_local(b, dofs) }
                 }
+                Leaf::Gradient { space, dofs } if space.order == 0 => {
+                    let slopes = space.cell_differences(b, dofs);
+                    LocalLeaf::Value { table: self.table_of(space), local: space.gather_local(b, slopes) }
+                }
                 Leaf::Gradient { space, dofs } => {
                     LocalLeaf::Gradient { table: self.table_of(space), local: space.gather_local(b, dofs) }
                 }
             })
             .collect()
+    }
+
+    /// `[cells, s…]` → `[cells, s…, d]`
+    pub(crate) fn cell_differences(&self, b: &mut Builder, dofs: Value) -> Value {
+        let (cells, h) = (&self.mesh.cells, self.mesh.spacing());
+        let n = self.node_count();
+        let axes: Vec<Value> = (0..cells.len())
+            .map(|a| {
+                let (mut before, mut after, mut inverse) = (vec![0; n], vec![0; n], vec![0.0; n]);
+                for cell in 0..n {
+                    let index = unravel(cell, cells);
+                    let neighbour = |step: usize| {
+                        let mut to = index.clone();
+                        to[a] = match self.mesh.periodic[a] {
+                            true => (index[a] + cells[a] + step - 1) % cells[a],
+                            false => (index[a] + step).saturating_sub(1).min(cells[a] - 1),
+                        };
+                        ravel(&to, cells) as u32
+                    };
+                    (before[cell], after[cell]) = (neighbour(0), neighbour(2));
+                    let at_end = !self.mesh.periodic[a] && (index[a] == 0 || index[a] + 1 == cells[a]);
+                    inverse[cell] = if at_end { 1.0 / h[a] } else { 0.5 / h[a] };
+                }
+                let at = |b: &mut Builder, nodes: Vec<u32>| {
+                    let index = b.constant(Tensor::index([n], nodes));
+                    b.gather(dofs, index)
+                };
+                let (before, after) = (at(b, before), at(b, after));
+                let difference = b.sub(after, before);
+                let inverse = constant(b, &[n], inverse);
+                let shape = b.ty(difference).shape.clone();
+                let inverse = b.op(crate::ir::Op::Broadcast { shape, axes: vec![0] }, &[inverse]);
+                b.mul(difference, inverse)
+            })
+            .collect();
+        let last = b.ty(axes[0]).rank();
+        b.stack(&axes, last)
     }
 
     /// Another space's shape functions at this space's quadrature points.

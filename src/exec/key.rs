@@ -79,7 +79,13 @@ impl Keys {
         let mut h = Hasher::new("spec");
         h.text(&format!(
             "{} {} {} {:?} {} {} {}",
-            s.linear, s.symmetric, s.constant_kernel, s.solver, s.linear_tolerance, s.newton_tolerance, s.newton_iterations
+            s.linear,
+            s.symmetric,
+            s.constant_kernel,
+            s.solver,
+            s.linear_tolerance,
+            s.newton_tolerance,
+            s.newton_iterations
         ));
         if let Some(j) = &s.jacobian {
             h.part(self.func(&j.values));

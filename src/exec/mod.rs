@@ -1,8 +1,8 @@
 //! Running a program: studies, the world they act on, and what came of it.
 
+pub mod engine;
 pub mod fs;
 pub mod interrupt;
-pub mod engine;
 pub mod key;
 pub mod outcome;
 pub mod progress;

@@ -55,8 +55,23 @@ pub struct Picture {
 #[derive(Clone, Debug)]
 pub enum Panel {
     /// A scalar field on a regular grid, row by row from the bottom.
-    Map { label: String, unit: String, x: (f64, f64), y: (f64, f64), columns: usize, rows: usize, values: Vec<f64> },
-    Curves { x_label: String, x_unit: String, y_unit: String, curves: Vec<Curve>, log_y: bool, points: bool },
+    Map {
+        label: String,
+        unit: String,
+        x: (f64, f64),
+        y: (f64, f64),
+        columns: usize,
+        rows: usize,
+        values: Vec<f64>,
+    },
+    Curves {
+        x_label: String,
+        x_unit: String,
+        y_unit: String,
+        curves: Vec<Curve>,
+        log_y: bool,
+        points: bool,
+    },
 }
 
 #[derive(Clone, Debug)]

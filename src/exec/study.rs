@@ -24,8 +24,18 @@ pub struct Studies<'a, 'p> {
 /// Files of a run's folder.
 pub trait Writer {
     /// Writes the values of fields (or a table) under a name; gives the path.
-    fn vtk(&mut self, name: &str, fields: &[(String, &Field, Tensor)], span: Span) -> std::result::Result<PathBuf, Box<Diagnostic>>;
-    fn save(&mut self, name: &str, values: &[(String, Value)], span: Span) -> std::result::Result<PathBuf, Box<Diagnostic>>;
+    fn vtk(
+        &mut self,
+        name: &str,
+        fields: &[(String, &Field, Tensor)],
+        span: Span,
+    ) -> std::result::Result<PathBuf, Box<Diagnostic>>;
+    fn save(
+        &mut self,
+        name: &str,
+        values: &[(String, Value)],
+        span: Span,
+    ) -> std::result::Result<PathBuf, Box<Diagnostic>>;
 }
 
 impl<'a, 'p> Studies<'a, 'p> {
@@ -49,7 +59,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             match &s.kind {
                 StudyStmtKind::Let { local, ty, value } => {
                     let name = self.lower.program.local(*local).name.clone();
-                    let v = self.lower.statement(&name, |l| {
+                    let v = self.lower.statement(&name, s.span, |l| {
                         let v = l.expr(value, env)?;
                         l.coerce(v, ty.as_ref(), env, value.span)
                     })?;
@@ -63,8 +73,8 @@ impl<'a, 'p> Studies<'a, 'p> {
                 StudyStmtKind::Check(e) => self.check(e, env)?,
                 StudyStmtKind::Call(e) => self.output(e, env)?,
                 StudyStmtKind::For { var, source, body } => {
-                    let source_value = self.lower.statement("for", |l| l.expr(source, env))?;
-                    let items = self.lower.statement("for", |l| l.items(&source_value, source.span))?;
+                    let source_value = self.lower.statement("for", s.span, |l| l.expr(source, env))?;
+                    let items = self.lower.statement("for", s.span, |l| l.items(&source_value, source.span))?;
                     for item in items {
                         let mut inner = env.clone();
                         inner.set(*var, item);
@@ -97,7 +107,7 @@ impl<'a, 'p> Studies<'a, 'p> {
         let label = format!("check {text}");
         let (value, bound, held) = match (&e.kind, relation) {
             (ExprKind::Op { args, .. }, Some(r)) => {
-                let sides = self.lower.statement(&label, |l| {
+                let sides = self.lower.statement(&label, e.span, |l| {
                     let a = l.expr(&args[0], env)?;
                     let b = l.expr(&args[1], env)?;
                     Ok(vec![Value::Num(l.num(&a, args[0].span)?), Value::Num(l.num(&b, args[1].span)?)])
@@ -110,7 +120,7 @@ impl<'a, 'p> Studies<'a, 'p> {
                 (worst.0, worst.1, (0..n).all(|i| compare(r, pair(i).0, pair(i).1)))
             }
             _ => {
-                let v = self.lower.statement(&label, |l| {
+                let v = self.lower.statement(&label, e.span, |l| {
                     let v = l.expr(e, env)?;
                     Ok(Value::Num(l.num(&v, e.span)?))
                 })?;
@@ -138,13 +148,13 @@ impl<'a, 'p> Studies<'a, 'p> {
             _ => String::new(),
         };
         match name.as_str() {
-            "report" => self.report(args, env),
+            "report" => self.report(args, env, e.span),
             "plot" => self.plot(args, env, e.span),
             "vtk" => self.vtk(args, env, e.span),
             "save" => self.save(args, env, e.span),
             _ => {
                 // Any other call is evaluated for what it does.
-                self.lower.statement(&name, |l| l.expr(e, env)).map(|_| ())
+                self.lower.statement(&name, e.span, |l| l.expr(e, env)).map(|_| ())
             }
         }
     }
@@ -161,12 +171,12 @@ impl<'a, 'p> Studies<'a, 'p> {
         }
     }
 
-    fn values(&mut self, label: &str, args: &[Arg], env: &Env) -> Result<Vec<Value>> {
-        self.lower.statement(label, |l| args.iter().map(|a| l.expr(&a.value, env)).collect::<Result<Vec<_>>>())
+    fn values(&mut self, label: &str, args: &[Arg], env: &Env, span: Span) -> Result<Vec<Value>> {
+        self.lower.statement(label, span, |l| args.iter().map(|a| l.expr(&a.value, env)).collect::<Result<Vec<_>>>())
     }
 
-    fn report(&mut self, args: &[Arg], env: &Env) -> Result<()> {
-        let values = self.values("report", args, env)?;
+    fn report(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
+        let values = self.values("report", args, env, span)?;
         let mut entries = vec![];
         for (a, v) in args.iter().zip(&values) {
             let unit = self.unit(&a.value);
@@ -179,7 +189,7 @@ impl<'a, 'p> Studies<'a, 'p> {
                 }
                 Value::Num(Num::Const(t)) => Entry::Number { value: t.item(), unit },
                 other => {
-                    let n = self.lower.statement("report", |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
+                    let n = self.lower.statement("report", span, |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
                     match n {
                         Value::Num(Num::Const(t)) => {
                             Entry::Numbers { values: t.to_f64(), shape: t.ty.shape.clone(), unit }
@@ -195,7 +205,7 @@ impl<'a, 'p> Studies<'a, 'p> {
     }
 
     fn plot(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
-        let values = self.values("plot", args, env)?;
+        let values = self.values("plot", args, env, span)?;
         let mut panels = vec![];
         let mut lists: Vec<(String, String, Vec<f64>)> = vec![];
         for (a, v) in args.iter().zip(&values) {
@@ -204,7 +214,7 @@ impl<'a, 'p> Studies<'a, 'p> {
                 Value::Field(f) => panels.push(self.map(label, unit, f, span)?),
                 Value::Artefact(a) => panels.push(training(a)),
                 other => {
-                    let n = self.lower.statement("plot", |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
+                    let n = self.lower.statement("plot", span, |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
                     lists.push((label, unit, entries(&n)));
                 }
             }
@@ -223,10 +233,8 @@ impl<'a, 'p> Studies<'a, 'p> {
         } else if let Some(((x_label, x_unit, x), rest)) = lists.split_first() {
             // Unordered abscissae are a scatter.
             let points = !x.windows(2).all(|w| w[0] <= w[1]);
-            let curves = rest
-                .iter()
-                .map(|(label, _, y)| Curve { label: label.clone(), x: x.clone(), y: y.clone() })
-                .collect();
+            let curves =
+                rest.iter().map(|(label, _, y)| Curve { label: label.clone(), x: x.clone(), y: y.clone() }).collect();
             panels.push(Panel::Curves {
                 x_label: x_label.clone(),
                 x_unit: x_unit.clone(),
@@ -284,7 +292,7 @@ impl<'a, 'p> Studies<'a, 'p> {
     fn sampled(&mut self, f: &Field, points: Vec<Vec<f64>>, span: Span) -> Result<Vec<f64>> {
         let (n, d) = (points.len(), f.domain.dimension());
         let x = Num::Const(Tensor::f64([n, d], points.concat()));
-        let v = self.lower.statement("plot", |l| Ok(Value::Num(l.field_at_points(f, &x, span)?)))?;
+        let v = self.lower.statement("plot", span, |l| Ok(Value::Num(l.field_at_points(f, &x, span)?)))?;
         let all = entries(&v);
         let width = all.len() / n.max(1);
         Ok(match width {
@@ -294,7 +302,7 @@ impl<'a, 'p> Studies<'a, 'p> {
     }
 
     fn vtk(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
-        let values = self.values("vtk", args, env)?;
+        let values = self.values("vtk", args, env, span)?;
         let Some(Value::Str(name)) = values.first().cloned() else {
             return crate::lower::error::error("call.arguments", span, "`vtk` takes a file name first");
         };
@@ -307,7 +315,7 @@ impl<'a, 'p> Studies<'a, 'p> {
                     format!("`vtk` writes fields, this is {}", v.kind()),
                 );
             };
-            let nodes = self.lower.statement("vtk", |l| {
+            let nodes = self.lower.statement("vtk", span, |l| {
                 let space = l.space_of(f, span)?;
                 let x = Num::Const(space.node_coordinates());
                 Ok(Value::Num(l.field_at_points(f, &x, span)?))
@@ -322,12 +330,11 @@ impl<'a, 'p> Studies<'a, 'p> {
     }
 
     fn save(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
-        let values = self.values("save", args, env)?;
+        let values = self.values("save", args, env, span)?;
         let Some(Value::Str(name)) = values.first().cloned() else {
             return crate::lower::error::error("call.arguments", span, "`save` takes a file name first");
         };
-        let named: Vec<(String, Value)> =
-            args.iter().zip(values).skip(1).map(|(a, v)| (self.label(a), v)).collect();
+        let named: Vec<(String, Value)> = args.iter().zip(values).skip(1).map(|(a, v)| (self.label(a), v)).collect();
         let path = self.writer.save(&name, &named, span)?;
         self.outcome.files.push(path);
         Ok(())

@@ -55,7 +55,7 @@ impl World {
     fn note(&mut self, key: Fingerprint, cached: bool) {
         if let Some(task) = self.task() {
             task.cached = cached && (task.outputs.is_empty() || task.cached);
-            task.outputs.push(key.hex());
+            task.outputs.push(key.short());
         }
     }
 
@@ -140,7 +140,8 @@ impl Runtime for World {
             .unwrap_or_else(|| Checkpoint::new(objective.initial.clone()));
         let total: u64 = stages.iter().map(|s| s.epochs).sum();
         let meter = self.progress.start(label, Some(total));
-        let mut watch = Watch { meter: &*meter, store: &self.store, key: checkpoint_key, last: Instant::now(), done: 0 };
+        let mut watch =
+            Watch { meter: &*meter, store: &self.store, key: checkpoint_key, last: Instant::now(), done: 0 };
         let result = train::run::resume(&stages, &mut objective, state, &mut watch);
         meter.finish();
         let state = result.map_err(|e| match e {
@@ -186,7 +187,7 @@ impl Runtime for World {
         self.tasks.push(TaskRecord {
             label: label.into(),
             seconds: 0.0,
-            cached: true,
+            cached: false,
             outputs: vec![],
             solves: vec![],
             parent,
@@ -225,7 +226,8 @@ fn solves() -> IndexMap<String, u64> {
 
 fn outputs(a: &Artifact, func: &Func) -> Option<Vec<Tensor>> {
     let types = func.output_types();
-    let tensors: Vec<Tensor> = (0..types.len()).map(|i| a.arrays.get(&i.to_string()).cloned()).collect::<Option<_>>()?;
+    let tensors: Vec<Tensor> =
+        (0..types.len()).map(|i| a.arrays.get(&i.to_string()).cloned()).collect::<Option<_>>()?;
     tensors.iter().zip(&types).all(|(t, ty)| t.ty == *ty).then_some(tensors)
 }
 
@@ -255,11 +257,8 @@ fn training_key(t: &Training, engine: &str) -> Fingerprint {
 
 fn trained(a: &Artifact) -> Option<Trained> {
     let weights = (0..).map_while(|i| a.arrays.get(&format!("weight {i}")).cloned()).collect();
-    let history = a
-        .arrays
-        .iter()
-        .filter_map(|(k, t)| Some((k.strip_prefix("history ")?.to_string(), t.to_f64())))
-        .collect();
+    let history =
+        a.arrays.iter().filter_map(|(k, t)| Some((k.strip_prefix("history ")?.to_string(), t.to_f64()))).collect();
     Some(Trained { weights, history, seconds: a.meta.get("seconds")?.as_f64()? })
 }
 

@@ -104,7 +104,14 @@ impl Build<'_> {
         }
     }
 
-    fn add(&mut self, label: &str, kind: Kind, span: Span, def: Option<DefId>, needs: &BTreeSet<NodeIndex>) -> NodeIndex {
+    fn add(
+        &mut self,
+        label: &str,
+        kind: Kind,
+        span: Span,
+        def: Option<DefId>,
+        needs: &BTreeSet<NodeIndex>,
+    ) -> NodeIndex {
         let node = self.graph.add_node(Task { label: label.into(), kind, span, def });
         for n in needs {
             self.graph.add_edge(*n, node, ());

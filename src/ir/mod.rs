@@ -9,6 +9,8 @@ pub mod math;
 pub mod op;
 pub mod shape;
 pub mod tensor;
+pub mod text;
+pub mod verify;
 
 pub use build::Builder;
 pub use fault::Fault;

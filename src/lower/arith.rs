@@ -99,16 +99,13 @@ impl Lower<'_> {
             Op::Divide => ("divided by", "only a number can divide"),
             Op::Pow => ("raised to", "powers are of numbers"),
             Op::Dot => ("contracted (`·`) with", "the last axis of the left and the first of the right must agree"),
-            Op::DoubleDot => ("contracted (`::`) with", "`::` contracts the last two indices of the left with the first two"),
+            Op::DoubleDot => {
+                ("contracted (`::`) with", "`::` contracts the last two indices of the left with the first two")
+            }
             Op::Cross => ("crossed with", "`×` takes two vectors of three"),
             _ => ("compared with", "both sides must have the same shape"),
         };
-        error_help(
-            "shape.mismatch",
-            span,
-            format!("{} cannot be {verb} {}", shape_name(a), shape_name(b)),
-            help,
-        )
+        error_help("shape.mismatch", span, format!("{} cannot be {verb} {}", shape_name(a), shape_name(b)), help)
     }
 
     pub fn unary_num(&mut self, f: Unary, a: &Num) -> Num {
@@ -146,7 +143,8 @@ impl Lower<'_> {
         if items.iter().all(|n| n.tensor().is_some()) {
             let mut shape = vec![items.len()];
             shape.extend(items[0].shape());
-            let data: Vec<f64> = items.iter().flat_map(|n| n.tensor().map(|t| t.to_f64()).unwrap_or_default()).collect();
+            let data: Vec<f64> =
+                items.iter().flat_map(|n| n.tensor().map(|t| t.to_f64()).unwrap_or_default()).collect();
             return Ok(Num::Const(Tensor::f64(shape, data)));
         }
         Ok(self.tracer.build(&items.iter().collect::<Vec<_>>(), |b, v| b.stack(v, 0)))

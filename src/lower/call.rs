@@ -34,8 +34,7 @@ impl Lower<'_> {
                     return error("lower.call", span, "this is not a closure");
                 };
                 let bound = self.bind(&program.def(c.def).name, params, args, &Env::default(), span)?;
-                let values: Vec<Value> =
-                    params.iter().filter_map(|p| bound.get(p.local).cloned()).collect();
+                let values: Vec<Value> = params.iter().filter_map(|p| bound.get(p.local).cloned()).collect();
                 self.call_closure(c, &values, span)
             }
             Value::Net(net) => {
@@ -49,13 +48,19 @@ impl Lower<'_> {
                 let d = field.domain.dimension();
                 let points: Vec<Value> = args.values.iter().map(|(_, v, _)| v.clone()).collect();
                 if points.len() != d {
-                    return error("lower.call", span, format!("a field over {d} dimensions is read at {d} coordinates"));
+                    return error(
+                        "lower.call",
+                        span,
+                        format!("a field over {d} dimensions is read at {d} coordinates"),
+                    );
                 }
                 let coords = self.numeric(&Value::list(points), span)?;
                 let field = field.clone();
                 let coords = match coords {
                     Value::Num(n) => n,
-                    other => return error("lower.call", span, format!("coordinates are numbers, not {}", other.kind())),
+                    other => {
+                        return error("lower.call", span, format!("coordinates are numbers, not {}", other.kind()));
+                    }
                 };
                 let rank = coords.shape().len();
                 // [d] or, for lists of coordinates, [d, P].

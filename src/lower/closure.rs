@@ -5,7 +5,7 @@ use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::value::{Behind, Closure, Num, Value};
 use crate::base::Span;
-use crate::data::interpolate::TensorTable;
+use crate::data::interpolate::{self, ErrorEstimate};
 use crate::ir::{Binary, MemoSpec, Op};
 use crate::sema::hir::{DefId, DefKind, Param, TypeExprKind};
 use std::rc::Rc;
@@ -14,11 +14,18 @@ use std::sync::Arc;
 /// A closure tabulated on a tensor grid of its arguments.
 #[derive(Debug)]
 pub struct Table {
-    pub table: TensorTable,
+    pub table: interpolate::Table,
     /// Shape of the result.
     pub shape: Vec<usize>,
-    /// Largest relative error found at points between the nodes.
-    pub error: f64,
+    /// Found at points between the nodes.
+    pub error: ErrorEstimate,
+}
+
+impl Table {
+    /// Range of each argument.
+    pub fn range(&self) -> Vec<(f64, f64)> {
+        (0..self.table.dimensions()).map(|k| self.table.range(k)).collect()
+    }
 }
 
 /// A closure whose results are remembered, with a fallback outside the range it is good for.
@@ -47,11 +54,9 @@ impl Lower<'_> {
         let name = &program.def(def).name;
         match &v {
             Value::Closure(c) if c.def == def => Ok(v),
-            Value::Closure(c) => error(
-                "closure.contract",
-                span,
-                format!("expected a `{name}`, found a `{}`", program.def(c.def).name),
-            ),
+            Value::Closure(c) => {
+                error("closure.contract", span, format!("expected a `{name}`, found a `{}`", program.def(c.def).name))
+            }
             Value::Function(f) => {
                 let expected = self.closure_params(def).len();
                 let found = f.lambda.params.len();
@@ -64,7 +69,9 @@ impl Lower<'_> {
                 }
                 Ok(Value::Closure(Rc::new(Closure { def, behind: Behind::Function(f.clone()) })))
             }
-            Value::Intrinsic(_) => error("closure.contract", span, "a library function cannot stand for a closure by itself"),
+            Value::Intrinsic(_) => {
+                error("closure.contract", span, "a library function cannot stand for a closure by itself")
+            }
             Value::Net(_) => error_help(
                 "closure.net",
                 span,
@@ -115,11 +122,7 @@ impl Lower<'_> {
             Behind::Net(net) => self.call_ported(net, args, span),
             Behind::Table(t) => {
                 let refs: Vec<&Num> = args.iter().collect();
-                let shape = t.shape.clone();
-                Ok(self.tracer.build(&refs, |b, v| {
-                    let flat = t.table.to_ir(b, v);
-                    b.reshape(flat, &shape)
-                }))
+                Ok(self.tracer.build(&refs, |b, v| t.table.to_ir(b, v)))
             }
             Behind::Online(o) => self.call_online(o, args, span),
         }
@@ -173,7 +176,7 @@ impl Lower<'_> {
             }
             all
         });
-        let mut branch = |l: &mut Self, c: &Rc<Closure>, memo: bool| -> Result<(crate::ir::Func, Vec<Num>)> {
+        let branch = |l: &mut Self, c: &Rc<Closure>, memo: bool| -> Result<(crate::ir::Func, Vec<Num>)> {
             let types: Vec<_> = args.iter().map(|n| n.ty().clone()).collect();
             let depth = l.tracer.depth();
             let inputs = l.tracer.open(&name, &types);
@@ -200,8 +203,7 @@ impl Lower<'_> {
         (otherwise, else_captures): (crate::ir::Func, Vec<Num>),
     ) -> Result<Num> {
         let n = args.len();
-        let types: Vec<_> =
-            args.iter().chain(&then_captures).chain(&else_captures).map(|n| n.ty().clone()).collect();
+        let types: Vec<_> = args.iter().chain(&then_captures).chain(&else_captures).map(|n| n.ty().clone()).collect();
         let widen = |f: &crate::ir::Func, from: usize, count: usize| {
             let mut b = crate::ir::Builder::new(f.name.clone());
             let inputs: Vec<_> = types.iter().map(|t| b.input(t.clone())).collect();
@@ -211,8 +213,7 @@ impl Lower<'_> {
         };
         let then_wide = widen(&then, n, then_captures.len());
         let else_wide = widen(&otherwise, n + then_captures.len(), else_captures.len());
-        let all: Vec<&Num> =
-            std::iter::once(mask).chain(args).chain(&then_captures).chain(&else_captures).collect();
+        let all: Vec<&Num> = std::iter::once(mask).chain(args).chain(&then_captures).chain(&else_captures).collect();
         Ok(self.tracer.build(&all, |b, v| b.ops(Op::Cond { then: then_wide, otherwise: else_wide }, v)[0]))
     }
 }

@@ -141,7 +141,7 @@ impl Lower<'_> {
                 "laws are uniform(a, b), normal(mean, sd), loguniform(a, b), choice([…]); use `=` to compute",
             );
         };
-        let mut arg = |l: &mut Self, name: &str| -> Result<f64> {
+        let arg = |l: &mut Self, name: &str| -> Result<f64> {
             let v = r.fields.get(name).cloned().unwrap_or(Value::None);
             l.known_real(&v, span)
         };
@@ -241,9 +241,7 @@ impl Lower<'_> {
         let fields = s
             .columns
             .iter()
-            .map(|(name, c)| {
-                (name.clone(), Value::Num(self.tracer.build(&[&c.values], |b, v| b.index(v[0], 0, i))))
-            })
+            .map(|(name, c)| (name.clone(), Value::Num(self.tracer.build(&[&c.values], |b, v| b.index(v[0], 0, i)))))
             .collect();
         Ok(Value::record("row", Span::default(), fields))
     }

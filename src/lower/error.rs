@@ -11,11 +11,6 @@ pub fn error<T>(code: &'static str, span: Span, message: impl Into<String>) -> R
 }
 
 /// An error with the way to mend it.
-pub fn error_help<T>(
-    code: &'static str,
-    span: Span,
-    message: impl Into<String>,
-    help: impl Into<String>,
-) -> Result<T> {
+pub fn error_help<T>(code: &'static str, span: Span, message: impl Into<String>, help: impl Into<String>) -> Result<T> {
     Err(Box::new(Diagnostic::error(code, span, message).help(help)))
 }

@@ -32,6 +32,8 @@ pub struct Lower<'p> {
     /// The domain whose coordinates bare `x`, `y`, `z` name.
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
     pub warnings: Vec<Diagnostic>,
+    /// The statement being evaluated: where a failure of its computation is shown.
+    pub here: Span,
     depth: usize,
 }
 
@@ -50,6 +52,7 @@ impl<'p> Lower<'p> {
             probes: vec![],
             domains: vec![],
             warnings: vec![],
+            here: Span::default(),
             depth: 0,
         }
     }
@@ -64,11 +67,9 @@ impl<'p> Lower<'p> {
             ExprKind::Str(s) => Ok(Value::str(s)),
             ExprKind::Local(local) => match env.get(*local) {
                 Some(v) => Ok(v.clone()),
-                None => error(
-                    "lower.unbound",
-                    e.span,
-                    format!("`{}` has no value here", self.program.local(*local).name),
-                ),
+                None => {
+                    error("lower.unbound", e.span, format!("`{}` has no value here", self.program.local(*local).name))
+                }
             },
             ExprKind::Def(def) => self.def(*def, e.span),
             ExprKind::Coordinate(axis) => match self.domains.last().cloned() {
@@ -87,9 +88,7 @@ impl<'p> Lower<'p> {
                 }
                 None => error("lower.normal", e.span, "the normal is defined on a boundary only"),
             },
-            ExprKind::Time => {
-                error("unsupported.time", e.span, "problems in time are not supported yet")
-            }
+            ExprKind::Time => error("unsupported.time", e.span, "problems in time are not supported yet"),
             ExprKind::Intrinsic => error("lower.intrinsic", e.span, "`intrinsic` stands only in the standard library"),
             ExprKind::Op { op, args } => self.operator(op, args, env, e.span),
             ExprKind::Call { callee, args } => self.call_expr(callee, args, env, e.span),
@@ -162,7 +161,9 @@ impl<'p> Lower<'p> {
             Value::List(items) => Ok(items.to_vec()),
             Value::Range(a, b) => match (&**a, &**b) {
                 (Value::Int(a), Value::Int(b)) if b - a <= 1_000_000 => Ok((*a..=*b).map(Value::Int).collect()),
-                _ => error_help("lower.items", span, "only a range of integers can be walked", "use `linspace(a, b, n)`"),
+                _ => {
+                    error_help("lower.items", span, "only a range of integers can be walked", "use `linspace(a, b, n)`")
+                }
             },
             Value::Num(n) | Value::Stack(n) if !n.shape().is_empty() => {
                 let n = n.clone();
@@ -394,11 +395,7 @@ impl<'p> Lower<'p> {
             Value::Num(n) => error(
                 "shape.mismatch",
                 span,
-                format!(
-                    "expected {}, found {}",
-                    super::arith::shape_name(shape),
-                    super::arith::shape_name(n.shape())
-                ),
+                format!("expected {}, found {}", super::arith::shape_name(shape), super::arith::shape_name(n.shape())),
             ),
             other => Ok(other),
         }
@@ -472,7 +469,9 @@ impl<'p> Lower<'p> {
             }
             Op::Curl => error("unsupported.curl", span, "the curl is not supported yet"),
             Op::Add | Op::Sub | Op::Mul | Op::Divide => self.sum_or_product(op, &v[0], &v[1], span),
-            Op::Eq | Op::Ne if matches!((&v[0], &v[1]), (Value::Str(_), Value::Str(_)) | (Value::Bool(_), Value::Bool(_))) => {
+            Op::Eq | Op::Ne
+                if matches!((&v[0], &v[1]), (Value::Str(_), Value::Str(_)) | (Value::Bool(_), Value::Bool(_))) =>
+            {
                 let same = match (&v[0], &v[1]) {
                     (Value::Str(a), Value::Str(b)) => a == b,
                     (Value::Bool(a), Value::Bool(b)) => a == b,
@@ -484,8 +483,19 @@ impl<'p> Lower<'p> {
                 (Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(if *op == Op::And { *a && *b } else { *a || *b })),
                 _ => error("lower.error", span, "not truth values"),
             },
-            Op::Pow | Op::Dot | Op::DoubleDot | Op::Cross | Op::Outer | Op::Or | Op::And | Op::Le | Op::Ge | Op::Eq
-            | Op::Ne | Op::Lt | Op::Gt => {
+            Op::Pow
+            | Op::Dot
+            | Op::DoubleDot
+            | Op::Cross
+            | Op::Outer
+            | Op::Or
+            | Op::And
+            | Op::Le
+            | Op::Ge
+            | Op::Eq
+            | Op::Ne
+            | Op::Lt
+            | Op::Gt => {
                 if let (Op::Pow, Value::Int(a), Value::Int(b)) = (op, &v[0], &v[1]) {
                     if let Some(p) = u32::try_from(*b).ok().and_then(|b| a.checked_pow(b)) {
                         return Ok(Value::Int(p));
@@ -560,12 +570,11 @@ impl<'p> Lower<'p> {
             (Value::Residual(_), _, Op::Add | Op::Sub) | (_, Value::Residual(_), Op::Add | Op::Sub) => {
                 self.add_residuals(&a, &b, if *op == Op::Sub { -1.0 } else { 1.0 }, span)
             }
-            (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide) | (Value::Num(n), Value::Residual(r), Op::Mul) => {
-                match n.known() {
-                    Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
-                    None => error("pde.form", span, "a divergence can be scaled by a known number only"),
-                }
-            }
+            (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide)
+            | (Value::Num(n), Value::Residual(r), Op::Mul) => match n.known() {
+                Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
+                None => error("pde.form", span, "a divergence can be scaled by a known number only"),
+            },
             (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
                 "pde.form",
                 span,
@@ -588,7 +597,12 @@ impl<'p> Lower<'p> {
         };
         if let (Op::Mul, [_, n]) = (op, &shape[..]) {
             // A matrix times `I` entry by entry is no product on paper.
-            return error_help("shape.mismatch", span, format!("a matrix of {n} columns is multiplied (`*`) by `I`"), "write `A·I`, or just `A`");
+            return error_help(
+                "shape.mismatch",
+                span,
+                format!("a matrix of {n} columns is multiplied (`*`) by `I`"),
+                "write `A·I`, or just `A`",
+            );
         }
         let before = super::arith::identity_factor(identity).unwrap_or(Value::num(1.0));
         let factor = self.apply(op, &[before, by], span)?;
@@ -597,9 +611,7 @@ impl<'p> Lower<'p> {
 
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {
         let mut part = |v: &Option<Value>| -> Result<Option<Value>> {
-            v.as_ref()
-                .map(|v| self.pointwise(&[v.clone()], span, |l, n| Ok(l.scale_num(&n[0], x))))
-                .transpose()
+            v.as_ref().map(|v| self.pointwise(&[v.clone()], span, |l, n| Ok(l.scale_num(&n[0], x)))).transpose()
         };
         let (flux, source) = (part(&r.flux)?, part(&r.source)?);
         Ok(Value::Residual(Rc::new(Residual { flux, source })))
@@ -616,9 +628,7 @@ impl<'p> Lower<'p> {
         let mut join = |a: Option<Value>, b: Option<Value>| -> Result<Option<Value>> {
             match (a, b) {
                 (a, None) => Ok(a),
-                (None, Some(b)) => {
-                    Ok(Some(self.pointwise(&[b], span, |l, n| Ok(l.scale_num(&n[0], sign)))?))
-                }
+                (None, Some(b)) => Ok(Some(self.pointwise(&[b], span, |l, n| Ok(l.scale_num(&n[0], sign)))?)),
                 (Some(a), Some(b)) => {
                     Ok(Some(self.pointwise(&[a, b], span, |l, n| l.binary_num(&op, &n[0], &n[1], span))?))
                 }
@@ -671,8 +681,7 @@ impl<'p> Lower<'p> {
             Value::Sample(s) => self.sample_member(s, name),
             Value::List(items) => {
                 // `solutions.w`: member by member.
-                let items: Vec<Value> =
-                    items.iter().map(|i| self.member(i, name, span)).collect::<Result<_>>()?;
+                let items: Vec<Value> = items.iter().map(|i| self.member(i, name, span)).collect::<Result<_>>()?;
                 Some(Value::list(items))
             }
             _ => None,
@@ -779,7 +788,11 @@ impl<'p> Lower<'p> {
 
     /// Adds where the evaluation was, for errors that come from inside the library.
     pub fn called_from(e: Error, span: Span, name: &str) -> Error {
-        if e.labels.iter().any(|l| l.span == span) { e } else { Box::new(e.label(span, format!("in this call of `{name}`"))) }
+        if e.labels.iter().any(|l| l.span == span) {
+            e
+        } else {
+            Box::new(e.label(span, format!("in this call of `{name}`")))
+        }
     }
 
     pub fn members(pairs: Vec<(&str, Value)>) -> IndexMap<String, Value> {

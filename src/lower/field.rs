@@ -63,9 +63,7 @@ impl Lower<'_> {
                 let items: Vec<Value> = items.iter().map(|i| self.numeric(i, span)).collect::<Result<_>>()?;
                 self.pointwise(&items, span, |l, nums| l.stack_nums(nums, span))
             }
-            other => {
-                error("lower.not_a_number", span, format!("expected a number or a field, found {}", other.kind()))
-            }
+            other => error("lower.not_a_number", span, format!("expected a number or a field, found {}", other.kind())),
         }
     }
 
@@ -106,7 +104,7 @@ impl Lower<'_> {
         }
         let depth = self.tracer.depth();
         let inputs = self.tracer.open("pointwise", &types);
-        let mut traced = || -> Result<Num> {
+        let traced = || -> Result<Num> {
             let mut nums = vec![];
             for a in args {
                 nums.push(match a {

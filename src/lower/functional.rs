@@ -51,8 +51,11 @@ impl Lower<'_> {
             Cells::Size(h) => Mesh::with_spacing(element, &domain.origin, &domain.extent, *h, &periodic),
             Cells::Count(n) => {
                 let longest = domain.extent.iter().cloned().fold(0.0, f64::max);
-                let counts: Vec<usize> =
-                    domain.extent.iter().map(|x| ((*n as f64 * x / longest).round() as usize).max((*n > 0) as usize)).collect();
+                let counts: Vec<usize> = domain
+                    .extent
+                    .iter()
+                    .map(|x| ((*n as f64 * x / longest).round() as usize).max((*n > 0) as usize))
+                    .collect();
                 Mesh::new(element, &domain.origin, &domain.extent, &counts, &periodic)
             }
         };

@@ -54,7 +54,7 @@ impl Lower<'_> {
                         tainted.insert(*local);
                         continue;
                     }
-                    let v = self.statement(name, |l| {
+                    let v = self.statement(name, stmt.span, |l| {
                         let v = l.expr(value, &env)?;
                         l.coerce(v, ty.as_ref(), &env, value.span)
                     })?;
@@ -67,7 +67,9 @@ impl Lower<'_> {
                         None => None,
                     };
                     let s = match (&ty.as_ref().map(|t| &t.kind), &v) {
-                        (Some(TypeExprKind::Closure(def)), Value::Net(_)) => self.sought_net(*def, name, &v, &env, value.span)?,
+                        (Some(TypeExprKind::Closure(def)), Value::Net(_)) => {
+                            self.sought_net(*def, name, &v, &env, value.span)?
+                        }
                         (_, Value::Net(_)) => {
                             return error_help(
                                 "minimize.over",
@@ -77,10 +79,18 @@ impl Lower<'_> {
                             );
                         }
                         (Some(TypeExprKind::Field { .. }), _) => {
-                            return error("unsupported.over_field", stmt.span, "minimising over fields is not supported yet");
+                            return error(
+                                "unsupported.over_field",
+                                stmt.span,
+                                "minimising over fields is not supported yet",
+                            );
                         }
                         (Some(TypeExprKind::UnknownOf { .. }), _) => {
-                            return error("unsupported.pinn", stmt.span, "nets that stand for an unknown are not supported yet");
+                            return error(
+                                "unsupported.pinn",
+                                stmt.span,
+                                "nets that stand for an unknown are not supported yet",
+                            );
                         }
                         _ => {
                             let n = self.num(&v, value.span)?;
@@ -98,7 +108,12 @@ impl Lower<'_> {
             }
         }
         if sought.is_empty() {
-            return error_help("minimize.over", span, format!("`{name}` seeks nothing"), "say what: `over ν: [m²/s] = 0.05 [m²/s]`");
+            return error_help(
+                "minimize.over",
+                span,
+                format!("`{name}` seeks nothing"),
+                "say what: `over ν: [m²/s] = 0.05 [m²/s]`",
+            );
         }
         let losses: Vec<(&str, &Expr)> = stmts
             .iter()
@@ -108,7 +123,12 @@ impl Lower<'_> {
             })
             .collect();
         if losses.is_empty() {
-            return error_help("minimize.loss", span, format!("`{name}` has no loss"), "say what shall be small: `loss fit = …`");
+            return error_help(
+                "minimize.loss",
+                span,
+                format!("`{name}` has no loss"),
+                "say what shall be small: `loss fit = …`",
+            );
         }
         let mut stages = vec![];
         for s in stmts {
@@ -118,7 +138,12 @@ impl Lower<'_> {
             }
         }
         if stages.is_empty() {
-            return error_help("minimize.stage", span, format!("`{name}` has no stage"), "say how: `stage adam(lr=1e-3, epochs=1000)`");
+            return error_help(
+                "minimize.stage",
+                span,
+                format!("`{name}` has no stage"),
+                "say how: `stage adam(lr=1e-3, epochs=1000)`",
+            );
         }
         let batch_size = stages.iter().filter_map(|s| s.numbers.get("batch")).fold(0.0f64, |a, b| a.max(*b)) as usize;
         let training_rows = samples(&env).find_map(|s| s.splits.get("train").cloned());
@@ -224,9 +249,7 @@ impl Lower<'_> {
                 values.push(n);
             }
             let refs: Vec<&Num> = values.iter().collect();
-            let total = self.tracer.build(&refs, |b, v| {
-                v[1..].iter().fold(v[0], |sum, x| b.add(sum, *x))
-            });
+            let total = self.tracer.build(&refs, |b, v| v[1..].iter().fold(v[0], |sum, x| b.add(sum, *x)));
             values.insert(0, total);
             Ok(values)
         })();
@@ -331,7 +354,12 @@ impl Lower<'_> {
 
     fn stage(&mut self, v: &Value, span: Span) -> Result<Stage> {
         let Value::Record(r) = v else {
-            return error_help("minimize.stage", span, format!("a stage is an optimiser, not {}", v.kind()), "for example `adam(lr=1e-3, epochs=1000)`");
+            return error_help(
+                "minimize.stage",
+                span,
+                format!("a stage is an optimiser, not {}", v.kind()),
+                "for example `adam(lr=1e-3, epochs=1000)`",
+            );
         };
         if !matches!(r.kind.as_str(), "adam" | "lbfgs" | "sgd") {
             return error("unsupported.stage", span, format!("the stage `{}` is not supported yet", r.kind));

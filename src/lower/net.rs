@@ -116,7 +116,13 @@ impl Lower<'_> {
     }
 
     /// Makes the initial weights of a net behind ports: one pass through it, on a point.
-    pub fn initial_weights(&mut self, net: &Value, ports: &Ports, name: &str, span: Span) -> Result<Vec<(String, Tensor)>> {
+    pub fn initial_weights(
+        &mut self,
+        net: &Value,
+        ports: &Ports,
+        name: &str,
+        span: Span,
+    ) -> Result<Vec<(String, Tensor)>> {
         let Value::Net(net) = net else {
             return error("closure.net", span, "expected a net, for example `mlp(width=32, depth=3)`");
         };

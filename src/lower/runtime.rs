@@ -76,7 +76,7 @@ impl Settle for Value {
         if seen.traced.is_empty() {
             return Ok(self);
         }
-        let known = lower.compute(&seen.traced, Span::default())?;
+        let known = lower.compute(&seen.traced, lower.here)?;
         let map: HashMap<(u64, u32), Num> = seen
             .traced
             .iter()
@@ -151,15 +151,24 @@ impl Lower<'_> {
     /// Evaluates a definition as a task of its own.
     pub fn task(&mut self, label: &str, def: DefId, f: impl FnOnce(&mut Self) -> Result<Value>) -> Result<Value> {
         self.runtime.enter(label, Some(def));
+        let outer = std::mem::replace(&mut self.here, self.program.def(def).span);
         let out = self.apart(f);
+        self.here = outer;
         self.runtime.leave();
         out
     }
 
     /// Evaluates a statement as a task.
-    pub fn statement<T: Settle>(&mut self, label: &str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub fn statement<T: Settle>(
+        &mut self,
+        label: &str,
+        span: Span,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         self.runtime.enter(label, None);
+        let outer = std::mem::replace(&mut self.here, span);
         let out = self.apart(f);
+        self.here = outer;
         self.runtime.leave();
         out
     }
@@ -215,7 +224,9 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
         Value::Field(field) => Value::Field(replace_field(field, f)),
         Value::Function(function) => Value::Function(replace_function(function, f)),
         Value::Closure(c) => Value::Closure(Rc::new(Closure { def: c.def, behind: replace_behind(&c.behind, f) })),
-        Value::Problem(p) => Value::Problem(Rc::new(Problem { def: p.def, args: replace_env(&p.args, f), span: p.span })),
+        Value::Problem(p) => {
+            Value::Problem(Rc::new(Problem { def: p.def, args: replace_env(&p.args, f), span: p.span }))
+        }
         Value::Residual(r) => Value::Residual(Rc::new(super::value::Residual {
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
@@ -291,12 +302,7 @@ fn replace_field(field: &Field, f: &dyn Fn(&Num) -> Num) -> Field {
         .map(|l| match l {
             Leaf::Shared(n) => Leaf::Shared(f(n)),
             Leaf::Discrete { field: d, gradient } => Leaf::Discrete {
-                field: Rc::new(Discrete {
-                    space: d.space.clone(),
-                    dofs: f(&d.dofs),
-                    shape: d.shape.clone(),
-                    id: d.id,
-                }),
+                field: Rc::new(Discrete { space: d.space.clone(), dofs: f(&d.dofs), shape: d.shape.clone(), id: d.id }),
                 gradient: *gradient,
             },
             other => other.clone(),

@@ -8,7 +8,7 @@ use super::system::{Boundary, Equations};
 use super::value::{Discrete, Field, Leaf, Num, Solution, Value};
 use crate::ad;
 use crate::base::Span;
-use crate::discretize::{Balance, Boundary as Part, Condition, Element, Space, finite_element};
+use crate::discretize::{Balance, Boundary as Part, Condition, Element, Space, finite_element, finite_volume};
 use crate::ir::{Builder, Dot, Func, LinearSolver, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -57,7 +57,12 @@ impl Lower<'_> {
 
     fn scheme(&mut self, v: &Value, span: Span) -> Result<Scheme> {
         let Value::Record(r) = v else {
-            return error_help("lower.scheme", span, format!("expected a scheme, found {}", v.kind()), "for example `fem(order=1, n=64)` or `fv(n=64)`");
+            return error_help(
+                "lower.scheme",
+                span,
+                format!("expected a scheme, found {}", v.kind()),
+                "for example `fem(order=1, n=64)` or `fv(n=64)`",
+            );
         };
         let volumes = match r.kind.as_str() {
             "fem" => false,
@@ -71,8 +76,21 @@ impl Lower<'_> {
         let cells = match (given("n"), given("h")) {
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
             (None, Some(h)) => Cells::Size(self.known_real(&h.clone(), span)?),
-            (Some(_), Some(_)) => return error("lower.scheme", span, "give either `n` (cells along the longest side) or `h` (their size)"),
-            (None, None) => return error_help("lower.scheme", span, "how fine?", "give `n` (cells along the longest side) or `h` (their size)"),
+            (Some(_), Some(_)) => {
+                return error(
+                    "lower.scheme",
+                    span,
+                    "give either `n` (cells along the longest side) or `h` (their size)",
+                );
+            }
+            (None, None) => {
+                return error_help(
+                    "lower.scheme",
+                    span,
+                    "how fine?",
+                    "give `n` (cells along the longest side) or `h` (their size)",
+                );
+            }
         };
         let order = match given("order") {
             Some(o) => self.known_int(&o.clone(), "`order`", span)?,
@@ -82,7 +100,14 @@ impl Lower<'_> {
             Some(Value::Str(s)) => match &**s {
                 "quad" | "hex" => None,
                 "triangle" => Some(Element::Triangle),
-                other => return error_help("lower.scheme", span, format!("there are no elements `{other}`"), "choose \"quad\" (\"hex\" in 3-D) or \"triangle\""),
+                other => {
+                    return error_help(
+                        "lower.scheme",
+                        span,
+                        format!("there are no elements `{other}`"),
+                        "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"",
+                    );
+                }
             },
             _ => None,
         };
@@ -123,22 +148,30 @@ impl Lower<'_> {
         }
         let inputs = [Type::f64([d]), Type::f64([c]), Type::f64([c, d])];
         let fields: Vec<&Field> = flux.iter().chain(&source).collect();
-        let interior = self.traced_point(&fields, &inputs, &offsets, eqs, None, |b, v| {
-            let rows = |b: &mut Builder, v: &[crate::ir::Value], tail: &[usize]| {
-                let parts: Vec<_> = v
-                    .iter()
-                    .zip(&eqs.unknowns)
-                    .map(|(x, u)| {
-                        let mut shape = vec![u.shape.iter().product::<usize>()];
-                        shape.extend(tail);
-                        b.reshape(*x, &shape)
-                    })
-                    .collect();
-                b.concat(&parts, 0)
-            };
-            let n = eqs.unknowns.len();
-            vec![rows(b, &v[..n], &[d]), rows(b, &v[n..], &[])]
-        }, span)?;
+        let interior = self.traced_point(
+            &fields,
+            &inputs,
+            &offsets,
+            eqs,
+            None,
+            |b, v| {
+                let rows = |b: &mut Builder, v: &[crate::ir::Value], tail: &[usize]| {
+                    let parts: Vec<_> = v
+                        .iter()
+                        .zip(&eqs.unknowns)
+                        .map(|(x, u)| {
+                            let mut shape = vec![u.shape.iter().product::<usize>()];
+                            shape.extend(tail);
+                            b.reshape(*x, &shape)
+                        })
+                        .collect();
+                    b.concat(&parts, 0)
+                };
+                let n = eqs.unknowns.len();
+                vec![rows(b, &v[..n], &[d]), rows(b, &v[n..], &[])]
+            },
+            span,
+        )?;
         let mut shared = Shared::default();
         let mut parts = vec![];
         let mut has_essential = false;
@@ -195,7 +228,10 @@ impl Lower<'_> {
             return error_help(
                 "pde.gauge",
                 eqs.balances[0].span,
-                format!("`{}` is determined only up to a constant: no condition fixes the value of `{}`", eqs.name, eqs.unknowns[0].name),
+                format!(
+                    "`{}` is determined only up to a constant: no condition fixes the value of `{}`",
+                    eqs.name, eqs.unknowns[0].name
+                ),
                 format!("add a gauge, for example `eq gauge: mean({}) = 0`", eqs.unknowns[0].name),
             );
         }
@@ -211,7 +247,13 @@ impl Lower<'_> {
     }
 
     /// A part of an equation as a field of the expected shape; nothing is zero.
-    fn part(&mut self, v: &Option<Value>, shape: &[usize], domain: &Rc<super::domain::Domain>, span: Span) -> Result<Field> {
+    fn part(
+        &mut self,
+        v: &Option<Value>,
+        shape: &[usize],
+        domain: &Rc<super::domain::Domain>,
+        span: Span,
+    ) -> Result<Field> {
         let zero = Num::Const(Tensor::zeros(&Type::f64(shape)));
         let field = match v {
             None => return Ok(self.constant_field(domain, &zero)),
@@ -274,7 +316,9 @@ impl Lower<'_> {
                         Leaf::Coordinates => inputs[0].clone(),
                         Leaf::Normal => match normal {
                             Some(k) => inputs[k].clone(),
-                            None => return error("lower.normal", span, "the normal `n` stands in boundary conditions only"),
+                            None => {
+                                return error("lower.normal", span, "the normal `n` stands in boundary conditions only");
+                            }
                         },
                         Leaf::Unknown { problem, index, gradient } => {
                             if *problem != eqs.problem {
@@ -282,7 +326,11 @@ impl Lower<'_> {
                             }
                             let input = if *gradient { 2 } else { 1 };
                             if *gradient && normal.is_some() || fixed.len() <= input {
-                                return error("pde.condition", span, "this condition cannot contain the gradient of the unknown");
+                                return error(
+                                    "pde.condition",
+                                    span,
+                                    "this condition cannot contain the gradient of the unknown",
+                                );
                             }
                             let u = &eqs.unknowns[*index];
                             let n: usize = u.shape.iter().product();
@@ -321,7 +369,13 @@ impl Lower<'_> {
     }
 
     /// Sorts a boundary condition: with the gradient of the unknown it prescribes the flux, without it the value.
-    fn condition(&mut self, c: &Boundary, eqs: &Equations, flux: &[Field], offsets: &Offsets) -> Result<Vec<TracedCondition>> {
+    fn condition(
+        &mut self,
+        c: &Boundary,
+        eqs: &Equations,
+        flux: &[Field],
+        offsets: &Offsets,
+    ) -> Result<Vec<TracedCondition>> {
         let d = eqs.domain.dimension();
         let gradients: Vec<usize> = indices(&c.condition, true);
         let values: Vec<usize> = indices(&c.condition, false);
@@ -335,7 +389,11 @@ impl Lower<'_> {
             );
         };
         if gradients.iter().chain(&values).any(|i| *i != which) && eqs.unknowns.len() > 1 && gradients.is_empty() {
-            return error("pde.condition", c.span, "a condition on a value names one unknown; write one condition for each");
+            return error(
+                "pde.condition",
+                c.span,
+                "a condition on a value names one unknown; write one condition for each",
+            );
         }
         let shape = eqs.unknowns[which].shape.clone();
         if c.condition.shape() != shape {
@@ -363,13 +421,21 @@ impl Lower<'_> {
             let (zero, one) = (at(self, 0.0), at(self, 1.0));
             let mut out = vec![];
             for k in 0..n {
-                let function = self.traced_point(&[&zero, &one], &[Type::f64([d])], offsets, eqs, None, |b, v| {
-                    let (z, o) = (b.reshape(v[0], &[n]), b.reshape(v[1], &[n]));
-                    let (z, o) = (b.index(z, 0, k), b.index(o, 0, k));
-                    let slope = b.sub(o, z);
-                    let minus = b.neg(z);
-                    vec![b.div(minus, slope)]
-                }, c.span)?;
+                let function = self.traced_point(
+                    &[&zero, &one],
+                    &[Type::f64([d])],
+                    offsets,
+                    eqs,
+                    None,
+                    |b, v| {
+                        let (z, o) = (b.reshape(v[0], &[n]), b.reshape(v[1], &[n]));
+                        let (z, o) = (b.index(z, 0, k), b.index(o, 0, k));
+                        let slope = b.sub(o, z);
+                        let minus = b.neg(z);
+                        vec![b.div(minus, slope)]
+                    },
+                    c.span,
+                )?;
                 out.push(TracedCondition { essential: Some(offsets.start[which] + k), function });
             }
             return Ok(out);
@@ -389,22 +455,31 @@ impl Lower<'_> {
         let (rest, flux0) = (without_gradient(self, &c.condition), without_gradient(self, &flux[which]));
         let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
         let normal = Some(2);
-        let function = self.traced_point(&[&rest, &flux0], &fixed, offsets, eqs, normal, |b, v| {
-            // Inputs are in the builder already; the normal is the third.
-            let normal = b.func().values().find_map(|(v, node)| matches!(node.op, Op::Input(2)).then_some(v));
-            let normal = normal.expect("compiler bug: a boundary function without a normal");
-            let last = b.ty(v[1]).rank() - 1;
-            let fn0 = b.dot(v[1], normal, Dot { lhs_contract: vec![last], rhs_contract: vec![0], ..Dot::default() });
-            let s = b.scale(v[0], -sign);
-            let value = b.add(s, fn0);
-            let flat = b.reshape(value, &[n]);
-            // Components of other unknowns have no flux prescribed here.
-            let (before, after) = (offsets.start[which], offsets.total - offsets.start[which] - n);
-            if before + after == 0 {
-                return vec![flat];
-            }
-            vec![b.op(Op::Pad { low: vec![before], high: vec![after], interior: vec![0] }, &[flat])]
-        }, c.span)?;
+        let function = self.traced_point(
+            &[&rest, &flux0],
+            &fixed,
+            offsets,
+            eqs,
+            normal,
+            |b, v| {
+                // Inputs are in the builder already; the normal is the third.
+                let normal = b.func().values().find_map(|(v, node)| matches!(node.op, Op::Input(2)).then_some(v));
+                let normal = normal.expect("compiler bug: a boundary function without a normal");
+                let last = b.ty(v[1]).rank() - 1;
+                let fn0 =
+                    b.dot(v[1], normal, Dot { lhs_contract: vec![last], rhs_contract: vec![0], ..Dot::default() });
+                let s = b.scale(v[0], -sign);
+                let value = b.add(s, fn0);
+                let flat = b.reshape(value, &[n]);
+                // Components of other unknowns have no flux prescribed here.
+                let (before, after) = (offsets.start[which], offsets.total - offsets.start[which] - n);
+                if before + after == 0 {
+                    return vec![flat];
+                }
+                vec![b.op(Op::Pad { low: vec![before], high: vec![after], interior: vec![0] }, &[flat])]
+            },
+            c.span,
+        )?;
         Ok(vec![TracedCondition { essential: None, function }])
     }
 
@@ -486,15 +561,17 @@ impl Lower<'_> {
     ) -> Result<Value> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
-        if scheme.volumes {
-            return error("unsupported.scheme", span, "finite volumes (`fv`) are not supported yet");
-        }
-        let options = finite_element::Options {
+        let options = crate::discretize::Options {
             solver: scheme.solver,
             linear_tolerance: scheme.tolerance,
-            ..finite_element::Options::default()
+            ..crate::discretize::Options::default()
         };
-        let discrete = finite_element::discretise(&balance, &space, &options).map_err(|r| refused(r, span))?;
+        let discrete = if scheme.volumes {
+            finite_volume::discretise(&balance, &space.mesh, &options)
+        } else {
+            finite_element::discretise(&balance, &space, &options)
+        }
+        .map_err(|r| refused(r, span))?;
         let mut spec = (*discrete.spec).clone();
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
         let free = discrete.free;
@@ -502,7 +579,7 @@ impl Lower<'_> {
         let fields: Vec<_> = fields.cloned().collect();
         let mut args: Vec<Num> = vec![];
         for ((field, gradient), argument) in fields.iter().zip(&discrete.data) {
-            let interior = argument.at == finite_element::DataPoints::Interior;
+            let interior = argument.at == crate::discretize::DataPoints::Interior;
             args.push(if interior && field.space.mesh == space.mesh && field.space.order > 0 {
                 self.read_at_quadrature(field, *gradient, &space)
             } else {
@@ -522,9 +599,9 @@ impl Lower<'_> {
         let mut all = vec![Num::Const(first)];
         all.extend(args.iter().cloned());
         let refs: Vec<&Num> = all.iter().collect();
-        let u = self.tracer.build(&refs, |b, v| {
-            b.op(Op::Solve { residual: discrete.residual.clone(), spec: Arc::new(spec) }, v)
-        });
+        let u = self
+            .tracer
+            .build(&refs, |b, v| b.op(Op::Solve { residual: discrete.residual.clone(), spec: Arc::new(spec) }, v));
         let mut expand_args = vec![u];
         expand_args.extend(args);
         let refs: Vec<&Num> = expand_args.iter().collect();
@@ -607,7 +684,14 @@ impl Lower<'_> {
     }
 
     /// The representative that the gauge asks for: a constant is added.
-    fn gauged(&mut self, eqs: &Equations, g: &super::system::Gauge, k: usize, field: &Rc<Discrete>, span: Span) -> Result<Rc<Discrete>> {
+    fn gauged(
+        &mut self,
+        eqs: &Equations,
+        g: &super::system::Gauge,
+        k: usize,
+        field: &Rc<Discrete>,
+        span: Span,
+    ) -> Result<Rc<Discrete>> {
         let u = &eqs.unknowns[k];
         let is_value = matches!(&g.functional.integrand.leaves[..], [Leaf::Unknown { gradient: false, .. }])
             && g.functional.integrand.func.nodes.len() == 1;
@@ -785,7 +869,8 @@ fn symmetric_flux(by_gradient: &Func, interior: &Func) -> bool {
         let w: Vec<f64> = v.iter().map(|_| random(&mut state)).collect();
         let mut with_w = args.clone();
         with_w[direction] = Tensor::f64(args[direction].ty.shape.clone(), w.clone());
-        let (Ok(dv), Ok(dw)) = (crate::ir::eval::eval(by_gradient, &args), crate::ir::eval::eval(by_gradient, &with_w)) else {
+        let (Ok(dv), Ok(dw)) = (crate::ir::eval::eval(by_gradient, &args), crate::ir::eval::eval(by_gradient, &with_w))
+        else {
             return false;
         };
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
@@ -826,7 +911,13 @@ fn random_ratio(f: &Func) -> Option<f64> {
         let (a, b) = (out[0].to_f64(), out[1].to_f64());
         let size: f64 = a.iter().chain(&b).map(|x| x.abs()).fold(0.0, f64::max);
         let close = |s: f64| a.iter().zip(&b).all(|(a, b)| (a - s * b).abs() <= 1e-9 * size);
-        let s = if close(1.0) { 1.0 } else if close(-1.0) { -1.0 } else { return None };
+        let s = if close(1.0) {
+            1.0
+        } else if close(-1.0) {
+            -1.0
+        } else {
+            return None;
+        };
         if sign.is_some_and(|t| t != s) || size == 0.0 {
             return None;
         }

@@ -135,8 +135,13 @@ impl Lower<'_> {
                         .iter()
                         .map(|a| Ok((a.name.clone(), self.expr(&a.value, env)?, a.value.span)))
                         .collect::<Result<Vec<_>>>()?;
-                    let mut inside =
-                        self.bind(&def.name, &included.params, super::call::Args { values }, &Env::default(), stmt.span)?;
+                    let mut inside = self.bind(
+                        &def.name,
+                        &included.params,
+                        super::call::Args { values },
+                        &Env::default(),
+                        stmt.span,
+                    )?;
                     self.system_statements(included, &mut inside, out, false)?;
                     for (mine, theirs) in binds {
                         if let Some(v) = inside.get(*theirs) {
@@ -175,7 +180,11 @@ impl Lower<'_> {
                     }
                 }
                 SystemStmtKind::Init { .. } => {
-                    return error("unsupported.time", stmt.span, "initial conditions belong to problems in time, which are not supported yet");
+                    return error(
+                        "unsupported.time",
+                        stmt.span,
+                        "initial conditions belong to problems in time, which are not supported yet",
+                    );
                 }
             }
         }

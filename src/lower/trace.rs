@@ -77,9 +77,10 @@ impl Tracer {
             Num::Const(t) => frame.builder.constant(t.clone()),
             Num::Traced { frame: id, value, .. } if *id == frame.id => *value,
             Num::Traced { frame: id, value, ty } => {
-                let seen = frame.captures.iter().find(
-                    |(n, _)| matches!(n, Num::Traced { frame: f, value: v, .. } if f == id && v == value),
-                );
+                let seen = frame
+                    .captures
+                    .iter()
+                    .find(|(n, _)| matches!(n, Num::Traced { frame: f, value: v, .. } if f == id && v == value));
                 if let Some((_, v)) = seen {
                     return *v;
                 }

@@ -60,8 +60,8 @@ const GLYPHS: &[(char, f32, &str)] = &[
         "M7 3 V10.2 C7 12.1 5.9 13 4.1 13 C2.9 13 2 12.6 1.4 11.8 M7 6.5 C7 4.4 5.8 3 4 3 C2.2 3 1 4.4 1 6.5 C1 8.6 2.2 10 4 10 C5.8 10 7 8.6 7 6.5",
     ),
     ('h', 7.7, "M1.2 0 V10 M1.2 6 C1.2 4.2 2.3 3 4 3 C5.7 3 6.5 4 6.5 5.8 V10"),
-    ('i', 2.8, "M1.4 3 V10 M1.4 .3 V.4"),
-    ('j', 3.2, "M1.9 3 V11.2 C1.9 12.4 1.4 13 .3 13 M1.9 .3 V.4"),
+    ('i', 2.8, "M1.4 3 V10 M1.25 0.05 H1.55 V0.35 H1.25 Z"),
+    ('j', 3.2, "M1.9 3 V11.2 C1.9 12.4 1.4 13 .3 13 M1.75 0.05 H2.05 V0.35 H1.75 Z"),
     ('k', 7.0, "M1.2 0 V10 M6.2 3 L1.2 7.4 M3.1 5.8 L6.6 10"),
     ('l', 3.4, "M1.3 0 V8.4 C1.3 9.5 1.8 10 2.7 10"),
     (
@@ -116,12 +116,16 @@ const GLYPHS: &[(char, f32, &str)] = &[
         8.0,
         "M1.8 8.6 C2.3 9.5 3 10 3.9 10 C5.8 10 6.9 8 6.9 4.4 C6.9 1.5 5.8 0 3.9 0 C2.2 0 1 1.3 1 3.2 C1 5 2.2 6.2 3.8 6.2 C5.3 6.2 6.5 5.2 6.8 3.6",
     ),
-    ('.', 2.8, "M1.4 9.9 V10"),
+    ('.', 2.8, "M1.25 9.70 H1.55 V10.00 H1.25 Z"),
     (',', 3.0, "M1.6 9.8 L.9 11.8"),
-    (':', 2.8, "M1.4 4.2 V4.3 M1.4 9.9 V10"),
-    (';', 3.0, "M1.6 4.2 V4.3 M1.6 9.8 L.9 11.8"),
-    ('!', 2.8, "M1.4 0 V6.8 M1.4 9.9 V10"),
-    ('?', 7.2, "M1 2.2 C1.3 .8 2.3 0 3.6 0 C5.2 0 6.2 1 6.2 2.4 C6.2 4.4 3.7 4.6 3.7 6.9 M3.7 9.9 V10"),
+    (':', 2.8, "M1.25 4.05 H1.55 V4.35 H1.25 Z M1.25 9.70 H1.55 V10.00 H1.25 Z"),
+    (';', 3.0, "M1.45 4.05 H1.75 V4.35 H1.45 Z M1.6 9.8 L.9 11.8"),
+    ('!', 2.8, "M1.4 0 V6.8 M1.25 9.70 H1.55 V10.00 H1.25 Z"),
+    (
+        '?',
+        7.2,
+        "M1 2.2 C1.3 .8 2.3 0 3.6 0 C5.2 0 6.2 1 6.2 2.4 C6.2 4.4 3.7 4.6 3.7 6.9 M3.55 9.70 H3.85 V10.00 H3.55 Z",
+    ),
     ('-', 5.4, "M1 6 H4.4"),
     ('+', 8.0, "M1 5.5 H7 M4 2.5 V8.5"),
     ('−', 8.0, "M1 5.5 H7"),
@@ -181,11 +185,7 @@ const GLYPHS: &[(char, f32, &str)] = &[
         7.9,
         "M1.3 13 V2.6 C1.3 .9 2.3 0 3.8 0 C5.3 0 6.2 .9 6.2 2.3 C6.2 3.7 5.2 4.6 3.6 4.6 C5.7 4.6 6.9 5.6 6.9 7.2 C6.9 9 5.7 10 4 10 C2.6 10 1.6 9.3 1.3 8",
     ),
-    (
-        'γ',
-        7.5,
-        "M.6 3.6 C1.8 2.6 2.8 3.2 3.4 5.4 L4 8.6 M6.9 3 L4 8.6 C3.3 10.2 2.9 11.4 2.9 12.2 C2.9 12.9 3.3 13.2 3.7 13.2 C4.3 13.2 4.6 12.6 4.5 11.8 C4.4 10.8 4.2 9.6 4 8.6",
-    ),
+    ('γ', 7.5, "M.6 3.5 C1.8 2.6 2.7 3.3 3.2 5 L4.1 9 M6.9 3 L3.2 13"),
     (
         'δ',
         8.0,
@@ -255,7 +255,7 @@ const GLYPHS: &[(char, f32, &str)] = &[
         "M2 1.2 C2.6 .4 3.4 0 4.2 0 C6 0 7 1.9 7 4.8 C7 8 5.8 10 3.9 10 C2.2 10 1 8.8 1 7 C1 5.3 2.2 4.1 3.9 4.1 C5.4 4.1 6.7 5.2 7 6.6",
     ),
     ('×', 8.0, "M1.6 3.1 L6.4 7.9 M6.4 3.1 L1.6 7.9"),
-    ('·', 3.4, "M1.7 5.6 V5.7"),
+    ('·', 3.4, "M1.55 5.45 H1.85 V5.75 H1.55 Z"),
     ('±', 8.0, "M1 4.5 H7 M4 1.5 V7.5 M1 9.6 H7"),
     ('≤', 8.0, "M7 1.2 L1 4.2 L7 7.2 M1 9.6 H7"),
     ('≥', 8.0, "M1 1.2 L7 4.2 L1 7.2 M1 9.6 H7"),
@@ -281,7 +281,7 @@ const GLYPHS: &[(char, f32, &str)] = &[
     ('–', 6.6, "M.8 6 H5.8"),
     ('—', 10.4, "M.8 6 H9.6"),
     ('°', 4.6, "E2.3 1.8 1.5 1.6"),
-    ('…', 8.4, "M1.4 9.9 V10 M4.2 9.9 V10 M7 9.9 V10"),
+    ('…', 8.4, "M1.25 9.70 H1.55 V10.00 H1.25 Z M4.05 9.70 H4.35 V10.00 H4.05 Z M6.85 9.70 H7.15 V10.00 H6.85 Z"),
     ('∈', 8.0, "M6.8 1.5 H5 C2.6 1.5 1 3.2 1 5.5 C1 7.8 2.6 9.5 5 9.5 H6.8 M1 5.5 H6.4"),
     ('✓', 8.4, "M1 5.6 L3.4 8.8 L7.4 1.6"),
     ('✗', 8.0, "M1.4 1.8 L6.6 8.8 M6.6 1.8 L1.4 8.8"),
@@ -323,11 +323,19 @@ fn glyph(c: char) -> (f32, &'static str) {
 
 /// Grid units to the unit of `size` (about the size of a printed font of that name: capitals are 0.68 of it).
 const SCALE: f32 = 0.068;
+/// Extra room after each character.
+const TRACKING: f32 = 0.4;
 
 /// Decomposed, so that accented letters lose their accents instead of becoming boxes.
 fn letters(text: &str) -> impl Iterator<Item = char> + '_ {
     use unicode_normalization::UnicodeNormalization;
-    text.nfd().filter(|c| !('\u{300}'..='\u{36f}').contains(c))
+    text.chars().flat_map(|c| {
+        // `≠` would fall apart into `=` and a stroke.
+        let own = GLYPHS.iter().any(|g| g.0 == c) || resolve(c).0 != c;
+        std::iter::once(c)
+            .filter(move |_| own)
+            .chain(c.nfd().filter(move |d| !own && !('\u{300}'..='\u{36f}').contains(d)))
+    })
 }
 
 /// Width of a line of text.
@@ -335,7 +343,7 @@ pub fn width(text: &str, size: f32) -> f32 {
     letters(text)
         .map(|c| {
             let (c, small) = resolve(c);
-            glyph(c).0 * if small.is_some() { SMALL } else { 1.0 }
+            (glyph(c).0 + TRACKING) * if small.is_some() { SMALL } else { 1.0 }
         })
         .sum::<f32>()
         * SCALE
@@ -355,7 +363,7 @@ pub fn path(text: &str, x: f32, y: f32, size: f32) -> String {
             None => (scale, y - 10.0 * scale),
         };
         place(strokes, pen, top, s, &mut out);
-        pen += advance * s;
+        pen += (advance + TRACKING) * s;
     }
     out
 }
@@ -432,7 +440,7 @@ mod tests {
 
     #[test]
     fn widths_add_up_and_accents_fall() {
-        assert_eq!(width("ab", 10.0), width("a", 10.0) + width("b", 10.0));
+        assert!((width("ab", 10.0) - width("a", 10.0) - width("b", 10.0)).abs() < 1e-4);
         assert_eq!(path("é", 0.0, 0.0, 10.0), path("e", 0.0, 0.0, 10.0));
         assert!(width("²", 10.0) < width("2", 10.0));
     }

@@ -1,5 +1,6 @@
 //! Meaning before the run: names, types, dimensions, well-posedness, scales.
 
+pub mod fingerprint;
 pub mod hir;
 mod infer;
 mod resolve;

@@ -1,6 +1,7 @@
 //! Adam with bias correction [Kingma & Ba 2015] and decoupled weight decay (AdamW) [Loshchilov & Hutter 2019].
 
 use super::bits::{self, Bits};
+use crate::ir::math;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl<T: Real> Adam<T> {
         assert!(x.len() == n && g.len() == n, "compiler bug: Adam of {n} parameters stepped with {}", x.len());
         self.steps += 1;
         let o = &self.options;
-        let correction = |beta: f64| 1.0 - beta.powf(self.steps as f64);
+        let correction = |beta: f64| 1.0 - math::pow(beta, self.steps as f64);
         let root = correction(o.beta2).sqrt();
         // x -= lr m̂ / (√v̂ + ε), with the corrections gathered in two scalars.
         let c = Coefficients {

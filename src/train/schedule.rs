@@ -1,5 +1,6 @@
 //! Learning rates as functions of the progress of a stage.
 
+use crate::ir::math;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,9 +29,9 @@ impl Schedule {
             Schedule::Constant => 1.0,
             Schedule::Cosine { floor } => {
                 let progress = (step as f64 / total.max(1) as f64).min(1.0);
-                floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+                floor + (1.0 - floor) * 0.5 * (1.0 + math::cos(std::f64::consts::PI * progress))
             }
-            Schedule::Exponential { factor, every } => factor.powf(step as f64 / every),
+            Schedule::Exponential { factor, every } => math::pow(*factor, step as f64 / every),
             Schedule::Warmup { steps, .. } if step < *steps => (step + 1) as f64 / *steps as f64,
             Schedule::Warmup { steps, then } => then.factor(step - steps, total.saturating_sub(*steps)),
         }

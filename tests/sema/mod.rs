@@ -1,6 +1,8 @@
 //! Names, types, dimensions, well-posedness, scales.
 
+mod fingerprint;
 mod programs;
+mod scratch;
 
 use mslc::base::{Diagnostic, Sources};
 use mslc::sema::hir::Program;

@@ -2,6 +2,8 @@
 
 use super::{Inputs, System};
 use crate::discretize::balance::{Balance, Boundary, Condition};
+use crate::discretize::derivative::reads;
+use crate::discretize::discrete::node_coordinates;
 use crate::discretize::{Side, Space};
 use crate::ir::{Builder, Func, Tensor, Type, Value};
 use std::sync::Arc;
@@ -113,17 +115,11 @@ impl System<'_> {
             let v = b.inline(value, &args)[0];
             return b.broadcast_to(v, &[k]);
         }
-        let mut args = vec![b.constant(super::node_coordinates(self.space, nodes))];
+        let mut args = vec![b.constant(node_coordinates(self.space, nodes))];
         args.extend(data);
         let mut mapped = vec![true; args.len()];
         args.extend(shared);
         mapped.resize(args.len(), false);
         b.map(Arc::new(value.clone()), k, mapped, &args)[0]
     }
-}
-
-/// Whether some node of a function uses its k-th input.
-pub(super) fn reads(f: &Func, k: usize) -> bool {
-    let is_input = |v: &Value| matches!(f.node(*v).op, crate::ir::Op::Input(i) if i == k);
-    f.nodes.iter().any(|n| n.args.iter().any(is_input)) || f.outputs.iter().any(is_input)
 }

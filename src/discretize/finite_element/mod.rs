@@ -5,101 +5,16 @@
 //! rows of given values have indices beyond the unknowns and are dropped.
 
 mod constraints;
+mod jacobian;
 mod residual;
 
 use super::balance::{Balance, Condition};
+use super::discrete::{facet_points, with_lead};
 use super::element_map::Family;
-use super::{Refusal, Side, Space};
-use crate::ir::{Builder, Func, GridHint, LinearSolver, SolveSpec, Tensor, Type, Value};
+use super::{DataArgument, DataPoints, Discrete, Options, Refusal, Side, Space};
+use crate::ir::{Builder, GridHint, Tensor, Type, Value};
 use constraints::Constraints;
 use std::sync::Arc;
-
-/// How the system is to be solved.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Options {
-    pub solver: LinearSolver,
-    pub linear_tolerance: f64,
-    pub newton_tolerance: f64,
-    pub newton_iterations: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        let spec = SolveSpec::default();
-        Options {
-            solver: spec.solver,
-            linear_tolerance: spec.linear_tolerance,
-            newton_tolerance: spec.newton_tolerance,
-            newton_iterations: spec.newton_iterations,
-        }
-    }
-}
-
-/// A discretised balance. Its functions take, in this order, what is listed with them.
-#[derive(Clone, Debug)]
-pub struct Discrete {
-    /// `(u[free], data…, shared…) → [free]`
-    pub residual: Arc<Func>,
-    /// `(u[free], data…, shared…) → [N, c]`, all nodal values, essential ones included.
-    pub expand: Arc<Func>,
-    pub spec: Arc<SolveSpec>,
-    /// Number of unknowns.
-    pub free: usize,
-    /// The arrays `data…`, in order: the balance's own, then those of each boundary condition.
-    pub data: Vec<DataArgument>,
-    /// Types of `shared…`.
-    pub shared: Vec<Type>,
-    /// The space of the expanded field.
-    pub space: Space,
-    /// Nominal size of every unknown: a guess for Newton, and a scale.
-    pub nominal: Tensor,
-}
-
-/// An array of values at points: `lead` gives the points, then follows the shape of one item.
-#[derive(Clone, PartialEq, Debug)]
-pub struct DataArgument {
-    pub ty: Type,
-    pub at: DataPoints,
-}
-
-/// Where the items of a [`DataArgument`] are taken.
-#[derive(Clone, PartialEq, Debug)]
-pub enum DataPoints {
-    /// At the quadrature points of elements, `[E, q]`.
-    Interior,
-    /// At the quadrature points of the facets of these sides, one side after the other, `[F, q]`.
-    Facets(Vec<Side>),
-    /// At these nodes, `[K]`.
-    Nodes(Vec<u32>),
-}
-
-impl Discrete {
-    /// Coordinates of the points of a data argument, `[E, q, d]`, `[F, q, d]` or `[K, d]`.
-    pub fn coordinates(&self, at: &DataPoints) -> Tensor {
-        let d = self.space.mesh.dimension();
-        match at {
-            DataPoints::Interior => self.space.quadrature_coordinates(),
-            DataPoints::Facets(sides) => {
-                let families = sides.iter().map(|&s| Family::facets(&self.space.mesh, s, self.space.gauss));
-                let x: Vec<f64> = families.flat_map(|f| f.coordinates()).collect();
-                let q = facet_points(&self.space);
-                Tensor::f64([x.len() / (q * d), q, d], x)
-            }
-            DataPoints::Nodes(nodes) => node_coordinates(&self.space, nodes),
-        }
-    }
-
-    /// `Op::Solve` in `b`, then all nodal values `[N, c]`. `guess` is `[free]`; none starts from the nominal sizes.
-    pub fn solve(&self, b: &mut Builder, guess: Option<Value>, data: &[Value], shared: &[Value]) -> Value {
-        let guess = guess.unwrap_or_else(|| b.constant(self.nominal.clone()));
-        let mut args = vec![guess];
-        args.extend(data);
-        args.extend(shared);
-        let op = crate::ir::Op::Solve { residual: self.residual.clone(), spec: self.spec.clone() };
-        args[0] = b.op(op, &args);
-        b.inline(&self.expand, &args)[0]
-    }
-}
 
 /// Discretises on a space over the balance's domain. Errors: dimensions that differ, a boundary part that is not there,
 /// nothing left to solve for.
@@ -120,21 +35,11 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
     let data = data_arguments(balance, space, &sides, &constraints);
     let system = System { balance, space, sides: &sides, constraints: &constraints, data: &data };
     let (residual, expand) = (system.residual(), system.expand());
-    let spec = SolveSpec {
-        name: balance.name.clone(),
-        linear: balance.linear,
-        symmetric: balance.symmetric,
-        constant_kernel: balance.constant_kernel,
-        solver: options.solver,
-        linear_tolerance: options.linear_tolerance,
-        newton_tolerance: options.newton_tolerance,
-        newton_iterations: options.newton_iterations,
-        grid: grid_hint(space, c, &constraints),
-        jacobian: None,
-    };
+    let spec = options.spec(balance, grid_hint(space, c, &constraints), Some(system.jacobian()));
     Ok(Discrete {
         residual: Arc::new(residual),
         expand: Arc::new(expand),
+        gradient: None,
         spec: Arc::new(spec),
         free: constraints.free,
         nominal: nominal(balance, space, &constraints),
@@ -181,9 +86,6 @@ fn data_arguments(
     sides: &[Vec<Side>],
     constraints: &Constraints,
 ) -> Vec<DataArgument> {
-    let with_lead = |lead: &[usize], item: &Type| {
-        Type::new(item.dtype, lead.iter().chain(&item.shape).copied().collect::<Vec<_>>())
-    };
     let interior = [space.mesh.element_count(), space.quadrature_count()];
     let mut all: Vec<DataArgument> = balance
         .point_data
@@ -204,18 +106,6 @@ fn data_arguments(
         all.extend(on.point_data.iter().map(|item| DataArgument { ty: with_lead(&lead, item), at: at.clone() }));
     }
     all
-}
-
-fn facet_points(space: &Space) -> usize {
-    space.gauss.pow(space.mesh.dimension() as u32 - 1)
-}
-
-fn node_coordinates(space: &Space, nodes: &[u32]) -> Tensor {
-    let d = space.mesh.dimension();
-    let all = space.node_coordinates();
-    let all = all.as_f64().expect("compiler bug: coordinates are f64");
-    let x: Vec<f64> = nodes.iter().flat_map(|&i| all[i as usize * d..][..d].to_vec()).collect();
-    Tensor::f64([nodes.len(), d], x)
 }
 
 /// The lattice of nodes, where whole nodes are free or given. Vectors fixed in some components only have no such lattice.

@@ -22,6 +22,8 @@ pub fn solve(residual: &Func, spec: &SolveSpec, args: &[&Tensor]) -> Result<Tens
             Some((v, s)) => (u, r) = (v, s),
             // No point along the step is better: rounding has been reached, or the search is stuck.
             None if converged || norm(&step) <= 1e-8 * norm(&u) => return Ok(problem.tensor(u)),
+            // An affine residual that no step lowers is at rounding already, as where the guess solves the problem.
+            None if spec.linear => return Ok(problem.tensor(u)),
             None => {
                 let what = format!(
                     "Newton's method is stuck in iteration {iteration}: no step along the Newton direction lowers the residual {:.3e} (first {start:.3e})",

@@ -18,15 +18,40 @@ pub type Named = IndexMap<String, Value>;
 /// Constructors: they only name what they are given.
 const RECORDS: &[&str] = &[
     // schemes and their parts
-    "fem", "fv", "spectral", "bdf2", "etdrk4", "implicit_euler", "rk4",
+    "fem",
+    "fv",
+    "spectral",
+    "bdf2",
+    "etdrk4",
+    "implicit_euler",
+    "rk4",
     // laws to draw from
-    "uniform", "normal", "lognormal", "loguniform", "choice", "grf",
+    "uniform",
+    "normal",
+    "lognormal",
+    "loguniform",
+    "choice",
+    "grf",
     // first values of weights
-    "glorot", "he",
+    "glorot",
+    "he",
     // stages and schedules
-    "adam", "lbfgs", "sgd", "cosine", "warmup", "through", "alternate", "reptile", "acquire", "mma",
+    "adam",
+    "lbfgs",
+    "sgd",
+    "cosine",
+    "warmup",
+    "through",
+    "alternate",
+    "reptile",
+    "acquire",
+    "mma",
     // architectures without a lowering yet
-    "cnn", "fno", "unet", "gp", "freeze",
+    "cnn",
+    "fno",
+    "unet",
+    "gp",
+    "freeze",
 ];
 
 /// Names defined as `let name = intrinsic`: words that only stand for themselves.

@@ -173,7 +173,9 @@ fn reduction(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Valu
         ("integrate" | "mean", Value::Field(f)) => match arg(args, "over") {
             None => l.integrate(f, name == "mean", span),
             Some(Value::Domain(d)) if **d == *f.domain => l.integrate(f, name == "mean", span),
-            Some(Value::Place(..)) => error("unsupported.boundary_integral", span, "integrals over boundaries are not supported yet"),
+            Some(Value::Place(..)) => {
+                error("unsupported.boundary_integral", span, "integrals over boundaries are not supported yet")
+            }
             Some(other) => error("lower.domain", span, format!("the field is not over {}", other.kind())),
         },
         ("integrate", Value::Num(n)) => match arg(args, "over") {

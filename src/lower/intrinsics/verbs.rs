@@ -3,7 +3,8 @@
 use super::numbers::closure;
 use super::{Named, arg, needed};
 use crate::base::Span;
-use crate::data::interpolate::{Scheme, TensorTable};
+use crate::data::Stream;
+use crate::data::interpolate::{self, Method, Outside};
 use crate::data::read::{Array, Options};
 use crate::ir::Tensor;
 use crate::lower::Lower;
@@ -25,6 +26,9 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
     })
 }
 
+/// Cell midpoints at which a table is compared with the closure.
+const PROBES: usize = 256;
+
 /// `online(law, reuse, on_fail)`: results are remembered; outside the range of a table or a trained net the fine
 /// implementation is used.
 fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
@@ -40,13 +44,13 @@ fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         _ => None,
     };
     let range = match &law.behind {
-        Behind::Table(t) => Some(t.table.range()),
+        Behind::Table(t) => Some(t.range()),
         Behind::Net(n) => Some(n.ports.range.clone()).filter(|r| !r.is_empty()),
         _ => None,
     };
     let scale = match &law.behind {
         Behind::Net(n) => n.ports.inputs.iter().map(|(_, s)| *s).collect(),
-        Behind::Table(t) => t.table.range().iter().map(|(a, b)| (b - a).abs().max(f64::MIN_POSITIVE)).collect(),
+        Behind::Table(t) => t.range().iter().map(|(a, b)| (b - a).abs().max(f64::MIN_POSITIVE)).collect(),
         _ => vec![],
     };
     let def = law.def;
@@ -58,7 +62,7 @@ fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
 pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
     let mut law = None;
     let mut count = Value::Int(17);
-    let mut scheme = Scheme::MonotoneCubic;
+    let mut method = Method::MonotoneCubic;
     let mut ranges: Vec<(String, Value, Span)> = vec![];
     for (name, value, at) in &args.values {
         match name.as_deref() {
@@ -66,8 +70,8 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
             Some("law") => law = Some(closure(value, *at)?),
             Some("n") => count = value.clone(),
             Some("by") => match value {
-                Value::Record(r) if r.kind == "linear" => scheme = Scheme::Multilinear,
-                Value::Record(r) if r.kind == "cubic" => scheme = Scheme::MonotoneCubic,
+                Value::Record(r) if r.kind == "linear" => method = Method::Multilinear,
+                Value::Record(r) if r.kind == "cubic" => method = Method::MonotoneCubic,
                 _ => return error_help("call.arguments", *at, "unknown interpolation", "choose `linear` or `cubic`"),
             },
             Some(other) => ranges.push((other.into(), value.clone(), *at)),
@@ -110,43 +114,20 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
         }
         axes.push((0..*n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect());
     }
-    let at_nodes = evaluate_grid(l, &law, &axes, span)?;
+    let at_nodes = evaluate_points(l, &law, &tensor_points(&axes), span)?;
     let shape = at_nodes.ty.shape[1..].to_vec();
-    let table = TensorTable::new(axes.clone(), at_nodes.to_f64(), shape.iter().product(), scheme)
+    let table = interpolate::Table::new(axes, shape.clone(), &at_nodes.to_f64(), method, Outside::Linear)
         .or_else(|e| error("data.table", span, e))?;
-    // Between the nodes: the largest relative difference at cell midpoints (at most 256 of them, evenly chosen).
-    let middles: Vec<Vec<f64>> =
-        axes.iter().map(|a| a.windows(2).map(|w| 0.5 * (w[0] + w[1])).collect()).collect();
-    let points = tensor_points(&middles);
-    let stride = points.len().div_ceil(256);
-    let chosen: Vec<Vec<f64>> = points.into_iter().step_by(stride).collect();
-    let exact = evaluate_points(l, &law, &chosen, span)?.to_f64();
-    let width = shape.iter().product::<usize>();
-    let error = chosen
-        .iter()
-        .enumerate()
-        .map(|(i, p)| {
-            let t = table.evaluate(p);
-            let e = &exact[i * width..(i + 1) * width];
-            let norm = e.iter().map(|x| x * x).sum::<f64>().sqrt();
-            let off = t.iter().zip(e).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
-            off / norm.max(f64::MIN_POSITIVE)
-        })
-        .fold(0.0, f64::max);
-    Ok(Value::Closure(Rc::new(Closure {
-        def: law.def,
-        behind: Behind::Table(Rc::new(Table { table, shape, error })),
-    })))
+    let probes = table.midpoints(PROBES, &Stream::new(l.seed, "tabulate"));
+    let truth = evaluate_points(l, &law, &probes, span)?;
+    let error = table.compare(&probes, &truth.to_f64());
+    Ok(Value::Closure(Rc::new(Closure { def: law.def, behind: Behind::Table(Rc::new(Table { table, shape, error })) })))
 }
 
 fn tensor_points(axes: &[Vec<f64>]) -> Vec<Vec<f64>> {
     axes.iter().fold(vec![vec![]], |points, axis| {
         points.iter().flat_map(|p| axis.iter().map(|x| [p.clone(), vec![*x]].concat())).collect()
     })
-}
-
-fn evaluate_grid(l: &mut Lower, law: &Rc<Closure>, axes: &[Vec<f64>], span: Span) -> Result<Tensor> {
-    evaluate_points(l, law, &tensor_points(axes), span)
 }
 
 /// A closure at many points, as one batch.
@@ -178,7 +159,11 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let loaded = l.runtime.load(&path, Options { missing, ..Options::default() }, span)?;
     let scaled = |a: &Array| {
         let t = a.tensor();
-        if factor == 1.0 { t } else { Tensor::f64(t.ty.shape.clone(), t.to_f64().iter().map(|x| x * factor).collect::<Vec<_>>()) }
+        if factor == 1.0 {
+            t
+        } else {
+            Tensor::f64(t.ty.shape.clone(), t.to_f64().iter().map(|x| x * factor).collect::<Vec<_>>())
+        }
     };
     let arrays: Vec<(&String, &Array)> = loaded.arrays.iter().filter(|(_, a)| a.words.is_empty()).collect();
     if let [(_, one)] = arrays[..] {

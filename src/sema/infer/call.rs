@@ -225,6 +225,7 @@ impl<'p> Infer<'p> {
                 severity: d.severity,
                 ..Diagnostic::error(d.code, span, format!("in this call of `{name}`: {}", d.message))
             };
+            let fatal = d.is_error();
             outer.note = d.note;
             outer.help = d.help;
             for l in d.labels {
@@ -232,6 +233,10 @@ impl<'p> Infer<'p> {
                 outer = outer.label(l.span, text);
             }
             self.diagnostics.push(outer);
+            if fatal {
+                // One reason is enough for one call.
+                break;
+            }
         }
         Some(out)
     }

@@ -17,6 +17,8 @@ mod members;
 mod publish;
 pub mod ty;
 
+pub use arith::symbol;
+
 use super::hir::{DefId, Expr, ExprId, Lambda, Program};
 use super::types::Type;
 use crate::base::{Diagnostic, Span, units};

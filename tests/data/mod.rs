@@ -1,0 +1,3 @@
+//! Data in the company of other rooms: derivatives of tables.
+
+mod table;
