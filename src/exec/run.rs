@@ -8,9 +8,8 @@ use super::store::Store;
 use super::study::{Studies, Writer};
 use super::world::World;
 use crate::base::{Diagnostic, Fingerprint, Span};
-use crate::ir::Tensor;
 use crate::lower::Lower;
-use crate::lower::value::{Field, Value};
+use crate::lower::value::Value;
 use crate::sema::hir::{DefId, DefKind, Program};
 use indexmap::IndexMap;
 use std::path::PathBuf;
@@ -48,15 +47,15 @@ pub fn studies(program: &Program, names: &[String]) -> Vec<DefId> {
         .collect()
 }
 
-pub fn run(program: &Program, options: Options) -> Finished {
+/// Runs the studies; `files` takes what they write.
+pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finished {
     let store = Store::open(options.out.join("cache"), Arc::new(Disk));
     let mut world = World::new(options.engine, store, options.progress, options.folder);
     let seed = options.seed.unwrap_or_else(|| declared_seed(program, &mut world));
-    let mut files = Files { folder: options.out };
     let (outcome, failure) = {
         let mut lower = Lower::new(program, &mut world, seed);
         let ids = studies(program, &options.studies);
-        let mut studies = Studies::new(&mut lower, &mut files);
+        let mut studies = Studies::new(&mut lower, files);
         let mut failure = None;
         for id in ids {
             if let Err(e) = studies.run(id) {
@@ -78,23 +77,5 @@ fn declared_seed(program: &Program, world: &mut World) -> u64 {
     match lower.def(id, Span::default()) {
         Ok(Value::Int(n)) => n as u64,
         _ => 0,
-    }
-}
-
-/// The folder that a run's files go to.
-struct Files {
-    #[allow(dead_code)]
-    folder: PathBuf,
-}
-
-impl Writer for Files {
-    fn vtk(&mut self, name: &str, fields: &[(String, &Field, Tensor)], _: Span) -> Result<PathBuf, Box<Diagnostic>> {
-        let _ = fields;
-        Ok(self.folder.join(name))
-    }
-
-    fn save(&mut self, name: &str, values: &[(String, Value)], _: Span) -> Result<PathBuf, Box<Diagnostic>> {
-        let _ = values;
-        Ok(self.folder.join(name))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::outcome::{Check, Curve, Entry, Outcome, Panel, Picture, Row};
 use crate::base::{Diagnostic, Span};
+use crate::discretize::Space;
 use crate::ir::Tensor;
 use crate::lower::value::{Artefact, DatasetValue, Env, Field, Num, Value};
 use crate::lower::{Lower, Result};
@@ -21,15 +22,22 @@ pub struct Studies<'a, 'p> {
     study: String,
 }
 
+/// A field's values at the nodes of a space.
+pub struct SavedField {
+    /// As written.
+    pub label: String,
+    /// Of the values; empty where there is none.
+    pub unit: String,
+    pub space: Rc<Space>,
+    /// `[N]`, `[N, d]` or `[N, d, d]`.
+    pub values: Tensor,
+}
+
 /// Files of a run's folder.
 pub trait Writer {
-    /// Writes the values of fields (or a table) under a name; gives the path.
-    fn vtk(
-        &mut self,
-        name: &str,
-        fields: &[(String, &Field, Tensor)],
-        span: Span,
-    ) -> std::result::Result<PathBuf, Box<Diagnostic>>;
+    /// Writes fields for viewers; gives the path.
+    fn vtk(&mut self, name: &str, fields: &[SavedField], span: Span) -> std::result::Result<PathBuf, Box<Diagnostic>>;
+    /// Writes numbers as a table; gives the path.
     fn save(
         &mut self,
         name: &str,
@@ -166,7 +174,7 @@ impl<'a, 'p> Studies<'a, 'p> {
     /// The unit in which an expression's SI value is, as text.
     fn unit(&self, e: &Expr) -> String {
         match self.lower.program.types.get(e.id.index()) {
-            Some(Type::Number { dimension, .. }) if !dimension.is_none() => dimension.to_string(),
+            Some(Type::Number { dimension, .. }) if !dimension.is_none() => crate::base::units::familiar(dimension),
             _ => String::new(),
         }
     }
@@ -315,13 +323,11 @@ impl<'a, 'p> Studies<'a, 'p> {
                     format!("`vtk` writes fields, this is {}", v.kind()),
                 );
             };
-            let nodes = self.lower.statement("vtk", span, |l| {
-                let space = l.space_of(f, span)?;
-                let x = Num::Const(space.node_coordinates());
-                Ok(Value::Num(l.field_at_points(f, &x, span)?))
-            })?;
-            if let Value::Num(Num::Const(t)) = nodes {
-                fields.push((self.label(a), f, t));
+            let space = self.lower.space_of(f, span)?;
+            let x = Num::Const(space.node_coordinates());
+            let nodes = self.lower.statement("vtk", span, |l| Ok(Value::Num(l.field_at_points(f, &x, span)?)))?;
+            if let Value::Num(Num::Const(values)) = nodes {
+                fields.push(SavedField { label: self.label(a), unit: self.unit(&a.value), space, values });
             }
         }
         let path = self.writer.vtk(&name, &fields, span)?;

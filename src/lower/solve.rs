@@ -317,7 +317,11 @@ impl Lower<'_> {
                         Leaf::Normal => match normal {
                             Some(k) => inputs[k].clone(),
                             None => {
-                                return error("lower.normal", span, "the normal `n` stands in boundary conditions only");
+                                return error(
+                                    "lower.normal",
+                                    span,
+                                    "the normal `n` stands in boundary conditions only",
+                                );
                             }
                         },
                         Leaf::Unknown { problem, index, gradient } => {
