@@ -2,6 +2,7 @@
 //! The map of the code is `ARCHITECTURE.md`.
 
 pub mod ad;
+pub mod backend;
 pub mod base;
 pub mod cli;
 pub mod data;
@@ -10,6 +11,7 @@ pub mod exec;
 pub mod flow;
 pub mod ir;
 pub mod lower;
+pub mod passes;
 pub mod report;
 pub mod sema;
 pub mod solve;

@@ -1,7 +1,11 @@
 //! The one test binary: a module a room.
 
+mod backend;
+mod cache;
+mod cli;
 mod convergence;
 mod data;
 mod gradients;
+mod ir;
 mod sema;
 mod syntax;

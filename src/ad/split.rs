@@ -2,7 +2,7 @@
 //! What the second part reads of the first are the residuals. Cheap nodes (constants, broadcasts, reshapes) are computed
 //! again rather than saved.
 
-use crate::ir::{Builder, Func, Op, Type, Value};
+use crate::ir::{Builder, Func, Op, Type, Value, build};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -201,12 +201,16 @@ impl Splitter<'_> {
             let mapped = (0..args.len()).filter(|&k| known[k]).map(|k| mapped[k]).collect();
             Op::Map { body, n, mapped }
         });
+        let varies: Vec<bool> = (0..args.len()).filter(|&k| known[k]).map(|k| mapped[k]).collect();
         let mut flags = vec![];
         let mut values = vec![];
         for r in &parts.residuals {
             let (value, flag) = match *r {
                 Residual::Input(k) => (self.in_known(args[k]), mapped[k]),
-                Residual::Saved(k) => (results[parts.known_outputs() + k], true),
+                Residual::Saved(k) => match self.invariant(&parts, k, &varies, args) {
+                    Some(v) => (v, false),
+                    None => (results[parts.known_outputs() + k], true),
+                },
             };
             values.push(self.import(value));
             flags.push(flag);
@@ -244,11 +248,15 @@ impl Splitter<'_> {
         });
 
         // The arguments of the linear scan: carry, then xs, then shared; each with its place among the inputs of `parts.linear`.
+        let varies: Vec<bool> = (0..args.len()).filter(|&k| !linear[k]).map(|k| k < carry + xs).collect();
         let mut groups: [Vec<(usize, Value)>; 3] = Default::default();
         for (place, r) in parts.residuals.iter().enumerate() {
             let (group, value) = match *r {
                 Residual::Input(k) => (if k < carry + xs { 1 } else { 2 }, self.in_known(args[k])),
-                Residual::Saved(k) => (1, results[parts.known_outputs() + k]),
+                Residual::Saved(k) => match self.invariant(&parts, k, &varies, &known_args) {
+                    Some(v) => (2, v),
+                    None => (1, results[parts.known_outputs() + k]),
+                },
             };
             groups[group].push((place, self.import(value)));
         }
@@ -333,6 +341,27 @@ impl Splitter<'_> {
             self.linear.ops(Op::Cond { then, otherwise }, &values)
         };
         t.interleave(results.into_iter().map(Slot::Known), out.into_iter().map(Slot::Linear))
+    }
+
+    /// What the known part of a body saves, computed outside of it, if it is the same for all items or steps: then there is no
+    /// need to keep it for each. `varies` tells of each known input whether it differs between items.
+    fn invariant(&mut self, parts: &Split, saved: usize, varies: &[bool], args: &[Slot]) -> Option<Value> {
+        let output = parts.known.outputs[parts.known_outputs() + saved];
+        let mut needed = vec![false; parts.known.nodes.len()];
+        needed[output.index()] = true;
+        for i in (0..=output.index()).rev() {
+            let node = &parts.known.nodes[i];
+            if !needed[i] {
+                continue;
+            }
+            if matches!(node.op, Op::Input(k) if varies[k]) {
+                return None;
+            }
+            node.args.iter().for_each(|a| needed[a.index()] = true);
+        }
+        let only = build::drop_dead(Func { outputs: vec![output], ..parts.known.clone() });
+        let args: Vec<Value> = args.iter().filter(|a| matches!(a, Slot::Known(_))).map(|a| self.in_known(*a)).collect();
+        Some(self.known.inline(&only, &args)[0])
     }
 
     /// The structured node of the known part; its results (known outputs, then what is saved).

@@ -13,6 +13,7 @@ mod shapes;
 mod studies;
 mod syntax;
 mod units;
+mod unsupported;
 
 /// One kind of message.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,7 @@ pub const SUBJECTS: &[(&str, &str, &[Code])] = &[
     ("nets", "Nets, data and training", nets::ROWS),
     ("coupling", "Closures and scales", coupling::ROWS),
     ("studies", "Studies and tasks", studies::ROWS),
+    ("unsupported", "Not supported yet", unsupported::ROWS),
     ("run", "While a program runs", run::ROWS),
 ];
 

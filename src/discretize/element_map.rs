@@ -4,10 +4,11 @@
 //! kernel. A function that holds a net, a nested solve or another body is mapped over all quadrature points first, so that
 //! points are spread over threads or batched into matrix products; a second, light map then does the element's sums.
 
-use super::mesh::{Mesh, Side, trace_unravel};
+use super::derivative::reads;
+use super::mesh::{Mesh, Side, each_index, trace_unravel};
 use super::quadrature::{Rule, rule, tensor_product};
 use super::{Element, Space};
-use crate::ir::{Builder, DType, Dot, Func, Op, Type, Value};
+use crate::ir::{Builder, DType, Dot, Func, Node, Op, Type, Value};
 use std::sync::Arc;
 
 /// What an argument of a pointwise function is bound to. N nodes, E elements, q quadrature points, d dimensions.
@@ -96,16 +97,17 @@ impl Family {
     /// Coordinates of all quadrature points, `[count, q, d]`, for a reader outside the IR.
     pub fn coordinates(&self) -> Vec<f64> {
         let mut all = Vec::with_capacity(self.count * self.points.len() * self.spacing.len());
-        for e in 0..self.count {
-            let (cell, sign) = if self.turned { (e / 2, 1.0 - 2.0 * (e % 2) as f64) } else { (e, 1.0) };
-            let index = super::mesh::unravel(cell, &self.cells);
-            for xi in &self.points {
-                for a in 0..index.len() {
-                    let corner = index[a] as f64 + self.start[a] + 0.5 * (1.0 - sign);
-                    all.push(self.origin[a] + (corner + sign * xi[a]) * self.spacing[a]);
+        let signs: &[f64] = if self.turned { &[1.0, -1.0] } else { &[1.0] };
+        each_index(&self.cells, |index| {
+            for sign in signs {
+                for xi in &self.points {
+                    for a in 0..index.len() {
+                        let corner = index[a] as f64 + self.start[a] + 0.5 * (1.0 - sign);
+                        all.push(self.origin[a] + (corner + sign * xi[a]) * self.spacing[a]);
+                    }
                 }
             }
-        }
+        });
         all
     }
 
@@ -179,7 +181,7 @@ pub(crate) fn element_map(
     finish: impl FnOnce(&mut Builder, &[Value], Option<Value>) -> Vec<Value>,
 ) -> Vec<Value> {
     let q = family.points.len();
-    if !is_light(f) {
+    if !is_light(f, q) {
         let arrays: Vec<Value> = at_all_points(b, family, f, leaves);
         let mut body = Builder::new(format!("{} sums", f.name));
         let e = body.input(Type::f64([]));
@@ -198,7 +200,7 @@ pub(crate) fn element_map(
         return b.map(Arc::new(body.finish(results)), family.count, mapped, &args);
     }
 
-    let mut kernel = Kernel::new(b, family, &f.name, leaves);
+    let mut kernel = Kernel::new(b, family, f, leaves);
     let mut columns: Vec<Vec<Value>> = vec![vec![]; f.outputs.len()];
     for k in 0..q {
         let args = kernel.arguments(family, k);
@@ -215,13 +217,14 @@ pub(crate) fn element_map(
 
 /// The outputs of `f` at every quadrature point of a family: `[count, q, s…]`.
 pub(crate) fn at_all_points(b: &mut Builder, family: &Family, f: &Func, leaves: &[LocalLeaf]) -> Vec<Value> {
-    if is_light(f) {
+    let (count, q) = (family.count, family.points.len());
+    if is_light(f, q) {
         return element_map(b, family, f, leaves, |_, outputs, _| outputs.to_vec());
     }
-    let (count, q) = (family.count, family.points.len());
     let (mut args, mut mapped) = (vec![], vec![]);
-    for leaf in leaves {
+    for (k, leaf) in leaves.iter().enumerate() {
         let (value, per_point) = match leaf {
+            _ if !reads(f, k) => (b.zeros(&f.inputs[k]), false),
             LocalLeaf::Shared(v) => (*v, false),
             LocalLeaf::Data(v) => (*v, true),
             LocalLeaf::Coordinates => (trace_coordinates(b, family), true),
@@ -281,18 +284,12 @@ pub(crate) fn trace_coordinates(b: &mut Builder, family: &Family) -> Value {
     b.stack(&axes, 2)
 }
 
-/// Whether a function is cheap enough to be written out at each quadrature point.
-fn is_light(f: &Func) -> bool {
-    const MOST_NODES: usize = 600;
+/// Whether a function is cheap enough to be written out at each of q quadrature points.
+fn is_light(f: &Func, q: usize) -> bool {
+    const MOST_NODES: usize = 4000;
     const LARGEST: usize = 256;
-    let mut cost = 0;
-    for node in &f.nodes {
-        if !Func::bodies(&node.op).is_empty() || node.types.iter().any(|t| t.len() > LARGEST) {
-            return false;
-        }
-        cost += 1;
-    }
-    cost <= MOST_NODES
+    let large = |node: &Node| !Func::bodies(&node.op).is_empty() || node.types.iter().any(|t| t.len() > LARGEST);
+    f.nodes.len() * q <= MOST_NODES && !f.nodes.iter().any(large)
 }
 
 /// A body under construction, and what the `Map` will be given.
@@ -302,7 +299,7 @@ struct Kernel {
     mapped: Vec<bool>,
     element: Value,
     turn: Option<Value>,
-    /// For each leaf the body's input (none for coordinates).
+    /// For each leaf the body's input, where it has one.
     inputs: Vec<Option<Value>>,
     leaves: Vec<Bound>,
 }
@@ -315,18 +312,24 @@ enum Bound {
     Gradient(Table),
     Data,
     Shared,
+    /// The function takes it but does not look at it: zeros will do, and whatever made it falls away.
+    Unread(Type),
 }
 
 impl Kernel {
-    fn new(b: &mut Builder, family: &Family, name: &str, leaves: &[LocalLeaf]) -> Kernel {
-        let mut body = Builder::new(format!("{name} on elements"));
+    fn new(b: &mut Builder, family: &Family, f: &Func, leaves: &[LocalLeaf]) -> Kernel {
+        let mut body = Builder::new(format!("{} on elements", f.name));
         let element = body.input(Type::f64([]));
         let mut args = vec![numbers(b, family.count)];
         let mut mapped = vec![true];
         let mut inputs = vec![];
         let mut made: Vec<(Value, bool, Value)> = vec![];
-        for leaf in leaves {
+        for (k, leaf) in leaves.iter().enumerate() {
             let (outer, split) = match leaf {
+                _ if !reads(f, k) => {
+                    inputs.push(None);
+                    continue;
+                }
                 LocalLeaf::Coordinates => {
                     inputs.push(None);
                     continue;
@@ -350,7 +353,9 @@ impl Kernel {
         let turn = family.trace_turn(&mut body, element);
         let leaves = leaves
             .iter()
-            .map(|leaf| match leaf {
+            .enumerate()
+            .map(|(k, leaf)| match leaf {
+                _ if !reads(f, k) => Bound::Unread(f.inputs[k].clone()),
                 LocalLeaf::Coordinates => Bound::Coordinates(family.trace_corner(&mut body, element)),
                 LocalLeaf::Value { table, .. } => Bound::Value(table.clone()),
                 LocalLeaf::Gradient { table, .. } => Bound::Gradient(table.clone()),
@@ -401,6 +406,7 @@ impl Kernel {
                 }
                 Bound::Data => b.index(bound(), 0, k),
                 Bound::Shared => bound(),
+                Bound::Unread(ty) => b.zeros(ty),
             };
             args.push(v);
         }

@@ -198,6 +198,21 @@ pub(crate) fn ravel(index: &[usize], extents: &[usize]) -> usize {
     index.iter().zip(extents).fold(0, |k, (&i, &n)| k * n + i)
 }
 
+/// Every multi-index of a box, row-major.
+pub(crate) fn each_index(extents: &[usize], mut visit: impl FnMut(&[usize])) {
+    let mut index = vec![0; extents.len()];
+    for _ in 0..extents.iter().product() {
+        visit(&index);
+        for a in (0..extents.len()).rev() {
+            index[a] += 1;
+            if index[a] < extents[a] {
+                break;
+            }
+            index[a] = 0;
+        }
+    }
+}
+
 /// [`unravel`] of whole numbers held as f64, of any shape, in the IR.
 pub(crate) fn trace_unravel(b: &mut Builder, k: Value, extents: &[usize]) -> Vec<Value> {
     let mut rest = k;

@@ -2,7 +2,7 @@
 
 use super::basis::{self, HIGHEST_ORDER, node_offsets};
 use super::element_map::{self, Family, Leaf, LocalLeaf, Table, constant};
-use super::mesh::{ravel, unravel};
+use super::mesh::{each_index, ravel, unravel};
 use super::{Mesh, Refusal, Side};
 use crate::ir::{Builder, Dot, Func, Tensor, Value};
 
@@ -84,11 +84,11 @@ impl Space {
         let (scale, shift) = if self.order == 0 { (1.0, 0.5) } else { (1.0 / self.order as f64, 0.0) };
         let d = h.len();
         let mut x = Vec::with_capacity(self.node_count() * d);
-        for node in 0..self.node_count() {
-            for (a, i) in unravel(node, &self.points).into_iter().enumerate() {
+        each_index(&self.points, |index| {
+            for (a, &i) in index.iter().enumerate() {
                 x.push(self.mesh.origin[a] + (i as f64 * scale + shift) * h[a]);
             }
-        }
+        });
         Tensor::f64([self.node_count(), d], x)
     }
 
@@ -267,17 +267,23 @@ fn node_at(order: usize, points: &[usize], cell: &[usize], offset: &[usize]) -> 
 
 fn connectivity(mesh: &Mesh, order: usize, points: &[usize]) -> Tensor {
     let offsets = node_offsets(mesh.element, order);
-    let per_cell = mesh.elements_per_cell();
+    let steps = order.max(1);
+    // What a step along each axis contributes to a node's number, by lattice position; the last one may wrap around.
+    let strides: Vec<Vec<u32>> = (0..points.len())
+        .map(|a| {
+            let stride: usize = points[a + 1..].iter().product();
+            (0..=mesh.cells[a] * steps).map(|i| (i % points[a] * stride) as u32).collect()
+        })
+        .collect();
     let mut nodes = Vec::with_capacity(mesh.element_count() * offsets.len());
-    for c in 0..mesh.cell_count() {
-        let cell = unravel(c, &mesh.cells);
-        for turned in 0..per_cell {
+    each_index(&mesh.cells, |cell| {
+        for turned in 0..mesh.elements_per_cell() {
             for offset in &offsets {
-                let offset: Vec<usize> = offset.iter().map(|&o| if turned == 1 { order - o } else { o }).collect();
-                nodes.push(node_at(order, points, &cell, &offset));
+                let step = |a: usize| if turned == 1 { order - offset[a] } else { offset[a] };
+                nodes.push((0..cell.len()).map(|a| strides[a][cell[a] * steps + step(a)]).sum());
             }
         }
-    }
+    });
     Tensor::index([mesh.element_count(), offsets.len()], nodes)
 }
 

@@ -82,10 +82,11 @@ impl Builder {
 
     pub fn constant(&mut self, t: Tensor) -> Value {
         // A splat is a broadcast scalar: then identities see through it, and it costs no memory.
-        if t.ty.len() > 1 && t.ty.dtype.is_float() {
-            if let Some(x) = t.splat() {
-                return self.full(&t.ty, x);
-            }
+        if t.ty.len() > 1
+            && t.ty.dtype.is_float()
+            && let Some(x) = t.splat()
+        {
+            return self.full(&t.ty, x);
         }
         let ty = t.ty.clone();
         self.insert(Op::Const(t), vec![], vec![ty])

@@ -25,6 +25,9 @@ pub fn file_stem(id: &str) -> String {
 }
 
 #[cfg(test)]
+pub use tests::gallery;
+
+#[cfg(test)]
 mod tests {
     use super::super::figure::*;
     use super::*;

@@ -1,5 +1,6 @@
 //! Meaning before the run: names, types, dimensions, well-posedness, scales.
 
+pub mod check;
 pub mod fingerprint;
 pub mod hir;
 mod infer;
@@ -7,6 +8,7 @@ mod resolve;
 pub mod stdlib;
 pub mod suggest;
 pub mod types;
+pub mod unsupported;
 
 use crate::base::{Diagnostic, FileId, Sources};
 
@@ -24,8 +26,10 @@ pub struct Options {
 pub fn analyse(sources: Sources, root: FileId, options: &Options) -> (hir::Program, Vec<Diagnostic>) {
     let (mut program, mut diagnostics) = resolve::resolve(sources, root, &options.overrides);
     let found = infer::infer(&program, options.library);
-    diagnostics.extend(found.diagnostics);
-    program.types = found.types;
+    diagnostics.extend(found.diagnostics.iter().cloned());
+    program.types.clone_from(&found.types);
+    diagnostics.extend(check::check(&program, &found).diagnostics);
+    diagnostics.extend(unsupported::in_program(&program));
     diagnostics.sort_by_key(|d| (d.span().file != root, d.span().file, d.span().start));
     (program, diagnostics)
 }

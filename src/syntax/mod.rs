@@ -4,6 +4,7 @@
 //! the nesting; only then `grammar/msl.pest` reads item by item, and [`tree`] builds the syntax tree from what it found.
 
 pub mod ast;
+mod format;
 mod layout;
 pub mod lex;
 mod message;
@@ -11,6 +12,7 @@ mod parse;
 mod recover;
 mod tree;
 
+pub use format::format;
 pub use layout::{MAX_CHAIN, MAX_NESTING};
 pub use parse::{MAX_BYTES, parse};
 

@@ -47,7 +47,7 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     (File { items, lost, span }, errors)
 }
 
-fn on_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+pub(super) fn on_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("parse".into()).stack_size(DEEP_STACK).spawn_scoped(scope, run);
         let thread = thread.expect("the system gives no thread to parse on");

@@ -115,6 +115,12 @@ fn is_content(node: &Node<'_>) -> bool {
     )
 }
 
+/// The text of a `///` line.
+fn doc_line(line: &str) -> String {
+    let text = line.trim_start_matches('/');
+    text.strip_prefix(' ').unwrap_or(text).trim_end().to_string()
+}
+
 /// Where a node ends. Pest counts the white space before an absent optional part in, hence the last part decides.
 fn end_of(node: &Node<'_>) -> usize {
     node.clone().into_inner().next_back().map_or(node.as_span().end(), |last| end_of(&last))
@@ -138,7 +144,7 @@ impl Builder {
     fn documented<'t>(&self, node: Node<'t>) -> (Vec<String>, Span, Node<'t>) {
         let span = self.span(&node);
         let mut parts = children(node);
-        let doc = parts.all(Rule::doc).iter().map(|d| d.as_str()[3..].trim().to_string()).collect();
+        let doc = parts.all(Rule::doc).iter().map(|d| doc_line(d.as_str())).collect();
         (doc, span, parts.next())
     }
 
@@ -229,7 +235,7 @@ impl Builder {
     pub fn row(&mut self, node: Node<'_>) -> Row {
         let span = self.span(&node);
         let mut parts = children(node);
-        let doc = parts.all(Rule::doc).iter().map(|d| d.as_str()[3..].trim().to_string()).collect();
+        let doc = parts.all(Rule::doc).iter().map(|d| doc_line(d.as_str())).collect();
         let name = self.ident(parts.next());
         let draw = parts.opt(Rule::tilde).is_some();
         Row { doc, name, draw, value: self.expr(parts.next()), span }

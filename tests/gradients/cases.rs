@@ -105,7 +105,7 @@ fn case(
     all.push(Case { name: name.into(), f: func(name, &types, build), inputs, wrt: (0..shapes.len()).collect() });
 }
 
-/// The first input only.
+/// Differentiated in some of the inputs only.
 fn frozen(mut all: Vec<Case>, wrt: &[usize]) -> Vec<Case> {
     all.iter_mut().for_each(|c| c.wrt = wrt.to_vec());
     all
@@ -216,6 +216,15 @@ fn structured(all: &mut Vec<Case>) {
         });
         b.map(Arc::new(body), 3, vec![true, false, true], x)
     });
+    // exp(A) is the same for all items and is not to be kept for each.
+    case(all, "map with shared work", &[&[3, 2], &[2, 2]], |b, x| {
+        let body = func("item", &[Type::f64([2]), Type::f64([2, 2])], |b, x| {
+            let e = b.unary(Unary::Exp, x[1]);
+            let y = b.matmul(e, x[0]);
+            vec![b.mul(y, y)]
+        });
+        b.map(Arc::new(body), 3, vec![true, false], x)
+    });
     for reverse in [false, true] {
         case(all, &format!("scan, reverse {reverse}"), &[&[2], &[4, 2], &[2, 2]], |b, x| {
             b.ops(Op::Scan { body: step(), length: 4, carry: 1, xs: 1, reverse }, x)
@@ -273,6 +282,33 @@ fn structured(all: &mut Vec<Case>) {
         });
     }
     all.extend(linear);
+}
+
+/// The same function in single precision, bodies included.
+pub fn single(f: &Func) -> Func {
+    let retype = |t: &Type| if t.dtype == DType::F64 { Type::f32(t.shape.clone()) } else { t.clone() };
+    let mut b = Builder::new(f.name.clone());
+    let inputs: Vec<Value> = f.inputs.iter().map(|t| b.input(retype(t))).collect();
+    let mut new: Vec<Vec<Value>> = vec![];
+    for node in &f.nodes {
+        let args: Vec<Value> = node.args.iter().map(|a| new[a.index()][0]).collect();
+        new.push(match &node.op {
+            Op::Input(k) => vec![inputs[*k]],
+            Op::Get(k) => vec![new[node.args[0].index()][*k]],
+            Op::Const(t) => match t.as_f64() {
+                Some(d) => {
+                    let data: Vec<f32> = d.iter().map(|&x| x as f32).collect();
+                    vec![b.constant(Tensor::f32(t.ty.shape.clone(), data))]
+                }
+                None => vec![b.constant(t.clone())],
+            },
+            Op::Iota { shape, axis, .. } => {
+                b.ops(Op::Iota { dtype: DType::F32, shape: shape.clone(), axis: *axis }, &args)
+            }
+            op => b.ops(build::with_bodies(op, &mut |body| Arc::new(single(body))), &args),
+        });
+    }
+    b.finish(f.outputs.iter().map(|v| new[v.index()][0]).collect())
 }
 
 fn nests(all: &mut Vec<Case>) {

@@ -1,11 +1,16 @@
 //! Every primitive is differentiated: forward against differences, reverse against forward, second order against both.
 
-mod cases;
-mod check;
+pub mod cases;
+pub mod check;
+mod physics;
 
-use cases::{KINDS, cases, kind};
+use cases::{KINDS, cases, kind, single};
 use check::{adjoint, differences, second_order};
-use mslc::ir::{Func, Op};
+use mslc::ad;
+use mslc::ir::eval::eval;
+use mslc::ir::verify::verify;
+use mslc::ir::{Func, Op, Tensor};
+use mslc::passes::optimise;
 use std::collections::BTreeSet;
 
 #[test]
@@ -37,14 +42,50 @@ fn second_order_forward_over_reverse_and_reverse_over_reverse() {
     cases().iter().for_each(second_order);
 }
 
-/// Nothing that is differentiated twice loses a name: all primitives survive as primitives or vanish by a rule.
+/// Single precision: derivatives stay in it, and are those of double precision to its rounding.
+#[test]
+fn derivatives_in_single_precision() {
+    fn solves(f: &Func) -> bool {
+        let inside = |op: &Op| Func::bodies(op).into_iter().any(|b| solves(b));
+        f.nodes.iter().any(|n| matches!(n.op, Op::Solve { .. } | Op::LinearSolve { .. }) || inside(&n.op))
+    }
+    // Newton to 1e-12 is out of reach here.
+    for c in cases().iter().filter(|c| !solves(&c.f)) {
+        let double = ad::vjp(&c.f, &c.wrt);
+        let float = optimise(ad::vjp(&single(&c.f), &c.wrt));
+        verify(&float).unwrap_or_else(|e| panic!("{}: {e}", c.name));
+        let seeds = c.f.output_types().into_iter().map(|t| check::noise(&t.shape, 6));
+        let inputs: Vec<Tensor> = c.inputs.iter().cloned().chain(seeds).collect();
+        let rounded =
+            |t: &Tensor| Tensor::f32(t.ty.shape.clone(), t.to_f64().iter().map(|&x| x as f32).collect::<Vec<_>>());
+        let reference = eval(&double, &inputs).unwrap();
+        let found = eval(&float, &inputs.iter().map(rounded).collect::<Vec<_>>()).unwrap();
+        for (k, (r, x)) in reference.iter().zip(&found).enumerate() {
+            let scale = r.to_f64().iter().fold(1.0f64, |m, x| m.max(x.abs()));
+            for (r, x) in r.to_f64().into_iter().zip(x.as_f32().expect("f32 results")) {
+                assert!((r - *x as f64).abs() < 2e-5 * scale, "{}: result {k}: {x} is not {r}", c.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_linear_solve_of_a_solve_is_transposed_in_reverse_mode() {
     let case = cases().into_iter().find(|c| c.name == "solve").expect("a case named `solve`");
-    let g = mslc::ad::vjp(&case.f, &[1]);
+    let g = ad::vjp(&case.f, &[1]);
     let count = |t: bool| {
         g.nodes.iter().filter(|n| matches!(&n.op, Op::LinearSolve { transposed, .. } if *transposed == t)).count()
     };
     let solves = g.nodes.iter().filter(|n| matches!(n.op, Op::Solve { .. })).count();
     assert_eq!((solves, count(true), count(false)), (1, 1, 0), "one solve, one transposed substitution");
+}
+
+/// What a shared input alone determines is kept once, not once an item.
+#[test]
+fn residuals_that_all_items_share_are_not_stacked() {
+    let case = cases().into_iter().find(|c| c.name == "map with shared work").expect("that case");
+    let g = optimise(ad::vjp(&case.f, &case.wrt));
+    let stacked = |n: &mslc::ir::Node| n.types.iter().filter(|t| t.shape == [3, 2, 2]).count();
+    // The one array of matrices by item is the cotangent of A, before it is summed.
+    assert_eq!(g.nodes.iter().map(stacked).max(), Some(1), "{}", mslc::ir::text::print(&g));
 }

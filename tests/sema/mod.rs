@@ -1,5 +1,6 @@
 //! Names, types, dimensions, well-posedness, scales.
 
+mod codes;
 mod fingerprint;
 mod programs;
 mod scratch;

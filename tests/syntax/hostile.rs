@@ -1,5 +1,6 @@
 //! No text makes the parser panic, overflow its stack or run without end.
 
+use super::random::Random;
 use super::{parse, programs};
 use std::time::Instant;
 
@@ -63,18 +64,6 @@ fn a_hundred_megabyte_line_is_refused_at_once() {
 fn odd_bytes_are_clear_errors() {
     assert_eq!(quick("let a = 1\0"), ["syntax.character"]);
     assert_eq!(quick("let a\u{A0}= 1"), ["syntax.character"]);
-}
-
-/// Marsaglia's xorshift64*: the same cases on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The text: parsing, recovery, formatting.
 
+mod format;
 mod hostile;
+mod random;
 mod recovery;
 mod tree;
 

@@ -35,4 +35,10 @@ pub const ROWS: &[Code] = &[
         title: "not supported yet",
         explanation: "The command is part of the language's tools, and this version of mslc does not have it.",
     },
+    Code {
+        id: "input.unwritable",
+        title: "the file cannot be written",
+        explanation: "The operating system refuses to write the file; the message quotes its reason: permissions, a full disk, a \
+                      folder that is read-only. What stood there before is untouched.",
+    },
 ];

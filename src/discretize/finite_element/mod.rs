@@ -11,7 +11,8 @@ mod residual;
 use super::balance::{Balance, Condition};
 use super::discrete::{facet_points, with_lead};
 use super::element_map::Family;
-use super::{DataArgument, DataPoints, Discrete, Options, Refusal, Side, Space};
+pub use super::{DataArgument, DataPoints, Discrete, Options};
+use super::{Refusal, Side, Space};
 use crate::ir::{Builder, GridHint, Tensor, Type, Value};
 use constraints::Constraints;
 use std::sync::Arc;
@@ -144,7 +145,9 @@ fn nominal(balance: &Balance, space: &Space, constraints: &Constraints) -> Tenso
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discretize::derivative::reads;
     use crate::discretize::{Boundary, Element, Mesh};
+    use crate::ir::Func;
 
     /// `-∇·∇u + u = x_0`, u = 1 on the left, `flux·n = u` elsewhere.
     fn problem(d: usize, c: usize) -> Balance {
@@ -196,6 +199,8 @@ mod tests {
                     assert_eq!(discrete.free, c * (space.node_count() - side));
                     assert_eq!(discrete.residual.output_types(), [Type::f64([discrete.free])]);
                     assert_eq!(discrete.expand.output_types(), [Type::f64([space.node_count(), c])]);
+                    let jacobian = discrete.spec.jacobian.as_ref().unwrap();
+                    assert!(!reads(&jacobian.values, 0), "the matrix of a linear problem depends on the unknown");
                     let grid = discrete.spec.grid.as_ref().unwrap();
                     assert_eq!(grid.unknowns.iter().filter(|&&u| u != u32::MAX).count() * c, discrete.free);
                 }

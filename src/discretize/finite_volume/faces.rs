@@ -3,7 +3,7 @@
 use super::Scheme;
 use super::cells::{CellSlopes, CellValues};
 use crate::ad::jvp_into;
-use crate::discretize::mesh::{ravel, unravel};
+use crate::discretize::mesh::each_index;
 use crate::ir::{Binary, Block, Builder, Compare, Func, Tensor, Type, Value};
 use std::sync::Arc;
 
@@ -22,14 +22,18 @@ impl Scheme<'_> {
         let of_axis = |axis: usize| {
             let n = mesh.cells[axis];
             let (mut left, mut right) = (vec![], vec![]);
-            for cell in 0..mesh.cell_count() {
-                let mut index = unravel(cell, &mesh.cells);
-                if index[axis] + 1 < n || mesh.periodic[axis] {
-                    index[axis] = (index[axis] + 1) % n;
-                    left.push(cell as u32);
-                    right.push(ravel(&index, &mesh.cells) as u32);
+            let stride: usize = mesh.cells[axis + 1..].iter().product();
+            let mut cell = 0;
+            each_index(&mesh.cells, |index| {
+                if index[axis] + 1 < n {
+                    left.push(cell);
+                    right.push(cell + stride as u32);
+                } else if mesh.periodic[axis] {
+                    left.push(cell);
+                    right.push(cell - ((n - 1) * stride) as u32);
                 }
-            }
+                cell += 1;
+            });
             InnerFaces { axis, left, right }
         };
         (0..mesh.dimension()).filter(|&a| mesh.cells[a] > 1).map(of_axis).collect()

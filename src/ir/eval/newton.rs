@@ -55,6 +55,9 @@ pub fn linear_solve(residual: &Func, spec: &SolveSpec, transposed: bool, args: &
     Ok(problem.tensor(x))
 }
 
+/// An unknown and its residual.
+type Point = (Vec<f64>, Vec<f64>);
+
 struct Problem<'a> {
     residual: &'a Func,
     spec: &'a SolveSpec,
@@ -92,13 +95,7 @@ impl Problem<'_> {
     }
 
     /// The longest of the steps 1, 1/2, 1/4, … that lowers the residual: the new point and its residual.
-    fn search(
-        &self,
-        u: &[f64],
-        r: &[f64],
-        step: &[f64],
-        iteration: usize,
-    ) -> Result<Option<(Vec<f64>, Vec<f64>)>, Fault> {
+    fn search(&self, u: &[f64], r: &[f64], step: &[f64], iteration: usize) -> Result<Option<Point>, Fault> {
         let mut length = 1.0;
         let mut finite = false;
         while length > 1e-9 {

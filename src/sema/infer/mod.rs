@@ -18,6 +18,7 @@ mod publish;
 pub mod ty;
 
 pub use arith::symbol;
+pub use members::parts;
 
 use super::hir::{DefId, Expr, ExprId, Lambda, Program};
 use super::types::Type;

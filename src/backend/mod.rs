@@ -1,0 +1,67 @@
+//! From a function to something that runs: planned memory, generated kernels, threads, linear systems of `Solve`.
+//!
+//! The native back end executes a plan of steps over buffers that are allocated once. The second one runs the same function on
+//! candle tensors and exists to check the first. Results never depend on the number of threads.
+
+pub mod candle;
+pub mod native;
+mod plan;
+
+use crate::ir::{Fault, Func, Tensor};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    #[default]
+    Native,
+    /// Every operation on candle tensors: slow, independent.
+    Candle,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// At most so many threads; 0: as many as the process may use.
+    pub threads: usize,
+    pub backend: Backend,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { threads: 0, backend: Backend::Native }
+    }
+}
+
+/// A compiled function. Runs from several threads at once are independent; each takes a workspace of its own.
+pub struct Executable {
+    func: Func,
+    kind: Kind,
+}
+
+enum Kind {
+    Native(native::Native),
+    Candle(candle::Candle),
+}
+
+/// Compiles `f`. Errors: what the chosen back end cannot do.
+pub fn compile(f: &Func, options: &Options) -> Result<Executable, Fault> {
+    let kind = match options.backend {
+        Backend::Native => Kind::Native(native::Native::compile(f, options.threads)?),
+        Backend::Candle => Kind::Candle(candle::Candle::compile(f)?),
+    };
+    let func = Func { name: f.name.clone(), inputs: f.inputs.clone(), ..Func::default() };
+    Ok(Executable { func, kind })
+}
+
+impl Executable {
+    /// Inputs must have the types of the function's inputs (else: a compiler bug, and a panic).
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+        let f = &self.func;
+        assert_eq!(inputs.len(), f.inputs.len(), "compiler bug: `{}` run with {} inputs", f.name, inputs.len());
+        for (k, (t, ty)) in inputs.iter().zip(&f.inputs).enumerate() {
+            assert_eq!(&t.ty, ty, "compiler bug: input {k} of `{}`", f.name);
+        }
+        match &self.kind {
+            Kind::Native(n) => n.run(inputs),
+            Kind::Candle(c) => c.run(inputs),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The native back end: a function becomes a [`Program`], a list of steps over buffers planned beforehand.
+
+mod buffer;
+mod dot;
+mod indices;
+mod lower;
+mod movement;
+mod newton;
+mod pool;
+mod reduce;
+mod run;
+mod strips;
+mod structured;
+
+use crate::backend::plan::Slot;
+use crate::ir::{Fault, Func, Tensor, Type};
+use buffer::{Buffer, View, ViewMut};
+use pool::Pool;
+use std::sync::{Arc, Mutex};
+
+/// A compiled function with its threads and workspaces.
+pub struct Native {
+    program: Program,
+    pool: Arc<Pool>,
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Native {
+    pub fn compile(f: &Func, threads: usize) -> Result<Native, Fault> {
+        let pool = Pool::shared(threads);
+        let program = lower::lower(f, pool.threads())?;
+        Ok(Native { program, pool, idle: Mutex::new(vec![]) })
+    }
+
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+        let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
+        let reused = idle().pop();
+        let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
+        let mut results = std::mem::take(&mut workspace.results);
+        if results.is_empty() {
+            results = buffers(self.program.output_types());
+        }
+        let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
+        let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
+        let outcome = self.program.run(&Context { pool: Some(&self.pool) }, &mut workspace, &inputs, &mut outputs);
+        let tensors = outcome
+            .map(|()| results.iter().zip(&self.program.outputs).map(|(b, t)| b.view().to_tensor(&t.ty)).collect());
+        workspace.results = results;
+        idle().push(workspace);
+        tensors
+    }
+}
+
+/// What a run may use.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    /// None inside a parallel loop: what runs there runs alone.
+    pool: Option<&'a Pool>,
+}
+
+impl Context<'_> {
+    fn threads(&self) -> usize {
+        self.pool.map_or(1, Pool::threads)
+    }
+
+    /// See [`Pool::run`].
+    fn parallel(&self, tasks: usize, f: &(dyn Fn(usize, usize) + Sync)) {
+        match self.pool {
+            Some(pool) => pool.run(tasks, f),
+            None => (0..tasks).for_each(|t| f(t, 0)),
+        }
+    }
+}
+
+/// Steps in order, over the buffers of a [`Workspace`].
+struct Program {
+    name: String,
+    constants: Vec<Tensor>,
+    slots: Vec<Slot>,
+    steps: Vec<Step>,
+    outputs: Vec<Output>,
+    /// Linear systems of the `Solve` and `LinearSolve` steps.
+    systems: Vec<newton::System>,
+}
+
+struct Output {
+    ty: Type,
+    /// Where the result lies, if no step writes it to its output.
+    copy: Option<Place>,
+}
+
+/// A buffer that an element range belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Root {
+    Input(usize),
+    Constant(usize),
+    Slot(usize),
+    Output(usize),
+}
+
+/// A contiguous range of elements.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Place {
+    root: Root,
+    start: usize,
+    len: usize,
+}
+
+struct Step {
+    kind: lower::Kind,
+    args: Vec<Place>,
+    /// Whole slots or outputs, of these lengths.
+    results: Vec<(Root, usize)>,
+}
+
+/// The memory of one run: buffers, and the workspaces of bodies.
+struct Workspace {
+    slots: Vec<Buffer>,
+    /// One for each body, by its number.
+    nested: Vec<structured::Nested>,
+    systems: Vec<newton::State>,
+    /// Outputs of the outermost function.
+    results: Vec<Buffer>,
+    /// The state of a scan with this body, before and after a step.
+    carry: [Vec<Buffer>; 2],
+}
+
+impl Workspace {
+    fn new(p: &Program) -> Workspace {
+        Workspace {
+            slots: p.slots.iter().map(|s| Buffer::zeros(s.dtype, s.len)).collect(),
+            nested: p.steps.iter().flat_map(|s| s.kind.bodies()).map(|_| structured::Nested::default()).collect(),
+            systems: p.systems.iter().map(newton::State::new).collect(),
+            results: vec![],
+            carry: [vec![], vec![]],
+        }
+    }
+}
+
+impl Program {
+    fn output_types(&self) -> impl Iterator<Item = &Type> {
+        self.outputs.iter().map(|o| &o.ty)
+    }
+
+    fn fault(&self, what: impl Into<String>) -> Fault {
+        Fault::new(&self.name, what)
+    }
+}
+
+/// A buffer of each type.
+fn buffers<'a>(types: impl Iterator<Item = &'a Type>) -> Vec<Buffer> {
+    types.map(|t| Buffer::zeros(t.dtype, t.len())).collect()
+}

@@ -1,0 +1,183 @@
+//! Steps with bodies: items of a map over threads, scans, branches.
+
+use super::buffer::{View, ViewMut};
+use super::lower::Kind;
+use super::{Context, Program, Workspace, buffers};
+use crate::ir::Fault;
+use std::sync::Mutex;
+
+/// A compiled body and the number of its workspaces in the workspace of the function around it.
+pub struct Body {
+    pub(super) program: Program,
+    pub number: usize,
+}
+
+/// Workspaces of one body that nobody uses now.
+#[derive(Default)]
+pub struct Nested {
+    idle: Mutex<Vec<Workspace>>,
+}
+
+impl Kind {
+    pub fn bodies(&self) -> Vec<&Body> {
+        match self {
+            Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Call { body } => vec![body],
+            Kind::Cond { then, otherwise } => vec![then, otherwise],
+            _ => vec![],
+        }
+    }
+}
+
+impl Nested {
+    /// Gives `f` a workspace, kept for the next time.
+    fn with<R>(&self, p: &Program, f: impl FnOnce(&mut Workspace) -> R) -> R {
+        let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
+        let reused = idle().pop();
+        let mut w = reused.unwrap_or_else(|| Workspace::new(p));
+        let result = f(&mut w);
+        idle().push(w);
+        result
+    }
+}
+
+impl Body {
+    pub fn call(&self, context: &Context, nested: &Nested, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        nested.with(&self.program, |w| self.program.run(context, w, args, outs))
+    }
+
+    /// Items in contiguous runs over the threads. Of several failures the one of the first item is told.
+    pub fn map(
+        &self,
+        context: &Context,
+        nested: &Nested,
+        n: usize,
+        mapped: &[bool],
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        /// More tasks than threads, since items may differ in cost.
+        const TASKS_PER_THREAD: usize = 8;
+        let tasks = if context.threads() > 1 { n.min(context.threads() * TASKS_PER_THREAD) } else { 1 };
+        let each = n.div_ceil(tasks.max(1)).max(1);
+        let tasks = n.div_ceil(each);
+        let inner = if tasks > 1 { Context { pool: None } } else { *context };
+        let mut parts: Vec<Vec<ViewMut>> = (0..tasks).map(|_| Vec::with_capacity(outs.len())).collect();
+        for out in outs.iter_mut() {
+            let item = out.view().len() / n.max(1);
+            let mut rest = out.reborrow();
+            for (t, part) in parts.iter_mut().enumerate() {
+                let items = each.min(n - t * each);
+                let (head, tail) = rest.split(items * item);
+                part.push(head);
+                rest = tail;
+            }
+        }
+        let parts: Vec<Mutex<Vec<ViewMut>>> = parts.into_iter().map(Mutex::new).collect();
+        let failures = Mutex::new(vec![]);
+        context.parallel(tasks, &|t, _| {
+            let mut part = parts[t].lock().unwrap_or_else(|e| e.into_inner());
+            let outcome = nested.with(&self.program, |w| {
+                self.items(&inner, w, t * each, each.min(n - t * each), n, mapped, args, &mut part)
+            });
+            if let Err(failure) = outcome {
+                failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure);
+            }
+        });
+        let failures = failures.into_inner().unwrap_or_else(|e| e.into_inner());
+        match failures.into_iter().min_by_key(|(i, _)| *i) {
+            Some((i, fault)) => Err(fault.within(format_args!("item {i}"))),
+            None => Ok(()),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn items(
+        &self,
+        context: &Context,
+        workspace: &mut Workspace,
+        first: usize,
+        count: usize,
+        n: usize,
+        mapped: &[bool],
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), (usize, Fault)> {
+        let mut inputs: Vec<View> = args.to_vec();
+        let mut parts: Vec<ViewMut> = Vec::with_capacity(outs.len());
+        for i in 0..count {
+            for (k, a) in args.iter().enumerate().filter(|(k, _)| mapped[*k]) {
+                let item = a.len() / n;
+                inputs[k] = a.part((first + i) * item, item);
+            }
+            // A vector of another lifetime for every item, in the same memory.
+            let mut outputs = recycle(std::mem::take(&mut parts));
+            outputs.extend(outs.iter_mut().map(|o| {
+                let item = o.view().len() / count;
+                o.reborrow().part(i * item, item)
+            }));
+            let outcome = self.program.run(context, workspace, &inputs, &mut outputs);
+            parts = recycle(outputs);
+            outcome.map_err(|e| (first + i, e))?;
+        }
+        Ok(())
+    }
+
+    /// `shape`: length, carried values, split arguments, whether from the last.
+    pub fn scan(
+        &self,
+        context: &Context,
+        nested: &Nested,
+        (length, carry, xs, reverse): (usize, usize, usize, bool),
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let (states, rows) = outs.split_at_mut(carry);
+        if length == 0 {
+            states.iter_mut().zip(args).for_each(|(s, a)| s.copy_from(*a));
+            return Ok(());
+        }
+        nested.with(&self.program, |w| {
+            let mut state = std::mem::take(&mut w.carry);
+            for s in &mut state {
+                if s.is_empty() {
+                    *s = buffers(self.program.output_types().take(carry));
+                }
+            }
+            let [from, to] = &mut state;
+            let outcome = (0..length).try_for_each(|step| {
+                let i = if reverse { length - 1 - step } else { step };
+                let mut inputs: Vec<View> = args.to_vec();
+                if step > 0 {
+                    inputs.iter_mut().zip(from.iter()).for_each(|(v, b)| *v = b.view());
+                }
+                for v in &mut inputs[carry..carry + xs] {
+                    let item = v.len() / length;
+                    *v = v.part(i * item, item);
+                }
+                // The last step leaves the state where it is wanted.
+                let mut outputs: Vec<ViewMut> = if step + 1 == length {
+                    states.iter_mut().map(ViewMut::reborrow).collect()
+                } else {
+                    to.iter_mut().map(|b| b.view_mut()).collect()
+                };
+                outputs.extend(rows.iter_mut().map(|o| {
+                    let item = o.view().len() / length;
+                    o.reborrow().part(i * item, item)
+                }));
+                self.program
+                    .run(context, w, &inputs, &mut outputs)
+                    .map_err(|e| e.within(format_args!("step {step}")))?;
+                std::mem::swap(from, to);
+                Ok(())
+            });
+            w.carry = state;
+            outcome
+        })
+    }
+}
+
+/// An empty vector with the memory of another one, for views of another lifetime.
+fn recycle<'a>(mut v: Vec<ViewMut<'_>>) -> Vec<ViewMut<'a>> {
+    v.clear();
+    v.into_iter().map(|_| ViewMut::default()).collect()
+}

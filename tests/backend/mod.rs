@@ -1,0 +1,4 @@
+//! The back ends against the interpreter.
+
+mod agreement;
+mod random;

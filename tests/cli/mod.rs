@@ -1,0 +1,237 @@
+//! The command from outside: the built binary, its exit codes, what it says and where.
+
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder of its own for each test, removed when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("mslc-cli-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn mslc<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
+    mslc_with(args, "")
+}
+
+fn mslc_with<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>, input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mslc"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn code(o: &Output) -> i32 {
+    o.status.code().unwrap_or(-1)
+}
+
+fn out(o: &Output) -> String {
+    String::from_utf8(o.stdout.clone()).unwrap()
+}
+
+fn err(o: &Output) -> String {
+    String::from_utf8(o.stderr.clone()).unwrap()
+}
+
+/// The diagnostics of `--json`, a line each.
+fn json(o: &Output) -> Vec<Value> {
+    out(o).lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("`{l}`: {e}"))).collect()
+}
+
+const GOOD: &str = "param h: [m] = 2 [mm]\nlet a = 2*h\n";
+
+fn path(p: &Path) -> &str {
+    p.to_str().unwrap()
+}
+
+#[test]
+fn help_and_version_go_to_stdout_and_a_bad_command_line_is_2() {
+    let help = mslc(["--help"]);
+    assert_eq!(code(&help), 0);
+    for word in ["run", "check", "plan", "fmt", "explain", "Exit codes"] {
+        assert!(out(&help).contains(word), "{word}");
+    }
+    assert!(out(&mslc(["run", "--help"])).contains("--set 'h=1[mm]'"));
+    assert!(out(&mslc(["--version"])).starts_with("mslc "));
+    for bad in
+        [&["frobnicate"][..], &[], &["run"], &["run", "x.msl", "--threads", "0"], &["run", "x.msl", "--backend", "gpu"]]
+    {
+        let o = mslc(bad);
+        assert_eq!(code(&o), 2, "{bad:?}");
+        assert!(!err(&o).is_empty() && out(&o).is_empty(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_good_program_is_0_and_a_wrong_one_2() {
+    let f = Folder::new("check");
+    let good = f.file("good.msl", GOOD);
+    assert_eq!(code(&mslc(["check", path(&good)])), 0);
+    let bad = f.file("bad.msl", "let a = 1 [m] + 2 [kg]\nlet b = c\n");
+    let o = mslc(["check", path(&bad)]);
+    assert_eq!(code(&o), 2);
+    assert!(err(&o).contains("bad.msl:1:") && err(&o).contains("2 errors"), "{}", err(&o));
+    assert!(!err(&o).contains('\u{1b}'), "colours are for terminals");
+    assert!(out(&o).is_empty());
+    // All files are looked at, and one that is wrong suffices.
+    assert_eq!(code(&mslc(["check", path(&good), path(&bad)])), 2);
+    for verb in ["run", "plan"] {
+        assert_eq!(code(&mslc([verb, path(&bad)])), 2, "{verb}");
+    }
+}
+
+#[test]
+fn json_diagnostics_are_one_object_a_line_with_exact_places() {
+    let f = Folder::new("json");
+    let text = "let φ = 1 [m] + 2 [kg]\nlet b = c\n";
+    let o = mslc(["check", "--json", path(&f.file("bad.msl", text))]);
+    assert!(err(&o).is_empty(), "{}", err(&o));
+    let found = json(&o);
+    assert_eq!(found.len(), 2);
+    for d in &found {
+        for key in ["code", "severity", "message", "file", "bytes", "start", "end", "labels", "help", "note"] {
+            assert!(d.get(key).is_some(), "`{key}` is not in {d}");
+        }
+        assert_eq!(d["severity"], "error");
+    }
+    let (a, b) = (found[1]["bytes"][0].as_u64().unwrap() as usize, found[1]["bytes"][1].as_u64().unwrap() as usize);
+    assert_eq!(&text[a..b], "c");
+    assert_eq!((&found[1]["start"]["line"], &found[1]["start"]["column"]), (&2.into(), &9.into()));
+}
+
+#[test]
+fn settings_are_typed_and_named() {
+    let f = Folder::new("set");
+    let p = f.file("p.msl", GOOD);
+    assert_eq!(code(&mslc(["check", path(&p), "--set", "h=1[cm]"])), 0);
+    let cases = [
+        ("h=3[kg]", "units.mismatch", ""),
+        ("hh=3[m]", "set.unknown", "`h`"),
+        ("h", "set.form", "NAME=VALUE"),
+        ("=3", "set.form", ""),
+        ("h=", "set.form", ""),
+    ];
+    for (set, expected, words) in cases {
+        let o = mslc(["check", "--json", path(&p), "--set", set]);
+        assert_eq!(code(&o), 2, "{set}");
+        let found = json(&o);
+        assert_eq!(found[0]["code"], expected, "{set}: {found:?}");
+        assert!(found[0].to_string().contains(words), "{set}: {found:?}");
+    }
+    let o = mslc(["check", path(&p), "--set", "h=)("]);
+    assert_eq!(code(&o), 2);
+}
+
+#[test]
+fn files_that_are_no_programs_are_named_not_met_with_a_panic() {
+    let f = Folder::new("files");
+    f.file("heat.msl", GOOD);
+    let latin = f.file("latin.msl", b"// caf\xe9\nlet a = 1\n");
+    let cases = [
+        (f.0.join("heta.msl"), "input.missing", "heat.msl"),
+        (f.0.clone(), "input.directory", "heat.msl"),
+        (latin, "input.encoding", "0xe9"),
+    ];
+    for (file, expected, words) in cases {
+        for verb in ["check", "run", "plan", "fmt"] {
+            let o = mslc([verb, "--json", path(&file)]);
+            assert_eq!(code(&o), 2, "{verb} {}: {}", file.display(), err(&o));
+            let found = json(&o);
+            assert_eq!(found[0]["code"], expected);
+            assert!(found[0].to_string().contains(words), "{found:?}");
+        }
+    }
+    for (name, text) in
+        [("empty.msl", ""), ("bom.msl", "\u{feff}let a = 1\n"), ("crlf.msl", "let a = 1\r\nlet b = a\r\n")]
+    {
+        let o = mslc(["check", path(&f.file(name, text))]);
+        assert_eq!(code(&o), 0, "{name}: {}", err(&o));
+    }
+    let long = f.file("long.msl", "let a = ".to_string() + &"1 + ".repeat(20_000) + "\n");
+    let o = mslc(["check", path(&long)]);
+    assert_eq!(code(&o), 2);
+    assert!(err(&o).len() < 20_000, "a report of {} bytes", err(&o).len());
+}
+
+#[test]
+fn explain_knows_its_codes_and_guesses_misspelt_ones() {
+    let o = mslc(["explain", "set.unknown"]);
+    assert_eq!(code(&o), 0);
+    assert!(out(&o).starts_with("set.unknown: "));
+    assert_eq!(out(&mslc(["explain", "error[set.unknown]"])), out(&o));
+    let list = out(&mslc(["explain"]));
+    for c in mslc::base::codes::CODES {
+        assert!(list.contains(c.id));
+    }
+    let o = mslc(["explain", "set.unkown"]);
+    assert_eq!(code(&o), 2);
+    assert!(err(&o).contains("did you mean `set.unknown`?"), "{}", err(&o));
+    assert_eq!(code(&mslc(["explain", "zzzzzz"])), 2);
+}
+
+#[test]
+fn formatting_is_idempotent_and_checks_without_writing() {
+    let f = Folder::new("fmt");
+    let ugly = "// a comment\nlet   a=1+2\nparam h:[m]=2[mm]\n";
+    let o = mslc_with(["fmt", "-"], ugly);
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let once = out(&o);
+    assert!(once != ugly && once.contains("// a comment"));
+    assert_eq!(out(&mslc_with(["fmt", "-"], &once)), once);
+
+    let file = f.file("ugly.msl", ugly);
+    let o = mslc(["fmt", "--check", path(&file)]);
+    assert_eq!(code(&o), 1);
+    assert!(err(&o).contains("ugly.msl"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), ugly);
+    assert_eq!(code(&mslc(["fmt", path(&file)])), 0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), once);
+    assert_eq!(code(&mslc(["fmt", "--check", path(&file)])), 0);
+
+    let broken = f.file("broken.msl", "let a = (1 +\n");
+    assert_eq!(code(&mslc(["fmt", path(&broken)])), 2);
+    assert_eq!(std::fs::read_to_string(&broken).unwrap(), "let a = (1 +\n", "what cannot be read is left alone");
+}
+
+#[test]
+fn quiet_is_silent_where_all_is_well() {
+    let f = Folder::new("quiet");
+    let o = mslc(["check", "--quiet", path(&f.file("good.msl", GOOD))]);
+    assert_eq!((code(&o), out(&o), err(&o)), (0, String::new(), String::new()));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mslc"))
+        .arg("explain")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let o = child.wait_with_output().unwrap();
+    assert_eq!((code(&o), err(&o)), (0, String::new()));
+}
