@@ -1,18 +1,16 @@
-//! How functions are computed: by a backend, compiled once and run many times.
+//! How functions are computed: compiled once by a back end, run many times.
 
-use crate::ir::{Func, Tensor, fault::Fault};
+use crate::backend::{self, Backend, Executable};
+use crate::ir::{Fault, Func};
+use crate::passes;
 
 /// Which executor, and how many threads it may use.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
+    /// 0: as many as there are cores.
     pub threads: usize,
     /// The tensor library instead of generated code.
     pub candle: bool,
-}
-
-/// A compiled function.
-pub struct Compiled {
-    func: Func,
 }
 
 impl Engine {
@@ -20,13 +18,9 @@ impl Engine {
         if self.candle { "candle" } else { "native" }
     }
 
-    pub fn compile(&self, func: &Func) -> Result<Compiled, Fault> {
-        Ok(Compiled { func: func.clone() })
-    }
-}
-
-impl Compiled {
-    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
-        crate::ir::eval::eval(&self.func, inputs)
+    pub fn compile(&self, func: &Func) -> Result<Executable, Fault> {
+        let backend = if self.candle { Backend::Candle } else { Backend::Native };
+        let func = passes::optimise(func.clone());
+        backend::compile(&func, &backend::Options { threads: self.threads, backend })
     }
 }

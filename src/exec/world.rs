@@ -1,7 +1,8 @@
 //! The world that tracing acts on: computes functions (or finds their results in the store), trains, reads files, keeps the
 //! costs of tasks.
 
-use super::engine::{Compiled, Engine};
+use super::engine::Engine;
+use crate::backend::Executable;
 use super::interrupt;
 use super::key;
 use super::outcome::TaskRecord;
@@ -336,8 +337,8 @@ fn split(x: &[f64], like: &[Tensor]) -> Vec<Tensor> {
 struct Objective {
     initial: Vec<f64>,
     like: Vec<Tensor>,
-    gradient: Compiled,
-    validation: Option<Compiled>,
+    gradient: Executable,
+    validation: Option<Executable>,
     names: Vec<String>,
     parts: Vec<f64>,
     rows: usize,
