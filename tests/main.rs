@@ -8,4 +8,5 @@ mod data;
 mod gradients;
 mod ir;
 mod sema;
+mod suite;
 mod syntax;

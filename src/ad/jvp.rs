@@ -1,6 +1,6 @@
 //! Forward mode: the rule of each primitive. Tangents that are zero by structure are `None` and cost nothing.
 
-use crate::ir::{Binary, Builder, Compare, DType, Dot, Func, Op, Reduce, Type, Unary, Value};
+use crate::ir::{Binary, Builder, Compare, DType, Dot, Func, Op, Reduce, Unary, Value};
 use std::sync::Arc;
 
 /// `f` and its derivative along tangents of the inputs listed in `wrt`. Inputs: those of `f`, then the tangents.
@@ -126,12 +126,12 @@ fn unary(b: &mut Builder, f: Unary, x: Value, y: Value, dx: Value) -> Option<Val
             b.neg(p)
         }
         Unary::Tanh => {
-            let (one, square) = (one_like(b, y), b.mul(y, y));
+            let (one, square) = (b.full_like(y, 1.0), b.mul(y, y));
             let slope = b.sub(one, square);
             b.mul(slope, dx)
         }
         Unary::Atan => {
-            let (one, square) = (one_like(b, x), b.mul(x, x));
+            let (one, square) = (b.full_like(x, 1.0), b.mul(x, x));
             let d = b.add(one, square);
             b.div(dx, d)
         }
@@ -171,7 +171,7 @@ fn binary(b: &mut Builder, f: Binary, l: Dual, r: Dual, y: Value) -> Option<Valu
         }
         Binary::Pow => {
             let left = l.dx.map(|dx| {
-                let one = one_like(b, r.x);
+                let one = b.full_like(r.x, 1.0);
                 let less = b.sub(r.x, one);
                 let power = b.binary(Binary::Pow, l.x, less);
                 let slope = b.mul(r.x, power);
@@ -179,7 +179,7 @@ fn binary(b: &mut Builder, f: Binary, l: Dual, r: Dual, y: Value) -> Option<Valu
             });
             let right = r.dx.map(|dx| {
                 // xʸ log x, which is 0 at x = 0 (y > 0).
-                let (zero, one) = (b.zeros_like(l.x), one_like(b, l.x));
+                let (zero, one) = (b.zeros_like(l.x), b.full_like(l.x, 1.0));
                 let at_zero = b.compare(Compare::Eq, l.x, zero);
                 let safe = b.select(at_zero, one, l.x);
                 let log = b.unary(Unary::Log, safe);
@@ -218,7 +218,7 @@ fn select(b: &mut Builder, mask: Value, l: Option<Value>, r: Option<Value>) -> O
 }
 
 /// The mean of the tangents where the extremum is reached.
-fn extremum(b: &mut Builder, axes: &[usize], x: Value, y: Value, dx: Value) -> Value {
+pub(super) fn extremum(b: &mut Builder, axes: &[usize], x: Value, y: Value, dx: Value) -> Value {
     let shape = b.ty(x).shape.clone();
     let kept = (0..shape.len()).filter(|i| !axes.contains(i)).collect();
     let wide = b.op(Op::Broadcast { shape, axes: kept }, &[y]);
@@ -405,9 +405,4 @@ pub(super) fn sum(b: &mut Builder, l: Option<Value>, r: Option<Value>) -> Option
         (Some(l), Some(r)) => Some(b.add(l, r)),
         _ => l.or(r),
     }
-}
-
-fn one_like(b: &mut Builder, v: Value) -> Value {
-    let ty: Type = b.ty(v).clone();
-    b.full(&ty, 1.0)
 }

@@ -5,11 +5,13 @@
 //! linear part. [Radul, Paszke, Frostig, Johnson & Maclaurin, You Only Linearize Once, POPL 2023]
 
 mod jacobian;
+mod jet;
 mod jvp;
 mod split;
 mod transpose;
 
 pub use jacobian::{complete, dense_jacobian};
+pub use jet::{Series, jet_into};
 pub use jvp::{jvp, jvp_into};
 pub use split::{Split, split};
 pub use transpose::transpose;

@@ -17,7 +17,33 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// How a dimension is usually written: `W/m/K` rather than `m*kg/s^3/K`. Falls back on SI base units.
 pub fn familiar(dimension: &Dimension) -> String {
-    FAMILIAR.get(dimension).map_or_else(|| dimension.to_string(), |s| s.to_string())
+    if let Some((_, spelt)) = FAMILIAR.iter().find(|(d, _)| d == dimension) {
+        return spelt.to_string();
+    }
+    // One factor away from a mechanical unit: `W/m/K²` as `W/m/K` and another `/K`.
+    let near = FAMILIAR.iter().filter(|(d, _)| !d.exponent("kg").is_zero()).filter_map(|(d, spelt)| {
+        let rest = dimension.over(d);
+        let mut powers = rest.exponents();
+        match (powers.next(), powers.next()) {
+            (Some((base, p)), None) if p == Ratio::from(-1) && spelt.ends_with(&format!("/{base}")) => {
+                Some((p, format!("{spelt}²")))
+            }
+            (Some((base, p)), None) if base != "kg" => Some((p, format!("{spelt}{}", power(base, p)))),
+            _ => None,
+        }
+    });
+    let simplest = near.min_by_key(|(p, _)| (p.den, p.num.abs()));
+    simplest.map_or_else(|| dimension.to_string(), |(_, spelt)| spelt)
+}
+
+/// `/K`, `*m^2`, `*m^(1/2)`
+fn power(base: &str, p: Ratio) -> String {
+    let sign = if p.num < 0 { '/' } else { '*' };
+    match (p.num.abs(), p.den) {
+        (1, 1) => format!("{sign}{base}"),
+        (n, 1) => format!("{sign}{base}^{n}"),
+        (n, d) => format!("{sign}{base}^({n}/{d})"),
+    }
 }
 
 /// Name, factor, exponents of m, kg, s, A, K, mol, cd, and whether prefixes apply.
@@ -144,7 +170,7 @@ fn exact(scale: f64, factor: f64) -> f64 {
 }
 
 /// Dimensions that have a usual spelling.
-static FAMILIAR: LazyLock<HashMap<Dimension, &'static str>> = LazyLock::new(|| {
+static FAMILIAR: LazyLock<Vec<(Dimension, &'static str)>> = LazyLock::new(|| {
     let spelt: &[(&str, [i64; 7])] = &[
         ("m/s", [1, 0, -1, 0, 0, 0, 0]),
         ("m²", [2, 0, 0, 0, 0, 0, 0]),
@@ -206,6 +232,9 @@ mod tests {
     fn newton_is_a_kilogram_metre_per_second_squared() {
         let d = |n: &str| &lookup(n).unwrap().dimension;
         assert_eq!(d("N"), &d("kg").times(d("m")).over(&d("s").pow(Ratio::from(2))));
-        assert_eq!(familiar(&d("W").over(d("m")).over(d("K"))), "W/m/K");
+        let conductivity = d("W").over(d("m")).over(d("K"));
+        assert_eq!(familiar(&conductivity), "W/m/K");
+        assert_eq!(familiar(&conductivity.over(d("K"))), "W/m/K²");
+        assert_eq!(familiar(&d("Pa").times(&d("m").pow(Ratio::new(1, 2)))), "Pa*m^(1/2)");
     }
 }

@@ -107,6 +107,12 @@ impl Builder {
         self.full(ty, 0.0)
     }
 
+    /// A tensor of v's type with all elements x.
+    pub fn full_like(&mut self, v: Value, x: f64) -> Value {
+        let ty = self.ty(v).clone();
+        self.full(&ty, x)
+    }
+
     pub fn zeros_like(&mut self, v: Value) -> Value {
         let ty = self.ty(v).clone();
         self.zeros(&ty)

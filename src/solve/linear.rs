@@ -3,6 +3,8 @@
 
 use super::dense::Lu;
 use super::direct::{Factor, Symbolic};
+use super::lattice::Placement;
+use super::multigrid::Multigrid;
 use super::{Failure, Pattern};
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +15,8 @@ pub struct Grid {
     /// Along a periodic axis the last point's neighbour is the first.
     pub periodic: Vec<bool>,
     pub components: usize,
-    /// For each value of the grid its unknown, or `u32::MAX` where a boundary value stands. Empty: unknown i is value i.
+    /// For each point k of the grid its place u among the free points, or `u32::MAX` where boundary values stand; component c is
+    /// then unknown u·components + c. Empty: every point is free, in order.
     pub unknowns: Arc<[u32]>,
 }
 
@@ -77,6 +80,7 @@ pub struct Plan {
     options: Options,
     cholesky: OnceLock<Arc<Symbolic>>,
     lu: OnceLock<Arc<Symbolic>>,
+    placement: OnceLock<Option<Arc<Placement>>>,
 }
 
 /// A matrix with its factors, and the storage to solve in. One for each thread.
@@ -95,14 +99,19 @@ enum Factors {
     Dense(Box<Lu>),
     Cholesky(Box<Factor>),
     Lu(Box<Factor>),
+    Multigrid(Box<Multigrid>),
 }
 
 /// Up to here a full matrix is as fast as a sparse one.
 const DENSE: usize = 24;
+/// From here on multigrid is faster than elimination on a plane grid.
+const MULTIGRID: usize = 400;
+/// Up to here the factors of a plane grid take little memory.
+const PLANE: usize = 1 << 19;
 
 impl Plan {
     pub fn new(pattern: Pattern, options: Options) -> Plan {
-        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new() }
+        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new(), placement: OnceLock::new() }
     }
 
     pub fn pattern(&self) -> &Pattern {
@@ -113,16 +122,30 @@ impl Plan {
         &self.options
     }
 
-    /// How the next matrix will be solved first.
+    /// How a matrix is solved at first. Elimination takes over where it does not work out.
     fn method(&self) -> Method {
-        let n = self.pattern.n();
+        let (n, o) = (self.pattern.n(), &self.options);
         if n <= DENSE || 3 * self.pattern.entries() > n * n {
-            Method::Dense
-        } else if self.options.symmetric {
+            return Method::Dense;
+        }
+        let worth = match (o.choice, &o.grid) {
+            (Choice::Direct, _) | (_, None) => false,
+            (Choice::Multigrid, Some(_)) => o.symmetric,
+            // On a line elimination has no fill.
+            (Choice::Auto, Some(g)) => o.symmetric && n >= MULTIGRID && g.points.iter().filter(|p| **p > 2).count() > 1,
+        };
+        if worth && self.placement().is_some_and(|p| o.choice == Choice::Multigrid || p.complete) {
+            Method::Multigrid
+        } else if o.symmetric {
             Method::Cholesky
         } else {
             Method::Lu
         }
+    }
+
+    fn placement(&self) -> Option<&Arc<Placement>> {
+        let place = || Placement::new(&self.pattern, self.options.grid.as_ref()?).map(Arc::new);
+        self.placement.get_or_init(place).as_ref()
     }
 
     fn components(&self) -> usize {
@@ -181,7 +204,42 @@ impl LinearSystem {
         if n == 0 {
             return Ok(Stats { method: Method::Dense, iterations: 0, residual: 0.0 });
         }
+        if plan.method() == Method::Multigrid && !matches!(self.factors, Factors::Cholesky(_) | Factors::Lu(_)) {
+            match self.solve_multigrid(rhs, x) {
+                Ok(stats) => return Ok(stats),
+                Err(failure) if plan.options.choice == Choice::Multigrid => return Err(failure),
+                // The factors, once made, serve the right-hand sides to come.
+                Err(_) => self.factors = Factors::None,
+            }
+        }
         self.solve_direct(rhs, x, transposed)
+    }
+
+    /// The matrix is symmetric, so that it is its transpose.
+    fn solve_multigrid(&mut self, rhs: &[f64], x: &mut [f64]) -> Result<Stats, Failure> {
+        let plan = self.plan.clone();
+        let o = &plan.options;
+        if !matches!(self.factors, Factors::Multigrid(_)) {
+            let placement = plan.placement().expect("compiler bug: multigrid without a grid").clone();
+            let multigrid = Multigrid::new(placement, &self.values, o.constant_kernel, o.threads)?;
+            self.factors = Factors::Multigrid(Box::new(multigrid));
+        }
+        // On a plane elimination is faster than many iterations.
+        let plane = plan.pattern.n() <= PLANE && o.grid.as_ref().is_some_and(|g| g.points.len() == 2);
+        let most = if o.choice == Choice::Auto && plane { 60 } else { 300 };
+        let Factors::Multigrid(multigrid) = &mut self.factors else { unreachable!("compiler bug: made just above") };
+        let (iterations, _) = multigrid.solve(&plan.pattern, &self.values, rhs, x, (o.tolerance, most))?;
+        // The stencils hold one triangle: the residual is that of the whole matrix.
+        let mut b = rhs.to_vec();
+        if o.constant_kernel {
+            remove_means(&mut b, plan.pattern.n(), plan.components());
+        }
+        let (target, residual) = (o.tolerance, self.defect(&b, x, false));
+        if residual <= 100.0 * target {
+            Ok(Stats { method: Method::Multigrid, iterations, residual })
+        } else {
+            Err(Failure::Stagnated { iterations, residual, target })
+        }
     }
 
     /// Elimination with iterative refinement. [Higham §12.2]
@@ -212,6 +270,12 @@ impl LinearSystem {
                 break;
             }
         }
+        if matches!(self.factors, Factors::Cholesky(_)) && !(worst <= 1e-6) {
+            // Cholesky reads one triangle: the matrix is not as symmetric as was said, or too badly conditioned for it.
+            let values = pin(&plan, &self.values, &mut self.pinned);
+            self.factors = Factors::Lu(sparse_lu(&plan, values)?);
+            return self.solve_direct(rhs, x, transposed);
+        }
         if !worst.is_finite() || worst > 1e-3 || self.overgrown(&b, x, transposed) {
             let unknown =
                 (0..x.len()).fold(0, |m, i| if x[i].abs() > x[m].abs() || !x[i].is_finite() { i } else { m }) % n;
@@ -230,7 +294,7 @@ impl LinearSystem {
 
     /// Makes the factors if there are none. A Cholesky factorisation that meets a negative pivot gives way to LU.
     fn factor(&mut self) -> Result<(), Failure> {
-        if !matches!(self.factors, Factors::None) {
+        if !matches!(self.factors, Factors::None | Factors::Multigrid(_)) {
             return Ok(());
         }
         let plan = self.plan.clone();
@@ -260,7 +324,7 @@ impl LinearSystem {
             x.chunks_exact_mut(n).for_each(|x| x[..c.min(n)].fill(0.0));
         }
         match &mut self.factors {
-            Factors::None => unreachable!("compiler bug: substitution before factorisation"),
+            Factors::None | Factors::Multigrid(_) => unreachable!("compiler bug: substitution before factorisation"),
             Factors::Dense(lu) => lu.solve(x, transposed),
             Factors::Cholesky(f) | Factors::Lu(f) => f.solve(x, transposed),
         }
@@ -437,6 +501,28 @@ mod tests {
         let mut x = vec![0.0; n];
         assert_eq!(s.solve(&b, &mut x, false).unwrap().method, Method::Lu);
         assert!(x.iter().zip(&x0).all(|(a, b)| (a - b).abs() < 1e-10));
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_symmetric_after_all_is_still_solved() {
+        use super::super::model::Cells;
+        let p = Cells::new(&[30, 30], false, true).problem();
+        let mut values = p.values(&[1.0; 900]);
+        let n = p.pattern.n();
+        for i in 0..n {
+            for k in p.pattern.row_start[i]..p.pattern.diagonal[i] {
+                values[k] *= 1.3;
+            }
+        }
+        let b: Vec<f64> = (0..n).map(|i| (i as f64).cos()).collect();
+        for choice in [Choice::Auto, Choice::Direct] {
+            let options = Options { symmetric: true, grid: Some(p.grid.clone()), choice, ..Options::default() };
+            let mut s = system(p.pattern.clone(), &values, options);
+            let (mut x, mut y) = (vec![0.0; n], vec![0.0; n]);
+            assert_eq!(s.solve(&b, &mut x, false).unwrap().method, Method::Lu);
+            p.pattern.multiply(&values, &x, &mut y);
+            assert!(y.iter().zip(&b).all(|(y, b)| (y - b).abs() < 1e-9));
+        }
     }
 
     #[test]

@@ -3,11 +3,17 @@
 //! [`sparse`] patterns and products · [`dense`], [`direct`] factorisations · [`linear`] the one front that chooses among them ·
 //! [`newton`] for nonlinear systems.
 
+mod coarsen;
 pub mod dense;
 pub mod direct;
+pub mod krylov;
+pub mod lattice;
 pub mod linear;
+pub mod model;
+pub mod multigrid;
 pub mod newton;
 pub mod sparse;
+mod sweep;
 
 pub use linear::{Choice, Grid, LinearSystem, Method, Options, Plan, Stats};
 pub use sparse::{Blocks, Pattern};

@@ -8,11 +8,13 @@ pub struct NewtonOptions {
     /// Converged when ‖R‖ has fallen to this part of ‖R(guess)‖; or earlier, when steps are lost in rounding.
     pub tolerance: f64,
     pub iterations: usize,
+    /// R is affine in u: a step that does not lower ‖R‖ means that the guess was a root to rounding already.
+    pub affine: bool,
 }
 
 impl Default for NewtonOptions {
     fn default() -> NewtonOptions {
-        NewtonOptions { tolerance: 1e-10, iterations: 30 }
+        NewtonOptions { tolerance: 1e-10, iterations: 30, affine: false }
     }
 }
 
@@ -115,7 +117,7 @@ pub fn newton<E: From<NewtonFailure>>(
             if new.is_finite() && new <= (1.0 - 1e-4 * fraction) * size {
                 break Some(new);
             }
-            if fraction < 1e-10 || trial.iter().zip(u.iter()).all(|(t, u)| t == u) {
+            if options.affine || fraction < 1e-10 || trial.iter().zip(u.iter()).all(|(t, u)| t == u) {
                 break None;
             }
             // The minimiser of the parabola through φ(0), φ'(0) and φ(fraction), φ = ‖R‖², kept within [0.1, 0.5] of the fraction.
@@ -130,7 +132,7 @@ pub fn newton<E: From<NewtonFailure>>(
                 history.residuals.push(size);
                 history.fractions.push(fraction);
             }
-            None if lost_in_rounding(u, &d) => {
+            None if (options.affine && norm(&trial_r).is_finite()) || lost_in_rounding(u, &d) => {
                 history.at_rounding = true;
                 break;
             }
@@ -211,6 +213,27 @@ mod tests {
         // Newton on atan diverges from |u| > 1.39.
         let h = run(&mut [10.0], 1e-12, |u, r| r[0] = u[0].atan(), |u| vec![1.0 / (1.0 + u[0] * u[0])]).unwrap();
         assert!(h.fractions[0] < 1.0 && *h.fractions.last().unwrap() == 1.0, "{h:?}");
+    }
+
+    #[test]
+    fn an_affine_residual_at_rounding_is_solved() {
+        // R = u + noise that no step removes.
+        let f = |u: &[f64], r: &mut [f64]| r[0] = u[0].abs().max(1e-17);
+        let mut system = LinearSystem::new(Arc::new(Plan::new(Pattern::dense(1), Options::default())));
+        let options = NewtonOptions { affine: true, ..NewtonOptions::default() };
+        let history = newton::<NewtonFailure>(
+            &mut [0.0],
+            options,
+            |u, r| {
+                f(u, r);
+                Ok(())
+            },
+            |_, r, d| {
+                system.set_values(&[1.0]);
+                system.solve(r, d, false).map(|_| ())
+            },
+        );
+        assert!(history.unwrap().at_rounding);
     }
 
     #[test]

@@ -43,10 +43,12 @@ pub struct Layout {
 /// Cut a file into items. `tokens` must hold no comments (doc comments stay).
 pub fn layout(file: FileId, text: &str, tokens: &[Token]) -> Layout {
     let view = View { file, text, tokens };
-    let mut found = view.cut(false);
+    let mut found = view.cut(Trust::Brackets);
+    if !found.errors.is_empty() {
+        found = view.cut(Trust::Keywords);
+    }
     if found.unclosed {
-        // A bracket is missing somewhere: now `let`, `fn` and `dataset` at the start of a line begin an item, too.
-        found = view.cut(true);
+        found = view.cut(Trust::Lines);
     }
     let mut errors = found.errors;
     errors.extend(tokens.iter().filter_map(|t| view.bad_token(t)));
@@ -63,6 +65,17 @@ pub fn layout(file: FileId, text: &str, tokens: &[Token]) -> Layout {
         }
     }
     Layout { pieces, errors }
+}
+
+/// What decides where an item begins.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Trust {
+    /// Brackets alone.
+    Brackets,
+    /// A bracket is missing somewhere: also keywords at the start of a line that only an item can have there.
+    Keywords,
+    /// One still is: also `let`, `fn` and `dataset` at the very start of a line.
+    Lines,
 }
 
 /// What bracket matching found.
@@ -95,24 +108,30 @@ impl<'t> View<'t> {
 
     /// Could an item begin at this token, were no bracket open?
     fn is_item_keyword(&self, i: usize) -> bool {
-        let word = self.word(i);
-        ITEM_KEYWORDS.contains(&word)
-            && (i == 0 || self.word(i - 1) != ".")
-            && (word != "fn" || self.word(i + 1) != "(")
+        let after_value = i > 0
+            && match self.tokens[i - 1].kind {
+                Kind::Word => !is_keyword(self.word(i - 1)),
+                kind => matches!(kind, Kind::Number | Kind::Str | Kind::Close),
+            };
+        ITEM_KEYWORDS.contains(&self.word(i))
+            && (i == 0 || self.word(i - 1) != "." || self.first_on_line(i))
+            // `fn (x) { … }` is a function without a name, and in an expression one that needs none.
+            && (self.word(i) != "fn" || self.word(i + 1) != "(" || self.first_on_line(i) && after_value)
     }
 
     /// Must an item begin at this token, although brackets are open? A keyword and a name at the start of a line cannot
     /// stand inside an expression; but `let`, `fn` and `dataset` are statements as well.
-    fn must_be_item(&self, i: usize, weak: bool) -> bool {
+    fn must_be_item(&self, i: usize, trust: Trust) -> bool {
         let statement = matches!(self.word(i), "let" | "fn" | "dataset");
         let column_zero = i == 0 || self.text[..self.tokens[i].start].ends_with(['\n', '\r']);
         self.is_item_keyword(i)
             && self.first_on_line(i)
             && self.tokens.get(i + 1).is_some_and(|t| t.kind == Kind::Word)
-            && (!statement || weak && column_zero)
+            && trust >= Trust::Keywords
+            && (!statement || trust == Trust::Lines && column_zero)
     }
 
-    fn cut(&self, weak: bool) -> Cut {
+    fn cut(&self, trust: Trust) -> Cut {
         let mut cut = Cut::default();
         let mut open: Vec<usize> = vec![];
         for (i, token) in self.tokens.iter().enumerate() {
@@ -128,7 +147,8 @@ impl<'t> View<'t> {
                             }
                             open.truncate(at);
                         }
-                        None => cut.errors.push(self.unopened(i, open.last().copied())),
+                        // It is taken to close what is open, in the wrong shape.
+                        None => cut.errors.push(self.unopened(i, open.pop())),
                     }
                 }
                 Kind::Word if open.is_empty() => {
@@ -136,7 +156,7 @@ impl<'t> View<'t> {
                         cut.starts.push(i);
                     }
                 }
-                Kind::Word if self.must_be_item(i, weak) => {
+                Kind::Word if self.must_be_item(i, trust) => {
                     for &o in &open {
                         cut.errors.push(self.unclosed(o).label(self.span(i), "the next item begins here"));
                     }

@@ -173,11 +173,16 @@ impl<'t> Reader<'t> {
     }
 
     fn keyword_as_name(&self, scene: &Scene) -> Option<Diagnostic> {
-        let next = scene.next?;
-        let word = self.word(next);
         let names = scene.expected.contains(&Rule::ident) && !scene.expected.contains(&Rule::operand);
-        (names && is_keyword(word) && !self.first_on_line(next)).then(|| {
-            Diagnostic::error("syntax.keyword", self.span(next), format!("`{word}` is a keyword and cannot be a name"))
+        // A parameter may be called like a keyword where its default follows.
+        let at = match (scene.prev, scene.next) {
+            (Some(prev), _) if scene.expected == [Rule::eq_sign] => prev,
+            (_, Some(next)) if names && !self.first_on_line(next) => next,
+            _ => return None,
+        };
+        let word = self.word(at);
+        is_keyword(word).then(|| {
+            Diagnostic::error("syntax.keyword", self.span(at), format!("`{word}` is a keyword and cannot be a name"))
                 .help(format!("choose another name, such as `{word}_` or `{word}1`"))
         })
     }
@@ -275,6 +280,10 @@ impl<'t> Reader<'t> {
                 wanted.push(prose);
             }
         }
+        if wanted.len() > 1 {
+            // A unit may follow any number: no news.
+            wanted.retain(|w| *w != "a unit");
+        }
         wanted.sort_by_key(|w| w.starts_with('`'));
         let next = scene.next.map_or("", |i| self.word(i));
         if wanted.contains(&"a statement") && scene.next.is_some() {
@@ -293,6 +302,7 @@ impl<'t> Reader<'t> {
         let diagnostic = Diagnostic::error("syntax.expected", self.place(scene), message);
         match (scene.item, next) {
             ("fn", "=") => diagnostic.help("the body of a function stands in braces: `fn f(x) { x^2 }`"),
+            (_, "==") => diagnostic.help("a definition has one `=`; `==` compares two values"),
             ("net" | "closure", _) if wanted.contains(&"`->`") => diagnostic.help("its result has a type: `-> Vec(m)`"),
             (_, "=") if wanted.contains(&"`:`") => diagnostic.help("its type comes first: `name: Field(Ω)[K]`"),
             (_, c) if wanted.contains(&"a name") && c.starts_with(|c: char| c.is_ascii_digit()) => {

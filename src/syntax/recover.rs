@@ -160,15 +160,19 @@ impl ItemParser<'_> {
         starts
     }
 
+    /// Does a new statement begin at a token of a body? At a keyword, of course; and since operands never stand side by side,
+    /// also at a word that begins a line after the end of an expression.
     fn begins_statement(&self, i: usize, item: &str) -> bool {
         if self.tokens[i].kind != Kind::Word || self.word(i - 1) == "." {
             return false;
         }
-        let next = self.word(i + 1);
-        match item {
-            "dataset" => matches!(next, "~" | "=") && self.tokens[i - 1].kind != Kind::Sign,
-            "study" if self.first_on_line(i) && matches!(next, "(" | ".") => self.tokens[i - 1].kind != Kind::Sign,
-            _ => STATEMENT_KEYWORDS.contains(&self.word(i)),
+        let before = self.tokens[i - 1].kind;
+        if item == "dataset" {
+            return matches!(self.word(i + 1), "~" | "=") && before != Kind::Sign;
         }
+        let goes_on = |word| matches!(word, "and" | "or" | "then" | "else" | "in" | "if" | "not");
+        let after_value =
+            matches!(before, Kind::Word | Kind::Number | Kind::Str | Kind::Close) && !goes_on(self.word(i - 1));
+        STATEMENT_KEYWORDS.contains(&self.word(i)) || after_value && self.first_on_line(i) && !goes_on(self.word(i))
     }
 }

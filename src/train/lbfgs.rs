@@ -42,6 +42,9 @@ struct Pair {
     y: Vec<f64>,
 }
 
+/// A point, its value and its gradient.
+type Trial = (Vec<f64>, f64, Vec<f64>);
+
 /// `low[i] ≤ x[i] ≤ high[i]`; infinite where there is no bound.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bounds {
@@ -152,13 +155,12 @@ impl Lbfgs {
         q
     }
 
-    #[allow(clippy::type_complexity)]
     fn search<E>(
         &self,
         x: &[f64],
         direction: &[f64],
         f: &mut impl FnMut(&[f64], &mut [f64]) -> Result<f64, E>,
-    ) -> Result<Option<(Vec<f64>, f64, Vec<f64>)>, E> {
+    ) -> Result<Option<Trial>, E> {
         let start = Point { a: 0.0, value: self.value[0], slope: dot(&self.gradient, direction) };
         if start.slope >= 0.0 || start.slope.is_nan() {
             return Ok(None);
@@ -174,14 +176,13 @@ impl Lbfgs {
     }
 
     /// Armijo's rule along the projected arc.
-    #[allow(clippy::type_complexity)]
     fn backtrack<E>(
         &self,
         x: &[f64],
         direction: &[f64],
         bounds: &Bounds,
         f: &mut impl FnMut(&[f64], &mut [f64]) -> Result<f64, E>,
-    ) -> Result<Option<(Vec<f64>, f64, Vec<f64>)>, E> {
+    ) -> Result<Option<Trial>, E> {
         let mut gradient = vec![0.0; x.len()];
         let mut a = 1.0;
         for _ in 0..40 {

@@ -2,6 +2,7 @@
 
 pub mod adam;
 mod bits;
+pub mod gp;
 pub mod lbfgs;
 mod line_search;
 pub mod run;
@@ -9,6 +10,7 @@ pub mod schedule;
 mod vector;
 
 pub use adam::Adam;
-pub use lbfgs::Lbfgs;
+pub use gp::GaussianProcess;
+pub use lbfgs::{Bounds, Lbfgs};
 pub use run::{Checkpoint, Epoch, History, Objective, Observer, Stage, StageKind, StopReason, TrainError, run};
 pub use schedule::Schedule;

@@ -240,6 +240,9 @@ pub fn resume<O: Objective>(
     mut state: Checkpoint,
     observer: &mut dyn Observer,
 ) -> Result<Checkpoint, TrainError<O::Error>> {
+    if state.history.stages.last() == Some(&StopReason::Interrupted) {
+        state.history.stages.pop();
+    }
     while let Some(stage) = stages.get(state.stage) {
         objective.begin(state.stage).map_err(TrainError::Objective)?;
         state.history.names = objective.names();
@@ -282,7 +285,7 @@ fn run_stage<O: Objective>(
         };
         check_divergence(stage, &state.history, &epoch)?;
         state.epoch += 1;
-        if state.epoch % stage.validate_every.max(1) == 0 || state.epoch == stage.epochs {
+        if state.epoch.is_multiple_of(stage.validate_every.max(1)) || state.epoch == stage.epochs {
             epoch.validation = objective.validation(&state.x).map_err(TrainError::Objective)?;
         }
         reason = match progress {
@@ -291,12 +294,10 @@ fn run_stage<O: Objective>(
             Progress::Stalled => StopReason::Stalled,
         };
         if let (Some(patience), Some(loss)) = (stage.patience, epoch.validation) {
-            if state.best.as_ref().is_none_or(|b| loss < b.loss[0]) {
+            if state.best.as_ref().is_none_or(|b| loss < b.loss[0] || b.loss[0].is_nan()) {
                 state.best = Some(Best { epoch: epoch.epoch, loss: vec![loss], x: state.x.clone() });
-            } else if let Some(b) = &state.best {
-                if epoch.epoch - b.epoch >= patience {
-                    reason = StopReason::Patience { best: b.epoch };
-                }
+            } else if let Some(b) = state.best.as_ref().filter(|b| epoch.epoch - b.epoch >= patience) {
+                reason = StopReason::Patience { best: b.epoch };
             }
         }
         let control = observer.epoch(stage, &epoch);
@@ -499,6 +500,7 @@ mod tests {
             assert_eq!(h.stages.last(), Some(&StopReason::Interrupted));
             let state: Checkpoint = serde_json::from_str(&killer.1.unwrap()).unwrap();
             let end = resume(&batched(), &mut Line::new(), state, &mut ()).unwrap();
+            assert_eq!(end.history.stages, history.stages);
             assert_eq!(end.x, whole);
             assert_eq!(end.history.epochs.len(), history.epochs.len());
         }

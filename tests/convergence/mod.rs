@@ -6,9 +6,11 @@ mod jacobians;
 mod manufactured;
 mod orders;
 
+use mslc::backend::{Options, compile};
 use mslc::ir::{Func, Tensor};
 
-/// Runs a function.
+/// Compiles and runs a function.
 fn run(f: &Func, inputs: &[Tensor]) -> Vec<Tensor> {
-    mslc::ir::eval::eval(f, inputs).unwrap_or_else(|fault| panic!("{fault:?}"))
+    let out = compile(f, &Options { threads: 1, ..Options::default() }).and_then(|e| e.run(inputs));
+    out.unwrap_or_else(|fault| panic!("{fault:?}"))
 }

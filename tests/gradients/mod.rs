@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod check;
+mod compiled;
 mod physics;
 
 use cases::{KINDS, cases, kind, single};

@@ -4,7 +4,7 @@ use super::cases::func;
 use mslc::ad;
 use mslc::discretize::{Balance, Boundary, Condition, Discrete, Element, Leaf, Mesh, Options, Space, finite_element};
 use mslc::ir::eval::eval;
-use mslc::ir::{Func, Op, SolveSpec, Tensor, Type, Value};
+use mslc::ir::{Builder, Compare, Func, Op, SolveSpec, Tensor, Type, Value};
 use mslc::passes::optimise;
 use std::sync::Arc;
 
@@ -126,4 +126,59 @@ fn gradient_through_two_scales() {
     let g = optimise(ad::grad(&f, &[0]));
     let (found, reference) = (numbers(&g, &[1.2])[1], slope(&f, &[1.2], 0, 0));
     assert!((found - reference).abs() < 1e-8 * reference.abs(), "{found} is not {reference}");
+}
+
+/// The effective conductivity of a laminate of k and 10 across the layers, 2/(1/k + 1/10), from a periodic cell problem
+/// whose solution is determined up to a constant only.
+#[test]
+fn slope_of_the_effective_conductivity_of_a_laminate() {
+    // k (e + ∇w), k in the left half and 10 in the right.
+    fn flux(b: &mut Builder, x: Value, g: Value, k: Value) -> Value {
+        let (left, half, ten) = (b.index(x, 0, 0), b.scalar(0.5), b.scalar(10.0));
+        let mask = b.compare(Compare::Lt, left, half);
+        let k = b.select(mask, k, ten);
+        let e = b.constant(Tensor::f64([1, 2], [1.0, 0.0]));
+        let total = b.add(g, e);
+        b.mul(k, total)
+    }
+    let interior = func("cell", &[Type::f64([2]), Type::f64([1]), Type::f64([1, 2]), Type::f64([])], |b, x| {
+        let q = flux(b, x[0], x[2], x[3]);
+        vec![b.neg(q), b.zeros_like(x[1])]
+    });
+    let balance = Balance {
+        name: "Cell".into(),
+        dimension: 2,
+        components: 1,
+        nominal: vec![0.0],
+        interior,
+        point_data: vec![],
+        shared: vec![Type::f64([])],
+        boundary: vec![],
+        linear: true,
+        symmetric: true,
+        constant_kernel: true,
+    };
+    let mesh = Mesh::new(Element::Quad, &[0.0, 0.0], &[1.0, 1.0], &[4, 4], &[true, true]).unwrap();
+    let space = Space::lagrange(mesh, 1, None).unwrap();
+    let discrete = finite_element::discretise(&balance, &space, &Options::default()).unwrap();
+    let mean = func("flux", &[Type::f64([2]), Type::f64([1, 2]), Type::f64([])], |b, x| {
+        let q = flux(b, x[0], x[1], x[2]);
+        let across = b.slice(q, 1, 0, 1);
+        vec![b.reshape(across, &[])]
+    });
+    let f = func("effective", &[Type::f64([])], |b, x| {
+        let (_, gradient) = discrete.solve_with_gradient(b, None, &[], x);
+        discrete.space.integrate(b, &mean, &[Leaf::Coordinates, gradient, Leaf::Shared(x[0])])
+    });
+    let k: f64 = 2.5;
+    let exact = |k: f64| 2.0 / (1.0 / k + 0.1);
+    let slope = exact(k).powi(2) / (2.0 * k * k);
+    let curvature = slope * (exact(k) / k - 2.0) / k;
+    let g = ad::grad(&f, &[0]);
+    let found = numbers(&optimise(g.clone()), &[k]);
+    assert!((found[0] - exact(k)).abs() < 1e-10 && (found[1] - slope).abs() < 1e-10, "{found:?} for {slope}");
+    let mut first = g;
+    first.outputs.remove(0);
+    let second = numbers(&optimise(ad::grad(&first, &[0])), &[k])[1];
+    assert!((second - curvature).abs() < 1e-9, "{second} for {curvature}");
 }

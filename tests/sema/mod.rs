@@ -3,7 +3,7 @@
 mod codes;
 mod fingerprint;
 mod programs;
-mod scratch;
+mod scales;
 
 use mslc::base::{Diagnostic, Sources};
 use mslc::sema::hir::Program;

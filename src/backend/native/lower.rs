@@ -1,9 +1,12 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
 use super::dot::Contraction;
+use super::fuse::{self, Home};
 use super::indices::Inverse;
+use super::kernel::{self, Compiler, Kernel};
 use super::movement::Strided;
 use super::newton::System;
+use super::scalar;
 use super::structured::Body;
 use super::{Output, Place, Program, Root, Step};
 use crate::backend::plan::{self, Demand};
@@ -69,6 +72,7 @@ pub(super) enum Kind {
     Call {
         body: Body,
     },
+    Kernel(Kernel),
     Solve {
         system: usize,
     },
@@ -81,6 +85,20 @@ pub(super) enum Kind {
 /// Compiles a function and its bodies.
 /// `threads`: as many may work on one step.
 pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
+    // Loops are cut at borders as often as fits; where that is too often, borders are steps of their own.
+    match lower_with(f, threads, true)? {
+        Some(program) => Ok(program),
+        None => Ok(lower_with(f, threads, false)?.expect("compiler bug: a kernel of too many parts")),
+    }
+}
+
+fn lower_with(f: &Func, threads: usize, borders: bool) -> Result<Option<Program>, Fault> {
+    let live = live(f);
+    let homes = if kernel::available() {
+        fuse::homes(f, &live, borders)
+    } else {
+        live.iter().map(|&l| if l { Home::Step } else { Home::Dead }).collect()
+    };
     let mut l = Lowering {
         f,
         threads,
@@ -90,14 +108,21 @@ pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
         made: vec![],
         bodies: 0,
         systems: vec![],
+        homes,
+        compiler: None,
     };
-    let live = live(f);
     for (v, node) in f.values() {
-        if live[v.index()] {
-            l.node(v, node)?;
+        match l.homes[v.index()] {
+            Home::Dead | Home::Inlined => {}
+            Home::Step => l.node(v, node)?,
+            Home::Kernel => {
+                if !l.kernel(v, node)? {
+                    return Ok(None);
+                }
+            }
         }
     }
-    Ok(l.finish())
+    l.finish().map(Some)
 }
 
 /// Nodes that some output needs.
@@ -122,6 +147,8 @@ struct Lowering<'a> {
     made: Vec<Demand>,
     bodies: usize,
     systems: Vec<System>,
+    homes: Vec<Home>,
+    compiler: Option<Compiler>,
 }
 
 impl Lowering<'_> {
@@ -199,6 +226,25 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// A step of generated code; false where it would have too many parts.
+    fn kernel(&mut self, v: Value, node: &Node) -> Result<bool, Fault> {
+        let made = match &node.op {
+            Op::Map { .. } => scalar::map(self.f, &self.homes, &self.places, v),
+            _ => fuse::pointwise(self.f, &self.homes, &self.places, v),
+        };
+        let Some((nests, args)) = made else {
+            return Ok(false);
+        };
+        if self.compiler.is_none() {
+            self.compiler = Compiler::new();
+        }
+        let compiler = self.compiler.as_mut().expect("compiler bug: kernels without a compiler");
+        let lengths: Vec<usize> = args.iter().map(|a| a.len).chain(node.types.iter().map(Type::len)).collect();
+        let kernel = compiler.compile(&nests, &lengths)?;
+        self.places[v.index()] = self.step(Kind::Kernel(kernel), args, &node.types);
+        Ok(true)
+    }
+
     fn alias(&mut self, v: Value, place: Place) -> Result<(), Fault> {
         self.places[v.index()] = vec![place];
         Ok(())
@@ -256,7 +302,7 @@ impl Lowering<'_> {
         Ok(self.systems.len() - 1)
     }
 
-    fn finish(mut self) -> Program {
+    fn finish(mut self) -> Result<Program, Fault> {
         let end = self.steps.len();
         // A whole result that is an output is written there at once, the first time it is one.
         let mut direct: Vec<Option<usize>> = vec![None; self.made.len()];
@@ -288,14 +334,11 @@ impl Lowering<'_> {
             step.results.iter_mut().for_each(|(r, _)| settle(r));
         }
         outputs.iter_mut().filter_map(|o| o.copy.as_mut()).for_each(|p| settle(&mut p.root));
-        Program {
-            name: self.f.name.clone(),
-            constants: self.constants,
-            slots,
-            steps: self.steps,
-            outputs,
-            systems: self.systems,
-        }
+        let mut steps = self.steps;
+        let kernels = steps.iter_mut().filter_map(|s| if let Kind::Kernel(k) = &mut s.kind { Some(k) } else { None });
+        let code = self.compiler.map(|c| c.finish(kernels)).transpose()?;
+        let (name, constants, systems) = (self.f.name.clone(), self.constants, self.systems);
+        Ok(Program { name, constants, slots, steps, outputs, systems, _code: code })
     }
 }
 

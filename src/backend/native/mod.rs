@@ -2,13 +2,18 @@
 
 mod buffer;
 mod dot;
+mod emit;
+mod fuse;
 mod indices;
+mod kernel;
 mod lower;
 mod movement;
+mod nest;
 mod newton;
 mod pool;
 mod reduce;
 mod run;
+mod scalar;
 mod strips;
 mod structured;
 
@@ -81,6 +86,8 @@ struct Program {
     outputs: Vec<Output>,
     /// Linear systems of the `Solve` and `LinearSolve` steps.
     systems: Vec<newton::System>,
+    /// What the kernels among the steps point into.
+    _code: Option<kernel::Code>,
 }
 
 struct Output {

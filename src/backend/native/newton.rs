@@ -85,7 +85,11 @@ impl System {
         out.copy_from_slice(f64::of(args[0]));
         let State { value, jacobian, blocks, values, linear } = s;
         let (value, jacobian) = self.workspaces(value, jacobian, blocks, values);
-        let options = NewtonOptions { tolerance: self.spec.newton_tolerance, iterations: self.spec.newton_iterations };
+        let options = NewtonOptions {
+            tolerance: self.spec.newton_tolerance,
+            iterations: self.spec.newton_iterations,
+            affine: self.spec.linear,
+        };
         let mut inner = None;
         let outcome = newton(
             out,

@@ -77,7 +77,7 @@ impl Program {
         let Workspace { slots, nested, systems, .. } = workspace;
         let view = |p: &Place| self.view(*p, slots, inputs, outputs);
         // Most steps have few arguments; no allocation then.
-        let mut few = [View::Index(&[]); 4];
+        let mut few = [View::Index(&[]); 8];
         let many: Vec<View>;
         let args: &[View] = if step.args.len() <= few.len() {
             few.iter_mut().zip(&step.args).for_each(|(v, p)| *v = view(p));
@@ -103,6 +103,15 @@ impl Program {
             Kind::Call { body } => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 return body.call(context, &nested[body.number], args, &mut outs);
+            }
+            Kind::Kernel(kernel) => {
+                if let [one] = taken {
+                    kernel.run(context, args, &mut [one.view_mut()]);
+                } else {
+                    let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                    kernel.run(context, args, &mut outs);
+                }
+                return Ok(());
             }
             Kind::Solve { system } => {
                 let out = f64::of_mut(taken[0].view_mut());
@@ -185,6 +194,7 @@ impl Program {
             | Kind::Scan { .. }
             | Kind::Cond { .. }
             | Kind::Call { .. }
+            | Kind::Kernel(_)
             | Kind::Solve { .. }
             | Kind::LinearSolve { .. } => unreachable!("compiler bug: handled by the caller"),
         }

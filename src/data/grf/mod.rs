@@ -57,12 +57,12 @@ impl Field {
         if !(length > 0.0 && length.is_finite() && variance >= 0.0 && variance.is_finite() && mean.is_finite()) {
             return Err(format!("a random field needs a length > 0 and a variance ≥ 0, not {length} and {variance}"));
         }
-        if let Kernel::Matern { smoothness } = kernel {
-            if !(0.5..=20.0).contains(&smoothness) {
-                return Err(format!(
-                    "smoothness {smoothness} is not between 0.5 and 20; beyond, the field is as good as analytic"
-                ));
-            }
+        if let Kernel::Matern { smoothness } = kernel
+            && !(0.5..=20.0).contains(&smoothness)
+        {
+            return Err(format!(
+                "smoothness {smoothness} is not between 0.5 and 20; beyond, the field is as good as analytic"
+            ));
         }
         let extent = |k: usize| region.high[k] - region.low[k];
         if (0..d).any(|k| !(extent(k) > 0.0 && extent(k).is_finite())) {

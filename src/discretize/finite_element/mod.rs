@@ -147,7 +147,6 @@ mod tests {
     use super::*;
     use crate::discretize::derivative::reads;
     use crate::discretize::{Boundary, Element, Mesh};
-    use crate::ir::Func;
 
     /// `-∇·∇u + u = x_0`, u = 1 on the left, `flux·n = u` elsewhere.
     fn problem(d: usize, c: usize) -> Balance {

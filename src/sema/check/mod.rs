@@ -10,7 +10,7 @@ pub use conditions::NaturalBoundary;
 use super::hir::{DefId, DefKind, Program};
 use super::infer::Found;
 use crate::base::Diagnostic;
-use flatten::Flat;
+pub(super) use flatten::Flat;
 use std::collections::HashSet;
 
 /// What the checks found, beside messages.

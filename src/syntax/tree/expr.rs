@@ -103,24 +103,28 @@ impl Builder {
                 _ => Gt,
             },
         };
-        if let ExprKind::Binary { op: inner, .. } = &lhs.kind {
-            self.refuse_chain(*inner, op, self.span(&node));
-        }
         let span = lhs.span.to(rhs.span);
+        if let ExprKind::Binary { op: inner, .. } = &lhs.kind
+            && self.refuse_chain(*inner, op, self.span(&node))
+        {
+            return Expr { kind: ExprKind::Error, span };
+        }
         Expr { kind: ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, span }
     }
 
     /// `a < b < c` and `0..1..2` mean nothing.
-    fn refuse_chain(&mut self, first: BinaryOp, second: BinaryOp, span: Span) {
+    fn refuse_chain(&mut self, first: BinaryOp, second: BinaryOp, span: Span) -> bool {
         use BinaryOp::*;
         let compares = |op| matches!(op, Le | Ge | Eq | Ne | Lt | Gt);
-        if compares(first) && compares(second) {
-            let help = "write `a < b and b < c`";
-            self.errors.push(Diagnostic::error("syntax.chain", span, "comparisons do not chain").help(help));
+        let (message, help) = if compares(first) && compares(second) {
+            ("comparisons do not chain", "write `a < b and b < c`")
         } else if first == Range && second == Range {
-            let help = "for values with a step, write a list or `linspace(a, b, n)`";
-            self.errors.push(Diagnostic::error("syntax.chain", span, "a range has two ends").help(help));
-        }
+            ("a range has two ends", "for values with a step, write a list or `linspace(a, b, n)`")
+        } else {
+            return false;
+        };
+        self.errors.push(Diagnostic::error("syntax.chain", span, message).help(help));
+        true
     }
 
     fn operand(&mut self, node: Node<'_>) -> Expr {

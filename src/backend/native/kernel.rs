@@ -1,0 +1,212 @@
+//! Generated kernels: compiled once, called with buffers, the outermost loop shared among threads.
+
+use super::Context;
+use super::buffer::{View, ViewMut};
+use super::emit::{self, Table};
+use super::nest::Nest;
+use crate::ir::Fault;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// `(buffers, first, last, scratch)`
+type Entry = unsafe extern "C" fn(*const *mut u8, usize, usize, *mut u8);
+
+/// Loop nests that together compute the results of a step.
+pub struct Kernel {
+    nests: Vec<Compiled>,
+}
+
+struct Compiled {
+    id: FuncId,
+    entry: Option<Entry>,
+    /// Iterations of the outermost loop, and the fewest in one call.
+    extent: usize,
+    least: usize,
+    /// Expressions times iterations.
+    cost: usize,
+    scratch: usize,
+}
+
+/// Machine code of a program; freed with it.
+pub struct Code {
+    module: Mutex<Option<JITModule>>,
+    _tables: Vec<Table>,
+}
+
+/// Collects the kernels of a program.
+pub struct Compiler {
+    module: JITModule,
+    context: FunctionBuilderContext,
+    tables: Vec<Table>,
+    count: usize,
+}
+
+/// For which processor code is made. None where Cranelift does not know it: then nothing is fused.
+fn target() -> Option<Arc<dyn TargetIsa>> {
+    static TARGET: OnceLock<Option<Arc<dyn TargetIsa>>> = OnceLock::new();
+    let make = || {
+        let mut flags = settings::builder();
+        // Optimisation would pull address arithmetic into inner loops; what it could find is found in our graphs.
+        for (name, value) in [
+            ("opt_level", "none"),
+            ("enable_verifier", "false"),
+            ("is_pic", "false"),
+            ("use_colocated_libcalls", "false"),
+        ] {
+            flags.set(name, value).ok()?;
+        }
+        let isa = cranelift_native::builder().ok()?.finish(settings::Flags::new(flags)).ok()?;
+        // Roundings and lane insertions need SSE 4.1 on x86.
+        let able = !cfg!(target_arch = "x86_64")
+            || isa.isa_flags().iter().any(|f| f.name == "has_sse41" && f.as_bool() == Some(true));
+        able.then_some(isa)
+    };
+    TARGET.get_or_init(make).clone()
+}
+
+/// Whether kernels can be generated on this machine.
+pub fn available() -> bool {
+    target().is_some()
+}
+
+impl Compiler {
+    pub fn new() -> Option<Compiler> {
+        let module = JITModule::new(JITBuilder::with_isa(target()?, default_libcall_names()));
+        Some(Compiler { module, context: FunctionBuilderContext::new(), tables: vec![], count: 0 })
+    }
+
+    /// `lengths`: of the buffers, in elements.
+    pub fn compile(&mut self, nests: &[Nest], lengths: &[usize]) -> Result<Kernel, Fault> {
+        let nests = nests.iter().map(|n| self.nest(n, lengths)).collect::<Result<_, _>>()?;
+        Ok(Kernel { nests })
+    }
+
+    fn nest(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
+        nest.verify(lengths);
+        let failed = |e: &dyn std::fmt::Display| Fault::new("kernel", format!("code generation failed: {e}"));
+        let call = self.module.target_config().default_call_conv;
+        let mut context = self.module.make_context();
+        context.func.signature = emit::signature(call);
+        let mut table = Table::default();
+        let mut b = FunctionBuilder::new(&mut context.func, &mut self.context);
+        emit::emit(&mut b, nest, &mut table, call);
+        b.finalize(self.module.target_config());
+        self.tables.push(table);
+        self.count += 1;
+        let name = format!("k{}", self.count);
+        let id =
+            self.module.declare_function(&name, Linkage::Local, &context.func.signature).map_err(|e| failed(&e))?;
+        self.module.define_function(id, &mut context).map_err(|e| failed(&e))?;
+        let iterations: usize = nest.shape.iter().product();
+        Ok(Compiled {
+            id,
+            entry: None,
+            extent: nest.shape[0],
+            least: emit::least_range(nest),
+            cost: iterations * nest.graph.exprs.len(),
+            scratch: emit::scratch_bytes(nest),
+        })
+    }
+
+    /// Makes the code runnable and tells the kernels where it is.
+    pub fn finish<'a>(mut self, kernels: impl Iterator<Item = &'a mut Kernel>) -> Result<Code, Fault> {
+        self.module
+            .finalize_definitions()
+            .map_err(|e| Fault::new("kernel", format!("no memory for generated code: {e}")))?;
+        for c in kernels.flat_map(|k| &mut k.nests) {
+            let code = self.module.get_finalized_function(c.id);
+            // SAFETY: the function was defined with the signature of `Entry`, and the code outlives the kernels' program.
+            c.entry = Some(unsafe { std::mem::transmute::<*const u8, Entry>(code) });
+        }
+        Ok(Code { module: Mutex::new(Some(self.module)), _tables: self.tables })
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        let module = self.module.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(module) = module {
+            // SAFETY: the program that calls this code is being dropped; nothing runs it any more.
+            unsafe { module.free_memory() }
+        }
+    }
+}
+
+/// Pointers to the buffers of a call.
+struct Pointers<'a>(&'a [*mut u8]);
+// SAFETY: kernels only read the arguments, and write disjoint parts of the results (each task its own range of the outermost
+// loop, whose stores are to different elements; an element computed twice is written twice by the same task or with the same bits).
+unsafe impl Sync for Pointers<'_> {}
+
+impl Kernel {
+    /// Arguments and results in the order of the nests' buffers.
+    pub fn run(&self, context: &Context, args: &[View], results: &mut [ViewMut]) {
+        let mut few = [std::ptr::null_mut(); 16];
+        let many: Vec<*mut u8>;
+        let n = args.len() + results.len();
+        let all = args.iter().map(pointer).chain(results.iter_mut().map(pointer_mut));
+        let buffers = if n <= few.len() {
+            few.iter_mut().zip(all).for_each(|(p, a)| *p = a);
+            Pointers(&few[..n])
+        } else {
+            many = all.collect();
+            Pointers(&many)
+        };
+        for nest in &self.nests {
+            // About 20 µs of work are worth waking another thread.
+            const WORTH: usize = 60_000;
+            let most = (nest.extent / nest.least.max(1)).min(nest.cost / WORTH + 1);
+            let tasks = context.threads().min(most).max(1);
+            if tasks == 1 {
+                nest.call(&buffers, 0, nest.extent);
+                continue;
+            }
+            let bound = |t: usize| nest.extent * t / tasks;
+            context.parallel(tasks, &|t, _| nest.call(&buffers, bound(t), bound(t + 1)));
+        }
+    }
+}
+
+impl Compiled {
+    fn call(&self, buffers: &Pointers, first: usize, last: usize) {
+        thread_local! {
+            static SCRATCH: RefCell<Vec<f64>> = const { RefCell::new(vec![]) };
+        }
+        if first == last {
+            return;
+        }
+        let entry = self.entry.expect("compiler bug: a kernel that was not finished");
+        if self.scratch == 0 {
+            // SAFETY: `verify` has shown that every address lies in its buffer, whose lengths the plan guarantees.
+            return unsafe { entry(buffers.0.as_ptr(), first, last, std::ptr::null_mut()) };
+        }
+        SCRATCH.with_borrow_mut(|s| {
+            if s.len() * 8 < self.scratch {
+                s.resize(self.scratch.div_ceil(8), 0.0);
+            }
+            // SAFETY: as above, and the scratch memory is as long as the code needs.
+            unsafe { entry(buffers.0.as_ptr(), first, last, s.as_mut_ptr().cast()) }
+        });
+    }
+}
+
+fn pointer(v: &View) -> *mut u8 {
+    match v {
+        View::F64(x) => x.as_ptr().cast_mut().cast(),
+        View::F32(x) => x.as_ptr().cast_mut().cast(),
+        View::Index(x) => x.as_ptr().cast_mut().cast(),
+    }
+}
+
+fn pointer_mut(v: &mut ViewMut) -> *mut u8 {
+    match v {
+        ViewMut::F64(x) => x.as_mut_ptr().cast(),
+        ViewMut::F32(x) => x.as_mut_ptr().cast(),
+        ViewMut::Index(x) => x.as_mut_ptr().cast(),
+    }
+}

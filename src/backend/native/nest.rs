@@ -1,0 +1,253 @@
+//! What a generated kernel computes: a loop nest around a graph of scalar expressions, whose operands lie at affine addresses.
+
+use crate::ir::eval::{binary, compare, unary};
+use crate::ir::{Binary, Compare, DType, Unary};
+use std::collections::HashMap;
+
+/// An expression of a [`Graph`], by position. Operands come before what uses them.
+pub type Id = u32;
+
+/// `offset + Σ stepₐ·iₐ` over the loop indices.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Affine {
+    pub offset: isize,
+    pub steps: Vec<isize>,
+}
+
+/// An element of a buffer; buffers are numbered as the kernel is given them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Address {
+    pub buffer: usize,
+    pub at: Affine,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Expr {
+    /// The bits of an f64.
+    Constant(u64),
+    /// A whole number that depends on the loop indices.
+    Number(Affine),
+    Load(Address),
+    /// `source[row·index + at]`, the index in its own buffer.
+    Gather {
+        index: Address,
+        source: Address,
+        row: isize,
+    },
+    Unary(Unary, Id),
+    Binary(Binary, Id, Id),
+    Compare(Compare, Id, Id),
+    Select(Id, Id, Id),
+}
+
+/// Expressions without repetition.
+pub struct Graph {
+    pub dtype: DType,
+    pub exprs: Vec<Expr>,
+    seen: HashMap<Expr, Id>,
+}
+
+/// Loops over `shape`, the last axis innermost; each iteration stores some expressions.
+pub struct Nest {
+    pub shape: Vec<usize>,
+    pub graph: Graph,
+    pub stores: Vec<(Address, Id)>,
+}
+
+impl Affine {
+    pub fn constant(offset: isize, axes: usize) -> Affine {
+        Affine { offset, steps: vec![0; axes] }
+    }
+
+    /// The index of one loop.
+    pub fn axis(a: usize, axes: usize) -> Affine {
+        let mut steps = vec![0; axes];
+        steps[a] = 1;
+        Affine { offset: 0, steps }
+    }
+
+    /// `self·k + c`
+    pub fn scaled(&self, k: isize, c: isize) -> Affine {
+        Affine { offset: self.offset * k + c, steps: self.steps.iter().map(|s| s * k).collect() }
+    }
+
+    pub fn plus(&self, other: &Affine) -> Affine {
+        let steps = self.steps.iter().zip(&other.steps).map(|(a, b)| a + b).collect();
+        Affine { offset: self.offset + other.offset, steps }
+    }
+
+    /// Least and greatest value over the loops `low..high`.
+    pub fn range(&self, low: &[usize], high: &[usize]) -> (isize, isize) {
+        let (mut least, mut greatest) = (self.offset, self.offset);
+        for ((s, &l), &h) in self.steps.iter().zip(low).zip(high) {
+            let (a, b) = (s * l as isize, s * (h as isize - 1));
+            least += a.min(b);
+            greatest += a.max(b);
+        }
+        (least, greatest)
+    }
+}
+
+impl Expr {
+    pub fn operands(&self) -> impl Iterator<Item = Id> {
+        let (n, ids) = match *self {
+            Expr::Constant(_) | Expr::Number(_) | Expr::Load(_) | Expr::Gather { .. } => (0, [0; 3]),
+            Expr::Unary(_, a) => (1, [a, 0, 0]),
+            Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => (2, [a, b, 0]),
+            Expr::Select(a, b, c) => (3, [a, b, c]),
+        };
+        ids.into_iter().take(n)
+    }
+
+    fn affines(&mut self) -> Vec<&mut Affine> {
+        match self {
+            Expr::Number(a) => vec![a],
+            Expr::Load(a) => vec![&mut a.at],
+            Expr::Gather { index, source, .. } => vec![&mut index.at, &mut source.at],
+            _ => vec![],
+        }
+    }
+}
+
+impl Graph {
+    pub fn new(dtype: DType) -> Graph {
+        Graph { dtype, exprs: vec![], seen: HashMap::new() }
+    }
+
+    pub fn add(&mut self, e: Expr) -> Id {
+        if let Some(&id) = self.seen.get(&e) {
+            return id;
+        }
+        self.exprs.push(e.clone());
+        let id = self.exprs.len() as Id - 1;
+        self.seen.insert(e, id);
+        id
+    }
+
+    pub fn constant(&mut self, x: f64) -> Id {
+        let x = if self.single() { x as f32 as f64 } else { x };
+        self.add(Expr::Constant(x.to_bits()))
+    }
+
+    pub fn value(&self, a: Id) -> Option<f64> {
+        match self.exprs[a as usize] {
+            Expr::Constant(bits) => Some(f64::from_bits(bits)),
+            _ => None,
+        }
+    }
+
+    pub fn unary(&mut self, f: Unary, a: Id) -> Id {
+        match self.value(a) {
+            Some(x) => self.constant(unary(f, x, self.single())),
+            None => self.add(Expr::Unary(f, a)),
+        }
+    }
+
+    /// With identities that keep every bit.
+    pub fn binary(&mut self, f: Binary, a: Id, b: Id) -> Id {
+        match (f, self.value(a), self.value(b)) {
+            (_, Some(x), Some(y)) => self.constant(binary(f, x, y, self.single())),
+            (Binary::Mul, Some(1.0), _) => b,
+            (Binary::Mul | Binary::Div, _, Some(1.0)) => a,
+            (Binary::Mul, Some(-1.0), _) => self.unary(Unary::Neg, b),
+            (Binary::Mul, _, Some(-1.0)) => self.unary(Unary::Neg, a),
+            _ => self.add(Expr::Binary(f, a, b)),
+        }
+    }
+
+    /// A product; 0·x = 0, as [`crate::ir::Builder`] has it.
+    pub fn product(&mut self, a: Id, b: Id) -> Id {
+        match (self.value(a), self.value(b)) {
+            (Some(0.0), _) | (_, Some(0.0)) => self.constant(0.0),
+            _ => self.binary(Binary::Mul, a, b),
+        }
+    }
+
+    /// A sum; x + 0 = x, even where x is -0.
+    pub fn sum(&mut self, a: Id, b: Id) -> Id {
+        match (self.value(a), self.value(b)) {
+            (Some(0.0), _) => b,
+            (_, Some(0.0)) => a,
+            _ => self.binary(Binary::Add, a, b),
+        }
+    }
+
+    pub fn compare(&mut self, c: Compare, a: Id, b: Id) -> Id {
+        match (self.value(a), self.value(b)) {
+            (Some(x), Some(y)) => self.constant(compare(c, x, y)),
+            _ => self.add(Expr::Compare(c, a, b)),
+        }
+    }
+
+    pub fn select(&mut self, m: Id, a: Id, b: Id) -> Id {
+        match self.value(m) {
+            Some(m) => {
+                if m != 0.0 {
+                    a
+                } else {
+                    b
+                }
+            }
+            None => self.add(Expr::Select(m, a, b)),
+        }
+    }
+
+    fn single(&self) -> bool {
+        self.dtype == DType::F32
+    }
+}
+
+impl Nest {
+    /// The same with as few loops as possible, over the box `low..high` of the given loops.
+    pub fn normalised(mut self, low: &[usize], high: &[usize]) -> Nest {
+        self.shape = low.iter().zip(high).map(|(l, h)| h - l).collect();
+        self.each(|a| a.offset += a.steps.iter().zip(low).map(|(s, &l)| s * l as isize).sum::<isize>());
+        let mut axis = self.shape.len();
+        while axis > 0 {
+            axis -= 1;
+            if self.shape[axis] == 1 {
+                self.shape.remove(axis);
+                self.each(|a| drop(a.steps.remove(axis)));
+            }
+        }
+        let mut inner = self.shape.len();
+        while inner > 1 {
+            inner -= 1;
+            let n = self.shape[inner] as isize;
+            let mut merges = true;
+            self.each(|a| merges &= a.steps[inner - 1] == a.steps[inner] * n);
+            if merges {
+                self.shape[inner - 1] *= self.shape[inner];
+                self.shape.remove(inner);
+                self.each(|a| drop(a.steps.remove(inner - 1)));
+            }
+        }
+        if self.shape.is_empty() {
+            self.shape.push(1);
+            self.each(|a| a.steps.push(0));
+        }
+        self
+    }
+
+    fn each(&mut self, mut f: impl FnMut(&mut Affine)) {
+        self.graph.exprs.iter_mut().flat_map(Expr::affines).for_each(&mut f);
+        self.stores.iter_mut().for_each(|(a, _)| f(&mut a.at));
+    }
+
+    /// Panics where an address leaves its buffer: what is emitted from this nest is then safe to run.
+    pub fn verify(&self, lengths: &[usize]) {
+        let low = vec![0; self.shape.len()];
+        let inside = |a: &Address| {
+            let (least, greatest) = a.at.range(&low, &self.shape);
+            least >= 0 && (greatest as usize) < lengths[a.buffer]
+        };
+        let fits = |e: &Expr| match e {
+            Expr::Load(a) => inside(a),
+            // The source is checked where the indices are known.
+            Expr::Gather { index, .. } => inside(index),
+            _ => true,
+        };
+        let all = self.graph.exprs.iter().all(fits) && self.stores.iter().all(|(a, _)| inside(a));
+        assert!(all, "compiler bug: a kernel reaches outside its buffers");
+    }
+}
