@@ -270,7 +270,7 @@ impl LinearSystem {
                 break;
             }
         }
-        if matches!(self.factors, Factors::Cholesky(_)) && !(worst <= 1e-6) {
+        if matches!(self.factors, Factors::Cholesky(_)) && (worst.is_nan() || worst > 1e-6) {
             // Cholesky reads one triangle: the matrix is not as symmetric as was said, or too badly conditioned for it.
             let values = pin(&plan, &self.values, &mut self.pinned);
             self.factors = Factors::Lu(sparse_lu(&plan, values)?);
