@@ -112,9 +112,9 @@ fn unary(b: &mut Builder, f: Unary, x: &Jet, y: &mut Jet, order: usize) {
         Unary::Sqrt => {
             // y² = x
             let twice = b.add(value(y), value(y));
-            for k in 1..=order {
+            for (k, &x) in x.iter().enumerate().skip(1) {
                 let inner = convolve(b, y, y, 1..=k - 1, k, &mut Builder::mul);
-                let rest = difference(b, x[k], inner);
+                let rest = difference(b, x, inner);
                 y.push(rest.map(|r| b.div(r, twice)));
             }
         }
@@ -177,9 +177,9 @@ fn binary(b: &mut Builder, f: Binary, l: &Jet, r: &Jet, y: &mut Jet, order: usiz
         Binary::Mul => (1..=order).for_each(|k| y.push(convolve(b, l, r, 0..=k, k, &mut Builder::mul))),
         Binary::Div => {
             // y r = l
-            for k in 1..=order {
+            for (k, &l) in l.iter().enumerate().skip(1) {
                 let inner = convolve(b, r, y, 1..=k, k, &mut Builder::mul);
-                let rest = difference(b, l[k], inner);
+                let rest = difference(b, l, inner);
                 y.push(rest.map(|c| b.div(c, value(r))));
             }
         }

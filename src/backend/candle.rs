@@ -1,11 +1,457 @@
-//! The second executor (under construction in this file).
-use crate::ir::{Fault, Func, Tensor};
-pub struct Candle;
+//! The second executor: every operation on candle tensors, bodies by recursion. It shares no kernels with the native back end,
+//! and never uses candle's own differentiation. What candle lacks (`atan`, `atan2`, general powers) is computed on the host.
+
+use super::system;
+use crate::ir::{
+    Binary, Compare, DType, Data, Dot, Fault, Func, Jacobian, Op, Reduce, SolveSpec, Tensor, Type, Unary, Value, math,
+};
+use crate::solve::newton::{NewtonFailure, NewtonOptions, newton};
+use crate::solve::{self, Failure, LinearSystem};
+use candle_core::{DType as CType, Device, Error, Tensor as CTensor};
+use std::sync::Arc;
+
+/// A function and the linear systems in it.
+pub struct Candle {
+    func: Func,
+    systems: Vec<System>,
+}
+
+struct System {
+    residual: Arc<Func>,
+    spec: Arc<SolveSpec>,
+    jacobian: Arc<Jacobian>,
+    plan: Arc<solve::Plan>,
+}
+
 impl Candle {
     pub fn compile(f: &Func) -> Result<Candle, Fault> {
-        Err(Fault::new(&f.name, "the candle back end is not built in yet").help("use the native back end"))
+        let mut systems = vec![];
+        find_systems(f, &mut systems)?;
+        Ok(Candle { func: f.clone(), systems })
     }
-    pub fn run(&self, _: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
-        unreachable!("compiler bug: it cannot be compiled")
+
+    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+        let name = &self.func.name;
+        let inputs = inputs.iter().map(to_candle).collect::<Result<Vec<_>, _>>().map_err(|e| fault(name, e))?;
+        let out = self.call(&self.func, &inputs)?;
+        let types = self.func.output_types();
+        let back = out.iter().zip(&types).map(|(t, ty)| from_candle(t, ty)).collect::<Result<Vec<_>, _>>();
+        back.map_err(|e| fault(name, e))
     }
+
+    fn call(&self, f: &Func, inputs: &[CTensor]) -> Result<Vec<CTensor>, Fault> {
+        let mut last = vec![0; f.nodes.len()];
+        f.values().for_each(|(v, n)| n.args.iter().for_each(|a| last[a.index()] = v.index()));
+        f.outputs.iter().for_each(|v| last[v.index()] = usize::MAX);
+        let mut results: Vec<Vec<CTensor>> = Vec::with_capacity(f.nodes.len());
+        for (v, node) in f.values() {
+            let made = match &node.op {
+                Op::Input(k) => vec![inputs[*k].clone()],
+                Op::Get(k) => vec![results[node.args[0].index()][*k].clone()],
+                op => {
+                    let args: Vec<CTensor> = node.args.iter().map(|a: &Value| results[a.index()][0].clone()).collect();
+                    self.apply(f, op, &args, &node.types)?
+                }
+            };
+            results.push(made);
+            for a in node.args.iter().filter(|a| last[a.index()] == v.index()) {
+                results[a.index()] = vec![];
+            }
+        }
+        Ok(f.outputs.iter().map(|v| results[v.index()][0].clone()).collect())
+    }
+
+    fn apply(&self, f: &Func, op: &Op, args: &[CTensor], types: &[Type]) -> Result<Vec<CTensor>, Fault> {
+        let told = |e: Error| fault(&f.name, e);
+        let item = |t: &CTensor, i: usize| t.get(i).map_err(told);
+        match op {
+            Op::Map { body, n, mapped } => {
+                let mut rows = Vec::with_capacity(*n);
+                for i in 0..*n {
+                    let inputs = args.iter().zip(mapped).map(|(t, &m)| if m { item(t, i) } else { Ok(t.clone()) });
+                    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+                    rows.push(self.call(body, &inputs).map_err(|e| e.within(format_args!("item {i}")))?);
+                }
+                (0..types.len()).map(|k| stack(&types[k], rows.iter().map(|r| &r[k])).map_err(told)).collect()
+            }
+            Op::Scan { body, length, carry, xs, reverse } => {
+                let mut state = args[..*carry].to_vec();
+                let mut rows = vec![vec![]; *length];
+                for step in 0..*length {
+                    let i = if *reverse { length - 1 - step } else { step };
+                    let mut inputs = state;
+                    for t in &args[*carry..carry + xs] {
+                        inputs.push(item(t, i)?);
+                    }
+                    inputs.extend_from_slice(&args[carry + xs..]);
+                    let mut out = self.call(body, &inputs).map_err(|e| e.within(format_args!("step {step}")))?;
+                    rows[i] = out.split_off(*carry);
+                    state = out;
+                }
+                for (k, ty) in types[*carry..].iter().enumerate() {
+                    state.push(stack(ty, rows.iter().map(|r: &Vec<CTensor>| &r[k])).map_err(told)?);
+                }
+                Ok(state)
+            }
+            Op::Cond { then, otherwise } => {
+                let mask = numbers(&args[0]).map_err(told)?[0];
+                self.call(if mask != 0.0 { then } else { otherwise }, &args[1..])
+            }
+            Op::Memo { body, .. } => self.call(body, args),
+            Op::Solve { residual, spec } => {
+                Ok(vec![self.solve(self.system(residual, spec), args, &types[0]).map_err(|e| e.fault(f))?])
+            }
+            Op::LinearSolve { residual, spec, transposed } => {
+                let s = self.system(residual, spec);
+                let u = numbers(&args[1]).map_err(told)?;
+                let mut linear = LinearSystem::new(s.plan.clone());
+                linear.set_values(&self.matrix(s, &u, &args[1], &args[2..]).map_err(|e| e.fault(f))?);
+                let mut x = vec![0.0; u.len()];
+                let rhs = numbers(&args[0]).map_err(told)?;
+                linear.solve(&rhs, &mut x, *transposed).map_err(|e| system::linear_fault(&s.spec, &e))?;
+                Ok(vec![CTensor::from_vec(x, types[0].shape.clone(), &Device::Cpu).map_err(told)?])
+            }
+            Op::Gather => {
+                let index: Vec<u32> = args[1].flatten_all().and_then(|t| t.to_vec1()).map_err(told)?;
+                let n = args[0].dims()[0];
+                if let Some(i) = index.iter().find(|&&i| i as usize >= n) {
+                    return Err(Fault::new(&f.name, format!("index {i} is out of range for an axis of {n}")));
+                }
+                Ok(vec![gather(&args[0], index, &types[0]).map_err(told)?])
+            }
+            _ => Ok(vec![plain(op, args, &types[0]).map_err(told)?]),
+        }
+    }
+
+    fn system(&self, residual: &Arc<Func>, spec: &Arc<SolveSpec>) -> &System {
+        let found = self.systems.iter().find(|s| Arc::ptr_eq(&s.residual, residual) && Arc::ptr_eq(&s.spec, spec));
+        found.expect("compiler bug: a system that was not prepared")
+    }
+
+    /// Arguments `(guess, p…)`.
+    fn solve(&self, s: &System, args: &[CTensor], ty: &Type) -> Result<CTensor, Trouble> {
+        let mut u = numbers(&args[0])?;
+        let mut linear = LinearSystem::new(s.plan.clone());
+        let options = NewtonOptions {
+            tolerance: s.spec.newton_tolerance,
+            iterations: s.spec.newton_iterations,
+            affine: s.spec.linear,
+        };
+        let mut inner = None;
+        let outcome = newton(
+            &mut u,
+            options,
+            |u, r| {
+                let mut inputs = vec![CTensor::from_slice(u, ty.shape.clone(), &Device::Cpu)?];
+                inputs.extend_from_slice(&args[1..]);
+                let out = self.call(&s.residual, &inputs).map_err(Trouble::Fault)?;
+                r.copy_from_slice(&numbers(&out[0])?);
+                Ok(())
+            },
+            |u, r, d| match self.matrix(s, u, &args[0], &args[1..]) {
+                Ok(values) => {
+                    linear.set_values(&values);
+                    linear.solve(r, d, false).map(|_| ())
+                }
+                Err(trouble) => {
+                    inner = Some(trouble);
+                    Err(Failure::NotFinite { unknown: 0 })
+                }
+            },
+        );
+        match (outcome, inner) {
+            (Ok(_), _) => Ok(CTensor::from_vec(u, ty.shape.clone(), &Device::Cpu)?),
+            (Err(_), Some(trouble)) => Err(trouble),
+            (Err(Trouble::Newton(failure)), None) => Err(Trouble::Fault(system::newton_fault(&s.spec, &failure, &u))),
+            (Err(trouble), None) => Err(trouble),
+        }
+    }
+
+    /// Values of the Jacobian at u in the order of its pattern. `like`: a tensor of the unknown's shape.
+    fn matrix(&self, s: &System, u: &[f64], like: &CTensor, p: &[CTensor]) -> Result<Vec<f64>, Trouble> {
+        let mut inputs = vec![CTensor::from_slice(u, like.dims(), &Device::Cpu)?];
+        inputs.extend_from_slice(p);
+        let out = self.call(&s.jacobian.values, &inputs).map_err(Trouble::Fault)?;
+        let blocks = out.iter().map(numbers).collect::<Result<Vec<_>, _>>()?;
+        let blocks: Vec<&[f64]> = blocks.iter().map(|b| b.as_slice()).collect();
+        let mut values = vec![0.0; s.plan.pattern().entries()];
+        s.plan.pattern().assemble(&blocks, &mut values);
+        Ok(values)
+    }
+}
+
+fn find_systems(f: &Func, systems: &mut Vec<System>) -> Result<(), Fault> {
+    for node in &f.nodes {
+        if let Op::Solve { residual, spec } | Op::LinearSolve { residual, spec, .. } = &node.op {
+            let known = systems.iter().any(|s| Arc::ptr_eq(&s.residual, residual) && Arc::ptr_eq(&s.spec, spec));
+            if !known {
+                let (jacobian, plan) = system::prepare(residual, spec, 1)?;
+                find_systems(&jacobian.values, systems)?;
+                systems.push(System { residual: residual.clone(), spec: spec.clone(), jacobian, plan });
+            }
+        }
+        for body in Func::bodies(&node.op) {
+            find_systems(body, systems)?;
+        }
+    }
+    Ok(())
+}
+
+enum Trouble {
+    Newton(NewtonFailure),
+    Fault(Fault),
+    Candle(Error),
+}
+
+impl From<NewtonFailure> for Trouble {
+    fn from(f: NewtonFailure) -> Trouble {
+        Trouble::Newton(f)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(e: Error) -> Trouble {
+        Trouble::Candle(e)
+    }
+}
+
+impl Trouble {
+    fn fault(self, f: &Func) -> Fault {
+        match self {
+            Trouble::Fault(known) => known,
+            Trouble::Candle(e) => fault(&f.name, e),
+            Trouble::Newton(failure) => Fault::new(&f.name, failure.to_string()),
+        }
+    }
+}
+
+fn fault(place: &str, e: Error) -> Fault {
+    Fault::new(place, format!("candle: {e}"))
+}
+
+// ---- operations without bodies
+
+fn plain(op: &Op, args: &[CTensor], ty: &Type) -> Result<CTensor, Error> {
+    let shape = ty.shape.clone();
+    match op {
+        Op::Const(t) => to_candle(t),
+        Op::Iota { axis, .. } => {
+            let inner: usize = shape[axis + 1..].iter().product();
+            let numbers = (0..ty.len()).map(|k| (k / inner.max(1) % shape[*axis]) as f64).collect::<Vec<_>>();
+            CTensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(ctype(ty.dtype))
+        }
+        Op::Unary(g) => unary(*g, &args[0]),
+        Op::Binary(g) => binary(*g, &args[0], &args[1]),
+        Op::Compare(c) => {
+            let mask = match c {
+                Compare::Lt => args[0].lt(&args[1])?,
+                Compare::Le => args[0].le(&args[1])?,
+                Compare::Eq => args[0].eq(&args[1])?,
+            };
+            mask.to_dtype(ctype(ty.dtype))
+        }
+        Op::Select => args[0].ne(&args[0].zeros_like()?)?.where_cond(&args[1], &args[2]),
+        Op::Cast(d) => args[0].to_dtype(ctype(*d)),
+        Op::Reshape(_) => args[0].reshape(shape),
+        Op::Transpose(perm) => args[0].permute(perm.clone())?.contiguous(),
+        Op::Broadcast { axes, .. } => {
+            let mut thin = vec![1; shape.len()];
+            axes.iter().zip(args[0].dims()).for_each(|(&a, &n)| thin[a] = n);
+            args[0].reshape(thin)?.broadcast_as(shape)?.contiguous()
+        }
+        Op::Slice { start, stride, .. } => {
+            let mut t = args[0].clone();
+            for a in 0..shape.len() {
+                let index: Vec<u32> = (0..shape[a]).map(|k| (start[a] + k * stride[a]) as u32).collect();
+                t = if stride[a] == 1 { t.narrow(a, start[a], shape[a])? } else { select(&t, index, a)? };
+            }
+            t.contiguous()
+        }
+        Op::Pad { low, high, interior } => {
+            let mut t = args[0].clone();
+            for a in 0..shape.len() {
+                t = spread(&t, a, interior[a])?.pad_with_zeros(a, low[a], high[a])?;
+            }
+            t.contiguous()
+        }
+        Op::Concat(axis) => CTensor::cat(args, *axis)?.contiguous(),
+        Op::Reverse(axes) => {
+            let mut t = args[0].clone();
+            for &a in axes {
+                t = select(&t, (0..shape[a] as u32).rev().collect(), a)?;
+            }
+            Ok(t)
+        }
+        Op::Roll { axis, shift } => {
+            let n = shape[*axis];
+            let from = |k: usize| (k as isize - shift).rem_euclid(n as isize) as u32;
+            select(&args[0], (0..n).map(from).collect(), *axis)
+        }
+        Op::Reduce { kind, axes } => reduce(*kind, &args[0], axes, ty),
+        Op::Dot(d) => dot(d, &args[0], &args[1], ty),
+        Op::ScatterAdd { size } => {
+            // What goes beyond the end goes to one more row.
+            let index: Vec<u32> = args[0].flatten_all()?.to_vec1()?;
+            let index: Vec<u32> = index.into_iter().map(|i| i.min(*size as u32)).collect();
+            let row = shape[1..].iter().product::<usize>();
+            let updates = args[1].reshape((index.len(), row))?;
+            let zero = CTensor::zeros((size + 1, row), ctype(ty.dtype), &Device::Cpu)?;
+            let n = index.len();
+            let sums = if n * row == 0 {
+                zero
+            } else {
+                zero.index_add(&CTensor::from_vec(index, n, &Device::Cpu)?, &updates, 0)?
+            };
+            sums.narrow(0, 0, *size)?.contiguous()?.reshape(shape)
+        }
+        Op::Input(_)
+        | Op::Get(_)
+        | Op::Gather
+        | Op::Map { .. }
+        | Op::Scan { .. }
+        | Op::Solve { .. }
+        | Op::LinearSolve { .. }
+        | Op::Cond { .. }
+        | Op::Memo { .. } => unreachable!("compiler bug: handled by the caller"),
+    }
+}
+
+fn unary(f: Unary, x: &CTensor) -> Result<CTensor, Error> {
+    match f {
+        Unary::Neg => x.neg(),
+        Unary::Abs => x.abs(),
+        Unary::Sign => {
+            let zero = x.zeros_like()?;
+            let (up, down) = (x.gt(&zero)?.to_dtype(x.dtype())?, x.lt(&zero)?.to_dtype(x.dtype())?);
+            // The sign of a NaN is NaN.
+            (up - down)? + (x * 0.0)?
+        }
+        Unary::Floor => x.floor(),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Exp => x.exp(),
+        Unary::Log => x.log(),
+        Unary::Sin => x.sin(),
+        Unary::Cos => x.cos(),
+        Unary::Tanh => x.tanh(),
+        Unary::Erf => x.erf(),
+        Unary::Atan => on_host(x, x, |a, _| math::atan(a)),
+    }
+}
+
+fn binary(f: Binary, x: &CTensor, y: &CTensor) -> Result<CTensor, Error> {
+    match f {
+        Binary::Add => x + y,
+        Binary::Sub => x - y,
+        Binary::Mul => x * y,
+        Binary::Div => x / y,
+        Binary::Min => x.minimum(y),
+        Binary::Max => x.maximum(y),
+        Binary::Pow => on_host(x, y, math::pow),
+        Binary::Atan2 => on_host(x, y, math::atan2),
+    }
+}
+
+fn on_host(x: &CTensor, y: &CTensor, f: fn(f64, f64) -> f64) -> Result<CTensor, Error> {
+    let z: Vec<f64> = numbers(x)?.into_iter().zip(numbers(y)?).map(|(a, b)| f(a, b)).collect();
+    CTensor::from_vec(z, x.dims(), &Device::Cpu)?.to_dtype(x.dtype())
+}
+
+fn reduce(kind: Reduce, x: &CTensor, axes: &[usize], ty: &Type) -> Result<CTensor, Error> {
+    if axes.is_empty() {
+        return Ok(x.clone());
+    }
+    if x.elem_count() == 0 {
+        let empty = match kind {
+            Reduce::Sum => 0.0,
+            Reduce::Max => f64::NEG_INFINITY,
+            Reduce::Min => f64::INFINITY,
+        };
+        return to_candle(&Tensor::full(ty, empty));
+    }
+    match kind {
+        Reduce::Sum => x.sum(axes.to_vec()),
+        Reduce::Max => axes.iter().rev().try_fold(x.clone(), |x, &a| x.max(a)),
+        Reduce::Min => axes.iter().rev().try_fold(x.clone(), |x, &a| x.min(a)),
+    }
+}
+
+/// As one batch of matrix products.
+fn dot(d: &Dot, l: &CTensor, r: &CTensor, ty: &Type) -> Result<CTensor, Error> {
+    let free = |t: &CTensor, a: &[usize], b: &[usize]| -> Vec<usize> {
+        (0..t.rank()).filter(|i| !a.contains(i) && !b.contains(i)).collect()
+    };
+    let size = |t: &CTensor, axes: &[usize]| axes.iter().map(|&a| t.dims()[a]).product::<usize>();
+    let (lf, rf) = (free(l, &d.lhs_contract, &d.lhs_batch), free(r, &d.rhs_contract, &d.rhs_batch));
+    let (batch, m, k, n) = (size(l, &d.lhs_batch), size(l, &lf), size(l, &d.lhs_contract), size(r, &rf));
+    if batch * m * k * n == 0 {
+        return to_candle(&Tensor::zeros(ty));
+    }
+    let l = l.permute([&d.lhs_batch[..], &lf, &d.lhs_contract].concat())?.contiguous()?.reshape((batch, m, k))?;
+    let r = r.permute([&d.rhs_batch[..], &d.rhs_contract, &rf].concat())?.contiguous()?.reshape((batch, k, n))?;
+    l.matmul(&r)?.reshape(ty.shape.clone())
+}
+
+fn gather(source: &CTensor, index: Vec<u32>, ty: &Type) -> Result<CTensor, Error> {
+    if ty.is_empty() {
+        return to_candle(&Tensor::zeros(ty));
+    }
+    select(source, index, 0)?.reshape(ty.shape.clone())
+}
+
+fn select(t: &CTensor, index: Vec<u32>, axis: usize) -> Result<CTensor, Error> {
+    let n = index.len();
+    t.contiguous()?.index_select(&CTensor::from_vec(index, n, &Device::Cpu)?, axis)
+}
+
+/// `k` zeros between neighbours along an axis.
+fn spread(t: &CTensor, axis: usize, k: usize) -> Result<CTensor, Error> {
+    let n = t.dims()[axis];
+    if k == 0 || n < 2 {
+        return Ok(t.clone());
+    }
+    let mut shape = t.dims().to_vec();
+    shape.insert(axis + 1, k);
+    let zeros = CTensor::zeros(shape.clone(), t.dtype(), &Device::Cpu)?;
+    let wide = CTensor::cat(&[&t.unsqueeze(axis + 1)?, &zeros], axis + 1)?;
+    shape.remove(axis + 1);
+    shape[axis] = n * (k + 1);
+    wide.reshape(shape)?.narrow(axis, 0, n + (n - 1) * k)
+}
+
+// ---- tensors
+
+fn ctype(d: DType) -> CType {
+    match d {
+        DType::F64 => CType::F64,
+        DType::F32 => CType::F32,
+        DType::Index => CType::U32,
+    }
+}
+
+fn to_candle(t: &Tensor) -> Result<CTensor, Error> {
+    let shape = t.ty.shape.clone();
+    match &t.data {
+        Data::F64(d) => CTensor::from_slice(d, shape, &Device::Cpu),
+        Data::F32(d) => CTensor::from_slice(d, shape, &Device::Cpu),
+        Data::Index(d) => CTensor::from_slice(d, shape, &Device::Cpu),
+    }
+}
+
+fn from_candle(t: &CTensor, ty: &Type) -> Result<Tensor, Error> {
+    let flat = t.flatten_all()?;
+    let data = match ty.dtype {
+        DType::F64 => Data::F64(flat.to_vec1::<f64>()?.into()),
+        DType::F32 => Data::F32(flat.to_vec1::<f32>()?.into()),
+        DType::Index => Data::Index(flat.to_vec1::<u32>()?.into()),
+    };
+    Ok(Tensor { ty: ty.clone(), data })
+}
+
+fn numbers(t: &CTensor) -> Result<Vec<f64>, Error> {
+    t.flatten_all()?.to_dtype(CType::F64)?.to_vec1()
+}
+
+fn stack<'a>(ty: &Type, items: impl Iterator<Item = &'a CTensor>) -> Result<CTensor, Error> {
+    let items: Vec<&CTensor> = items.collect();
+    if items.is_empty() { to_candle(&Tensor::zeros(ty)) } else { CTensor::stack(&items, 0) }
 }

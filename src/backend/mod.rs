@@ -6,6 +6,7 @@
 pub mod candle;
 pub mod native;
 mod plan;
+mod system;
 
 use crate::ir::{Fault, Func, Tensor};
 

@@ -1,7 +1,7 @@
 //! A discretised balance law: what every method delivers.
 
 use super::balance::Balance;
-use super::element_map::Family;
+use super::family::Family;
 use super::{Leaf, Side, Space};
 use crate::ir::{Builder, Func, GridHint, Jacobian, LinearSolver, Op, SolveSpec, Tensor, Type, Value};
 use std::sync::Arc;

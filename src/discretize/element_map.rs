@@ -4,11 +4,10 @@
 //! kernel. A function that holds a net, a nested solve or another body is mapped over all quadrature points first, so that
 //! points are spread over threads or batched into matrix products; a second, light map then does the element's sums.
 
+use super::Space;
 use super::derivative::reads;
-use super::mesh::{Mesh, Side, each_index, trace_unravel};
-use super::quadrature::{Rule, rule, tensor_product};
-use super::{Element, Space};
-use crate::ir::{Builder, DType, Dot, Func, Node, Op, Type, Value};
+use super::family::{Family, Table, numbers};
+use crate::ir::{Builder, Dot, Func, Node, Op, Type, Value};
 use std::sync::Arc;
 
 /// What an argument of a pointwise function is bound to. N nodes, E elements, q quadrature points, d dimensions.
@@ -24,142 +23,6 @@ pub enum Leaf<'a> {
     Data(Value),
     /// The same at every point.
     Shared(Value),
-}
-
-/// Congruent domains of integration: the elements of a mesh, or the facets of one side.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Family {
-    pub count: usize,
-    /// Of each quadrature point, with the Jacobian of the map from the reference domain.
-    pub weights: Vec<f64>,
-    /// Quadrature points in units of a cell, relative to the cell's low corner.
-    pub points: Vec<Vec<f64>>,
-    /// Extents of the box that the index of a domain runs over, and where that box starts.
-    cells: Vec<usize>,
-    start: Vec<f64>,
-    /// Two domains a cell, the second turned by half a turn.
-    turned: bool,
-    origin: Vec<f64>,
-    spacing: Vec<f64>,
-}
-
-impl Family {
-    /// The elements of a mesh, `n` Gauss points an axis.
-    pub fn elements(mesh: &Mesh, n: usize) -> Family {
-        let Rule { points, weights } = rule(mesh.element, n);
-        let spacing = mesh.spacing();
-        let volume: f64 = spacing.iter().product();
-        Family {
-            count: mesh.element_count(),
-            weights: weights.iter().map(|w| w * volume).collect(),
-            points,
-            cells: mesh.cells.clone(),
-            start: vec![0.0; spacing.len()],
-            turned: mesh.element == Element::Triangle,
-            origin: mesh.origin.clone(),
-            spacing,
-        }
-    }
-
-    /// The facets of one side, `n` Gauss points an axis.
-    pub fn facets(mesh: &Mesh, side: Side, n: usize) -> Family {
-        let Rule { points, weights } = tensor_product(mesh.dimension() - 1, n);
-        let spacing = mesh.spacing();
-        let area: f64 = spacing.iter().enumerate().filter(|&(a, _)| a != side.axis).map(|(_, h)| h).product();
-        let mut cells = mesh.cells.clone();
-        cells[side.axis] = 1;
-        let mut start = vec![0.0; spacing.len()];
-        if side.high {
-            start[side.axis] = mesh.cells[side.axis] as f64;
-        }
-        let in_cell = |mut p: Vec<f64>| {
-            p.insert(side.axis, 0.0);
-            p
-        };
-        Family {
-            count: cells.iter().product(),
-            weights: weights.iter().map(|w| w * area).collect(),
-            points: points.into_iter().map(in_cell).collect(),
-            cells,
-            start,
-            turned: false,
-            origin: mesh.origin.clone(),
-            spacing,
-        }
-    }
-
-    /// The weights `[q]` times rows of a table `[q, …]`.
-    pub fn weighted(&self, table: &[f64]) -> Vec<f64> {
-        let width = table.len() / self.weights.len();
-        table.iter().enumerate().map(|(i, x)| x * self.weights[i / width]).collect()
-    }
-
-    /// Coordinates of all quadrature points, `[count, q, d]`, for a reader outside the IR.
-    pub fn coordinates(&self) -> Vec<f64> {
-        let mut all = Vec::with_capacity(self.count * self.points.len() * self.spacing.len());
-        let signs: &[f64] = if self.turned { &[1.0, -1.0] } else { &[1.0] };
-        each_index(&self.cells, |index| {
-            for sign in signs {
-                for xi in &self.points {
-                    for a in 0..index.len() {
-                        let corner = index[a] as f64 + self.start[a] + 0.5 * (1.0 - sign);
-                        all.push(self.origin[a] + (corner + sign * xi[a]) * self.spacing[a]);
-                    }
-                }
-            }
-        });
-        all
-    }
-
-    /// The turn of each domain `e` (whole numbers of any shape): 1 or -1, where the family has turned ones.
-    fn trace_turn(&self, b: &mut Builder, e: Value) -> Option<Value> {
-        self.turned.then(|| {
-            let half = b.scale(e, 0.5);
-            let cell = b.unary(crate::ir::Unary::Floor, half);
-            let cell = b.scale(cell, 4.0);
-            let e = b.scale(e, -2.0);
-            let one = b.scalar(1.0);
-            let turn = b.add(e, one);
-            b.add(turn, cell)
-        })
-    }
-
-    /// Low (or, if turned, high) corner of each domain `e`, in units of cells, one value an axis.
-    fn trace_corner(&self, b: &mut Builder, e: Value) -> Vec<Value> {
-        let turn = self.trace_turn(b, e);
-        let cell = match turn {
-            Some(_) => {
-                let half = b.scale(e, 0.5);
-                b.unary(crate::ir::Unary::Floor, half)
-            }
-            None => e,
-        };
-        let index = trace_unravel(b, cell, &self.cells);
-        let far = turn.map(|t| {
-            let half = b.scale(t, -0.5);
-            let mid = b.scalar(0.5);
-            b.add(half, mid)
-        });
-        index
-            .into_iter()
-            .zip(&self.start)
-            .map(|(i, &start)| {
-                let start = b.scalar(start);
-                let i = b.add(i, start);
-                far.map_or(i, |far| b.add(i, far))
-            })
-            .collect()
-    }
-}
-
-/// Values and gradients of a space's shape functions at a family's quadrature points.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Table {
-    /// `[q, n]`
-    pub values: Vec<f64>,
-    /// `[q, n, d]`, in physical units, for a domain that is not turned. Empty on facets.
-    pub gradients: Vec<f64>,
-    pub nodes: usize,
 }
 
 /// An argument as an element sees it: `local` is `[count, n, s…]`.
@@ -227,7 +90,7 @@ pub(crate) fn at_all_points(b: &mut Builder, family: &Family, f: &Func, leaves: 
             _ if !reads(f, k) => (b.zeros(&f.inputs[k]), false),
             LocalLeaf::Shared(v) => (*v, false),
             LocalLeaf::Data(v) => (*v, true),
-            LocalLeaf::Coordinates => (trace_coordinates(b, family), true),
+            LocalLeaf::Coordinates => (family.trace_coordinates(b), true),
             LocalLeaf::Value { table, local } => (interpolated(b, family, table, *local), true),
             LocalLeaf::Gradient { table, local } => (differentiated(b, family, table, *local), true),
         };
@@ -255,35 +118,6 @@ pub(crate) fn at_all_points(b: &mut Builder, family: &Family, f: &Func, leaves: 
         .collect()
 }
 
-/// Coordinates of a family's quadrature points, `[count, q, d]`.
-pub(crate) fn trace_coordinates(b: &mut Builder, family: &Family) -> Value {
-    let (count, q) = (family.count, family.points.len());
-    let e = numbers(b, count);
-    let corners = family.trace_corner(b, e);
-    let turn = family.trace_turn(b, e);
-    let shape = vec![count, q];
-    let over_points = |b: &mut Builder, v: Value| b.op(Op::Broadcast { shape: shape.clone(), axes: vec![0] }, &[v]);
-    let axes: Vec<Value> = corners
-        .iter()
-        .enumerate()
-        .map(|(a, &corner)| {
-            let xi: Vec<f64> = family.points.iter().map(|p| p[a]).collect();
-            let xi = b.constant(crate::ir::Tensor::f64([q], xi));
-            let mut xi = b.broadcast_to(xi, &[count, q]);
-            if let Some(turn) = turn {
-                let turn = over_points(b, turn);
-                xi = b.mul(xi, turn);
-            }
-            let corner = over_points(b, corner);
-            let t = b.add(corner, xi);
-            let t = b.scale(t, family.spacing[a]);
-            let origin = b.scalar(family.origin[a]);
-            b.add(t, origin)
-        })
-        .collect();
-    b.stack(&axes, 2)
-}
-
 /// Whether a function is cheap enough to be written out at each of q quadrature points.
 fn is_light(f: &Func, q: usize) -> bool {
     const MOST_NODES: usize = 4000;
@@ -297,7 +131,6 @@ struct Kernel {
     body: Builder,
     args: Vec<Value>,
     mapped: Vec<bool>,
-    element: Value,
     turn: Option<Value>,
     /// For each leaf the body's input, where it has one.
     inputs: Vec<Option<Value>>,
@@ -363,33 +196,18 @@ impl Kernel {
                 LocalLeaf::Shared(_) => Bound::Shared,
             })
             .collect();
-        Kernel { body, args, mapped, element, turn, inputs, leaves }
+        Kernel { body, args, mapped, turn, inputs, leaves }
     }
 
     /// Arguments of the pointwise function at quadrature point `k`.
     fn arguments(&mut self, family: &Family, k: usize) -> Vec<Value> {
         let b = &mut self.body;
-        debug_assert_eq!(b.ty(self.element).rank(), 0);
         let q = family.points.len();
         let mut args = Vec::with_capacity(self.leaves.len());
         for (leaf, input) in self.leaves.iter().zip(&self.inputs) {
             let bound = || input.expect("compiler bug: a leaf without an input");
             let v = match leaf {
-                Bound::Coordinates(corners) => {
-                    let axes: Vec<Value> = corners
-                        .iter()
-                        .enumerate()
-                        .map(|(a, &corner)| {
-                            let xi = b.scalar(family.points[k][a]);
-                            let xi = self.turn.map_or(xi, |t| b.mul(xi, t));
-                            let t = b.add(corner, xi);
-                            let t = b.scale(t, family.spacing[a]);
-                            let origin = b.scalar(family.origin[a]);
-                            b.add(t, origin)
-                        })
-                        .collect();
-                    b.stack(&axes, 0)
-                }
+                Bound::Coordinates(corners) => family.trace_point(b, corners, self.turn, k),
                 Bound::Value(table) => {
                     let n = table.nodes;
                     let row = constant(b, &[n], table.values[k * n..][..n].to_vec());
@@ -454,11 +272,6 @@ fn stack_points(b: &mut Builder, column: &[Value]) -> Value {
 fn repeat(b: &mut Builder, v: Value, lead: &[usize]) -> Value {
     let shape: Vec<usize> = lead.iter().chain(&b.ty(v).shape).copied().collect();
     b.broadcast_to(v, &shape)
-}
-
-/// `0, 1, …, n - 1` as f64.
-fn numbers(b: &mut Builder, n: usize) -> Value {
-    b.op(Op::Iota { dtype: DType::F64, shape: vec![n], axis: 0 }, &[])
 }
 
 pub(crate) fn constant(b: &mut Builder, shape: &[usize], data: Vec<f64>) -> Value {

@@ -5,6 +5,7 @@ pub mod basis;
 mod derivative;
 pub mod discrete;
 pub mod element_map;
+mod family;
 pub mod finite_element;
 pub mod finite_volume;
 pub mod mesh;

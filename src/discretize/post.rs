@@ -1,7 +1,8 @@
 //! Discrete fields made ready for people: nodal and cell averages, samples along lines and on rasters, cells for VTK files.
 
 use super::basis::node_offsets;
-use super::element_map::{Family, constant};
+use super::element_map::constant;
+use super::family::Family;
 use super::mesh::{ravel, unravel};
 use super::{Element, Leaf, Mesh, Space};
 use crate::ir::{Builder, Dot, Func, Reduce, Tensor, Value};

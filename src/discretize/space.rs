@@ -1,7 +1,8 @@
 //! Lagrange finite-element spaces on a mesh: nodes, connectivity, quadrature; interpolation and integration as IR.
 
 use super::basis::{self, HIGHEST_ORDER, node_offsets};
-use super::element_map::{self, Family, Leaf, LocalLeaf, Table, constant};
+use super::element_map::{self, Leaf, LocalLeaf, constant};
+use super::family::{Family, Table};
 use super::mesh::{each_index, ravel, unravel};
 use super::{Mesh, Refusal, Side};
 use crate::ir::{Builder, Dot, Func, Tensor, Value};
@@ -100,7 +101,7 @@ impl Space {
 
     /// The same, computed in the IR from element numbers.
     pub fn trace_quadrature_coordinates(&self, b: &mut Builder) -> Value {
-        element_map::trace_coordinates(b, &self.family)
+        self.family.trace_coordinates(b)
     }
 
     /// `dofs[N, s…]` → values at quadrature points `[E, q, s…]`.

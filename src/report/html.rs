@@ -231,7 +231,10 @@ fn provenance(run: &Run) -> String {
     }
     for (name, files) in [("inputs", &run.inputs), ("outputs", &run.outputs)] {
         if !files.is_empty() {
-            rows.push((name, files.iter().map(|(f, h)| hash(f, h)).collect::<Vec<_>>().join("<br>")));
+            let list = files.iter().map(|(f, h)| hash(f, h)).collect::<Vec<_>>().join("<br>");
+            let long = files.len() > 6;
+            let fold = format!("<details><summary>{} files</summary>{list}</details>", files.len());
+            rows.push((name, if long { fold } else { list }));
         }
     }
     let rows: String = rows.iter().map(|(k, v)| format!("<tr><th>{k}</th><td>{v}</td></tr>\n")).collect();

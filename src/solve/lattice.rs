@@ -190,8 +190,14 @@ impl Placement {
         if (half.len() + 1).checked_mul(lattice.len)? >= u32::MAX as usize {
             return None;
         }
-        let unknown_of = |v: usize| if grid.unknowns.is_empty() { v as u32 } else { grid.unknowns[v] };
-        if (grid.unknowns.is_empty() && values != n) || (!grid.unknowns.is_empty() && grid.unknowns.len() != values) {
+        let unknown_of = |v: usize| match grid.unknowns.get(v / c) {
+            None => v as u32,
+            Some(&u32::MAX) => u32::MAX,
+            Some(&node) => node.saturating_mul(c as u32).saturating_add((v % c) as u32),
+        };
+        if (grid.unknowns.is_empty() && values != n)
+            || (!grid.unknowns.is_empty() && grid.unknowns.len() != lattice.points())
+        {
             return None;
         }
         // Point and component of each unknown.

@@ -152,7 +152,7 @@ impl Pattern {
 impl Blocks<'_> {
     /// Number of block values.
     pub fn len(&self) -> usize {
-        if self.row_size == 0 { 0 } else { self.rows.len() / self.row_size * self.row_size * self.col_size }
+        self.rows.len() / self.row_size.max(1) * self.row_size * self.col_size
     }
 
     pub fn is_empty(&self) -> bool {

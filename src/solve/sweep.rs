@@ -117,10 +117,13 @@ fn each_two_rows(
     }
 }
 
-/// What becomes of (A·x)[j], j counted in the row.
+/// What becomes of a block of A·x that starts at point j of the row.
 trait Finish {
-    fn at(&mut self, j: usize, ax: f64);
+    fn block(&mut self, j: usize, ax: &[f64]);
 }
+
+/// Points of a block: its sums stay in registers and the innermost cache.
+const BLOCK: usize = 64;
 
 struct Store<'a> {
     y: &'a mut [f64],
@@ -143,24 +146,53 @@ struct Smooth<'a> {
 
 impl Finish for Store<'_> {
     #[inline(always)]
-    fn at(&mut self, j: usize, ax: f64) {
-        self.y[j] = ax;
+    fn block(&mut self, j: usize, ax: &[f64]) {
+        self.y[j..j + ax.len()].copy_from_slice(ax);
     }
 }
 
 impl Finish for Subtract<'_> {
     #[inline(always)]
-    fn at(&mut self, j: usize, ax: f64) {
-        self.r[j] = self.b[j] - ax;
+    fn block(&mut self, j: usize, ax: &[f64]) {
+        let n = ax.len();
+        subtract(&self.b[j..j + n], ax, &mut self.r[j..j + n]);
     }
 }
 
 impl Finish for Smooth<'_> {
     #[inline(always)]
-    fn at(&mut self, j: usize, ax: f64) {
-        let d = self.keep * self.d[j] + self.weight * self.inverse[j] * (self.b[j] - ax);
-        self.d[j] = d;
-        self.out[j] = self.x[j] + d;
+    fn block(&mut self, j: usize, ax: &[f64]) {
+        let n = ax.len();
+        let (b, inverse, x) = (&self.b[j..j + n], &self.inverse[j..j + n], &self.x[j..j + n]);
+        chebyshev(self.keep, self.weight, ax, b, inverse, x, &mut self.d[j..j + n], &mut self.out[j..j + n]);
+    }
+}
+
+// As functions of their own, so that the compiler knows the slices to be apart, and vectorises.
+
+#[inline(always)]
+fn subtract(b: &[f64], ax: &[f64], r: &mut [f64]) {
+    for (r, (b, ax)) in r.iter_mut().zip(b.iter().zip(ax)) {
+        *r = b - ax;
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn chebyshev(
+    keep: f64,
+    weight: f64,
+    ax: &[f64],
+    b: &[f64],
+    inverse: &[f64],
+    x: &[f64],
+    d: &mut [f64],
+    out: &mut [f64],
+) {
+    for ((d, out), ((ax, b), (inverse, x))) in d.iter_mut().zip(out).zip(ax.iter().zip(b).zip(inverse.iter().zip(x))) {
+        let step = keep * *d + weight * inverse * (b - ax);
+        *d = step;
+        *out = x + step;
     }
 }
 
@@ -208,11 +240,23 @@ fn row_body<const K: usize>(a: &Stencil, x: &[f64], at: usize, n: usize, mut fin
     let before: [&[f64]; K] = std::array::from_fn(|k| &a.coefficient(k + 1)[at - shift[k]..at - shift[k] + n]);
     let x_after: [&[f64]; K] = std::array::from_fn(|k| &x[at + shift[k]..at + shift[k] + n]);
     let x_before: [&[f64]; K] = std::array::from_fn(|k| &x[at - shift[k]..at - shift[k] + n]);
-    for j in 0..n {
-        let mut sum = centre[j] * here[j];
-        for k in 0..K {
-            sum += after[k][j] * x_after[k][j] + before[k][j] * x_before[k][j];
+    let mut sums = [0.0; BLOCK];
+    let mut start = 0;
+    while start < n {
+        let count = BLOCK.min(n - start);
+        for (l, sum) in sums[..count].iter_mut().enumerate() {
+            let j = start + l;
+            // Within each slice: all have n points, and l < count ≤ n - start.
+            unsafe {
+                let mut s = centre.get_unchecked(j) * here.get_unchecked(j);
+                for k in 0..K {
+                    s += after[k].get_unchecked(j) * x_after[k].get_unchecked(j)
+                        + before[k].get_unchecked(j) * x_before[k].get_unchecked(j);
+                }
+                *sum = s;
+            }
         }
-        finish.at(j, sum);
+        finish.block(start, &sums[..count]);
+        start += count;
     }
 }

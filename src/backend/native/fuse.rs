@@ -92,7 +92,7 @@ fn class(f: &Func, node: &Node) -> Class {
         return Class::Other;
     }
     match &node.op {
-        Op::Map { body, n, mapped } if *n > 0 && scalar::is_kernel(body, mapped, f, node) => Class::Map,
+        Op::Map { body, n, .. } if *n > 0 && scalar::is_kernel(body) => Class::Map,
         _ if !ty.dtype.is_float() => Class::Other,
         Op::Unary(_) | Op::Binary(_) | Op::Compare(_) => Class::Pointwise,
         Op::Select if f.ty(node.args[0]).dtype == ty.dtype => Class::Pointwise,

@@ -11,6 +11,7 @@ use super::structured::Body;
 use super::{Output, Place, Program, Root, Step};
 use crate::backend::plan::{self, Demand};
 use crate::ir::{Binary, Compare, Fault, Func, Node, Op, Reduce, Type, Unary, Value};
+use crate::passes;
 use std::sync::Arc;
 
 /// What a step does with its arguments. Shapes are worked out here, not while it runs.
@@ -83,6 +84,14 @@ pub(super) enum Kind {
 }
 
 /// Compiles a function and its bodies.
+/// Maps whose bodies are neither single kernels nor must run item by item become operations on all items at once.
+pub(super) fn flattened(f: &Func) -> Func {
+    /// Elements of all intermediate results, at most.
+    const MOST: usize = 1 << 26;
+    let elements = |body: &Func| body.nodes.iter().flat_map(|n| &n.types).map(Type::len).sum::<usize>();
+    passes::flatten(f, &|body, n| !scalar::is_kernel(body) && n * elements(body) <= MOST)
+}
+
 /// `threads`: as many may work on one step.
 pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
     // Loops are cut at borders as often as fits; where that is too often, borders are steps of their own.

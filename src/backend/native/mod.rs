@@ -33,7 +33,7 @@ pub struct Native {
 impl Native {
     pub fn compile(f: &Func, threads: usize) -> Result<Native, Fault> {
         let pool = Pool::shared(threads);
-        let program = lower::lower(f, pool.threads())?;
+        let program = lower::lower(&lower::flattened(f), pool.threads())?;
         Ok(Native { program, pool, idle: Mutex::new(vec![]) })
     }
 

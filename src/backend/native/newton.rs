@@ -2,9 +2,9 @@
 
 use super::buffer::{Buffer, Element, View, ViewMut};
 use super::{Context, Program, Workspace, buffers, lower};
-use crate::ad::dense_jacobian;
-use crate::ir::{DType, Fault, Func, GridHint, LinearSolver, SolveSpec};
-use crate::solve::newton::{Cause, NewtonFailure, NewtonOptions, newton};
+use crate::backend::system;
+use crate::ir::{Fault, Func, SolveSpec};
+use crate::solve::newton::{NewtonFailure, NewtonOptions, newton};
 use crate::solve::{self, Failure, LinearSystem};
 use std::sync::Arc;
 
@@ -28,49 +28,13 @@ pub struct State {
 
 impl System {
     pub fn new(residual: &Arc<Func>, spec: &Arc<SolveSpec>, threads: usize) -> Result<System, Fault> {
-        if residual.inputs[0].dtype != DType::F64 {
-            return Err(Fault::new(&spec.name, "systems are solved in f64 only").help("cast the unknown to f64"));
-        }
-        let dense;
-        let j = match &spec.jacobian {
-            Some(j) => &**j,
-            None => {
-                dense = dense_jacobian(residual);
-                &dense
-            }
-        };
-        let blocks: Vec<solve::Blocks> = j
-            .blocks
-            .iter()
-            .map(|b| {
-                let index = |t: &'_ crate::ir::Tensor| t.ty.shape[1];
-                solve::Blocks {
-                    rows: b.rows.as_index().expect("compiler bug: rows of a Jacobian are indices"),
-                    cols: b.cols.as_index().expect("compiler bug: columns of a Jacobian are indices"),
-                    row_size: index(&b.rows),
-                    col_size: index(&b.cols),
-                }
-            })
-            .collect();
-        let options = solve::Options {
-            symmetric: spec.symmetric,
-            constant_kernel: spec.constant_kernel,
-            grid: spec.grid.as_ref().map(grid),
-            choice: match spec.solver {
-                LinearSolver::Auto => solve::Choice::Auto,
-                LinearSolver::Direct => solve::Choice::Direct,
-                LinearSolver::Multigrid => solve::Choice::Multigrid,
-            },
-            tolerance: spec.linear_tolerance,
-            threads,
-        };
-        let pattern = solve::Pattern::new(residual.inputs[0].len(), &blocks);
+        let (jacobian, plan) = system::prepare(residual, spec, threads)?;
         Ok(System {
             residual: residual.clone(),
             spec: spec.clone(),
             value: lower::lower(residual, threads)?,
-            jacobian: lower::lower(&j.values, threads)?,
-            plan: Arc::new(solve::Plan::new(pattern, options)),
+            jacobian: lower::lower(&lower::flattened(&jacobian.values), threads)?,
+            plan,
         })
     }
 
@@ -110,7 +74,7 @@ impl System {
         match (outcome, inner) {
             (Ok(_), _) => Ok(()),
             (Err(_), Some(fault)) | (Err(Trouble::Fault(fault)), None) => Err(fault.within(&self.spec.name)),
-            (Err(Trouble::Newton(failure)), None) => Err(self.told(&failure, out)),
+            (Err(Trouble::Newton(failure)), None) => Err(system::newton_fault(&self.spec, &failure, out)),
         }
     }
 
@@ -130,10 +94,7 @@ impl System {
         linear.set_values(values);
         match linear.solve(f64::of(args[0]), out, transposed) {
             Ok(_) => Ok(()),
-            Err(failure) => {
-                let what = format!("a linear system of its derivative: {failure}{}", self.place(located(&failure)));
-                Err(Fault::new(&self.spec.name, what).help(help(&failure)))
-            }
+            Err(failure) => Err(system::linear_fault(&self.spec, &failure)),
         }
     }
 
@@ -169,35 +130,6 @@ impl System {
         self.plan.pattern().assemble(&blocks, values);
         Ok(())
     }
-
-    fn told(&self, failure: &NewtonFailure, u: &[f64]) -> Fault {
-        let (unknown, help) = match &failure.cause {
-            Cause::NotFinite { unknown } => (*unknown, "a root, logarithm or quotient may have left its domain"),
-            Cause::Linear(f) => (located(f), help(f)),
-            Cause::Stalled { unknown, .. } => (
-                *unknown,
-                "start closer to the solution, or load in smaller steps; a term may have a kink or the wrong sign",
-            ),
-            Cause::Slow { unknown, .. } => (*unknown, "start closer to the solution, or allow more iterations"),
-        };
-        let at = u.get(unknown).map_or(String::new(), |x| format!("; unknown {unknown} is {x:e} there"));
-        Fault::new(&self.spec.name, format!("{failure}{at}{}", self.place(unknown))).help(help)
-    }
-
-    /// Where an unknown lies, if that is known.
-    fn place(&self, unknown: usize) -> String {
-        let Some(g) = &self.spec.grid else { return String::new() };
-        let c = g.components.max(1);
-        let node = (unknown / c) as u32;
-        let point = if g.unknowns.is_empty() { Some(unknown / c) } else { g.unknowns.iter().position(|&k| k == node) };
-        let Some(mut point) = point else { return String::new() };
-        let mut index = vec![0; g.points.len()];
-        for a in (0..index.len()).rev() {
-            index[a] = point % g.points[a].max(1);
-            point /= g.points[a].max(1);
-        }
-        format!(", at point {index:?} of the {:?} grid", g.points)
-    }
 }
 
 impl State {
@@ -225,36 +157,4 @@ impl From<NewtonFailure> for Trouble {
 
 fn arguments<'a>(u: &'a [f64], p: &[View<'a>]) -> Vec<View<'a>> {
     std::iter::once(View::F64(u)).chain(p.iter().copied()).collect()
-}
-
-fn located(f: &Failure) -> usize {
-    match f {
-        Failure::NotFinite { unknown }
-        | Failure::Singular { unknown, .. }
-        | Failure::NotPositiveDefinite { unknown } => *unknown,
-        Failure::Stagnated { .. } => 0,
-    }
-}
-
-fn help(f: &Failure) -> &'static str {
-    match f {
-        Failure::NotFinite { .. } => "a root, logarithm or quotient may have left its domain",
-        Failure::Singular { .. } => {
-            "an unknown may have no equation, or a constant may be undetermined: fix it by a condition such as `mean(u) = 0`"
-        }
-        Failure::NotPositiveDefinite { .. } => "a coefficient may be negative or a flux have the wrong sign",
-        Failure::Stagnated { .. } => "ask for a direct solver, or for a coarser tolerance",
-    }
-}
-
-fn grid(g: &GridHint) -> solve::Grid {
-    // From unknowns of points to those of values.
-    let c = g.components as u32;
-    let values = |&u: &u32| (0..c).map(move |k| if u == u32::MAX { u } else { u * c + k });
-    solve::Grid {
-        points: g.points.clone(),
-        periodic: g.periodic.clone(),
-        components: g.components,
-        unknowns: g.unknowns.iter().flat_map(values).collect(),
-    }
 }

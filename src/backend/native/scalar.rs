@@ -12,22 +12,14 @@ const MOST: usize = 3000;
 const LARGEST: usize = 1024;
 
 /// Whether the body of a map is small enough, and made of operations that can be written out.
-pub fn is_kernel(body: &Func, mapped: &[bool], f: &Func, node: &Node) -> bool {
-    if !super::kernel::available() {
-        return false;
-    }
-    let dtype = node.types[0].dtype;
-    let float = |t: &Type| t.dtype == dtype;
-    if !dtype.is_float() || !node.types.iter().all(float) {
-        return false;
-    }
-    // Elements of arguments that are not split are read by address, one by one.
-    let fits = node.args.iter().zip(mapped).all(|(a, &m)| {
-        let ty = f.ty(*a);
-        let item = if m { ty.len() / ty.shape[0].max(1) } else { ty.len() };
-        float(ty) && item <= LARGEST && !ty.is_empty()
-    });
-    fits && cost(body, dtype).is_some_and(|c| c <= MOST)
+pub fn is_kernel(body: &Func) -> bool {
+    let Some(dtype) = body.outputs.first().map(|&v| body.ty(v).dtype) else { return false };
+    let fits = |t: &Type| t.dtype == dtype && t.len() <= LARGEST && !t.is_empty();
+    dtype.is_float()
+        && super::kernel::available()
+        && body.inputs.iter().all(fits)
+        && body.output_types().iter().all(fits)
+        && cost(body, dtype).is_some_and(|c| c <= MOST)
 }
 
 /// Expressions that a body becomes, at most; None if it cannot be written out.

@@ -10,7 +10,7 @@ mod residual;
 
 use super::balance::{Balance, Condition};
 use super::discrete::{facet_points, with_lead};
-use super::element_map::Family;
+use super::family::Family;
 pub use super::{DataArgument, DataPoints, Discrete, Options};
 use super::{Refusal, Side, Space};
 use crate::ir::{Builder, GridHint, Tensor, Type, Value};

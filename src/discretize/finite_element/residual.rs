@@ -2,7 +2,8 @@
 
 use super::System;
 use crate::discretize::balance::Condition;
-use crate::discretize::element_map::{Family, LocalLeaf, Table, constant, element_map};
+use crate::discretize::element_map::{LocalLeaf, constant, element_map};
+use crate::discretize::family::{Family, Table};
 use crate::ir::{Builder, Dot, Func, Tensor, Value};
 
 /// The facets of one side that carry a natural condition.

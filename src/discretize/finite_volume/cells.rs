@@ -4,7 +4,8 @@ use super::{Inputs, Scheme};
 use crate::ad::jvp_into;
 use crate::discretize::balance::Balance;
 use crate::discretize::derivative::{Direction, derivative, is_zero};
-use crate::discretize::element_map::{LocalLeaf, Table, at_all_points};
+use crate::discretize::element_map::{LocalLeaf, at_all_points};
+use crate::discretize::family::Table;
 use crate::ir::{Block, Builder, Func, Value};
 
 /// The law at a cell's centre as a function `(x[d], u[c], point data…, shared…)`.

@@ -13,7 +13,7 @@ mod sides;
 use super::balance::{Balance, Condition};
 use super::derivative::{Direction, derivative, is_zero, reads};
 use super::discrete::with_lead;
-use super::element_map::Family;
+use super::family::Family;
 use super::sparsity::nonzero_pattern;
 use super::{DataArgument, DataPoints, Discrete, Element, Mesh, Options, Refusal, Side, Space};
 use crate::ir::{Block, Builder, Func, GridHint, Jacobian, Tensor, Type, Value};

@@ -7,7 +7,8 @@ use super::{Inputs, Scheme};
 use crate::ad::jvp_into;
 use crate::discretize::Side;
 use crate::discretize::balance::Condition;
-use crate::discretize::element_map::{Family, LocalLeaf, Table, at_all_points};
+use crate::discretize::element_map::{LocalLeaf, at_all_points};
+use crate::discretize::family::{Family, Table};
 use crate::ir::{Block, Builder, Func, Type, Value};
 
 /// A side and the conditions on it. Nothing flows where there are none.
