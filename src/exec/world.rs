@@ -2,13 +2,13 @@
 //! costs of tasks.
 
 use super::engine::Engine;
-use crate::backend::Executable;
 use super::interrupt;
 use super::key;
 use super::outcome::TaskRecord;
 use super::progress::{Meter, Progress};
 use super::store::{Artifact, Store};
 use crate::ad;
+use crate::backend::Executable;
 use crate::base::fingerprint::Hasher;
 use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::data::read::{self, Loaded, Options};
