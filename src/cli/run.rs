@@ -2,11 +2,12 @@
 
 use super::folder::Folder;
 use super::{Outcome, Output, args, front, story};
-use crate::base::{Diagnostic, FileId, Span};
+use crate::base::{Diagnostic, Span};
 use crate::exec::engine::Engine;
 use crate::exec::fs::Disk;
 use crate::exec::progress::{self, Lines, Progress};
 use crate::exec::{interrupt, run as exec_run};
+use crate::flow;
 use crate::report::{self, manifest::Verdict, ticks};
 use crate::sema::hir::{DefKind, Program};
 use crate::sema::suggest;
@@ -29,8 +30,7 @@ pub fn run(args: &args::Run) -> Outcome {
     }
     interrupt::install();
     let home = args.file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let stem = args.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-    let folder = args.out.clone().unwrap_or_else(|| home.join(".mslc").join(stem));
+    let folder = results(args);
     let threads = args.threads.map_or_else(cores, usize::from);
     let meter: Box<dyn Progress> = match (args.json, args.quiet) {
         (true, false) => Box::new(Lines::new(std::io::stdout())),
@@ -117,17 +117,45 @@ fn studies(program: &Program) -> Vec<String> {
     program.root_defs().filter(|(_, d)| matches!(d.kind, DefKind::Study { .. })).map(|(_, d)| d.name.clone()).collect()
 }
 
+/// `--out`, or `.mslc/NAME` beside the program.
+fn results(args: &args::Run) -> PathBuf {
+    let stem = args.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    args.out.clone().unwrap_or_else(|| args.file.with_file_name(".mslc").join(stem))
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The tasks in an order in which they can run, each with the time it took in the last run of this folder.
 pub fn plan(args: &args::Run) -> Outcome {
     let mut out = Output::new(args.json, args.quiet);
     let mut analysis = front::analyse(&args.file, &args.set, args.seed);
     if analysis.is_sound() {
-        let d = Diagnostic::error("input.unsupported", Span::new(FileId(0), 0, 0), "not supported yet: planning a run");
-        analysis.diagnostics.push(d);
+        unknown_studies(args, &mut analysis);
     }
-    out.diagnostics(&analysis.diagnostics, &analysis.program.sources);
-    Outcome::ProgramWrong
+    let program = &analysis.program;
+    out.diagnostics(&analysis.diagnostics, &program.sources);
+    if !analysis.is_sound() {
+        return Outcome::ProgramWrong;
+    }
+    let graph = flow::graph::graph(program, &exec_run::studies(program, &args.studies));
+    // A graph of a program without recursion has no cycles; the order of its making serves where it had.
+    let order = petgraph::algo::toposort(&graph, None).unwrap_or_else(|_| graph.node_indices().collect());
+    let last =
+        std::fs::read_to_string(results(args).join("run.json")).ok().and_then(|t| report::Run::from_json(&t).ok());
+    let took = |label: &str, kind: &str| {
+        let tasks = &last.as_ref()?.tasks;
+        tasks.iter().find(|t| t.label == label || t.label == format!("{kind} {label}")).map(|t| t.seconds)
+    };
+    for node in order {
+        let (kind, label) = (graph[node].kind.name(), &graph[node].label);
+        let seconds = took(label, kind);
+        let cost = seconds.map_or(String::new(), |s| format!("last {}", report::html::duration(s)));
+        if !args.json {
+            super::output::print(&format!("{kind:9} {label:48} {cost}\n").replace(" \n", "\n"));
+        }
+        out.event(&json!({ "kind": "task", "task": kind, "label": label, "last_seconds": seconds }));
+    }
+    Outcome::Good
 }

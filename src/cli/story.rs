@@ -3,11 +3,16 @@
 use super::args;
 use crate::base::Fingerprint;
 use crate::exec::run::Finished;
-use crate::report::figure::{Content, Figure, ScaleBox, ScaleMap};
+use crate::flow;
+use crate::report::figure::{Content, Figure, ScaleBox, ScaleMap, TaskBox, TaskGraph, TaskState};
+use crate::report::html::duration;
 use crate::report::manifest::{self, Run, Verdict};
 use crate::report::{Report, outcome};
 use crate::sema::hir::{DefKind, Expr, ExprKind, Op, Program};
 use indexmap::IndexMap;
+
+/// A larger graph is no picture any more; its tasks are still in the table of costs.
+const MOST_DRAWN: usize = 60;
 
 /// What is known besides the results.
 pub struct Told<'a> {
@@ -62,6 +67,11 @@ pub fn report(told: &Told, finished: &Finished, written: IndexMap<String, String
         figures.push(Figure { id: "scales".into(), title, caption: String::new(), content: Content::Scales(scales) });
     }
     figures.extend(outcome::figures(found));
+    let graph = task_graph(program, args, finished);
+    if graph.tasks.len() > 1 && graph.tasks.len() <= MOST_DRAWN {
+        let title = "What needed what".into();
+        figures.push(Figure { id: "tasks".into(), title, caption: String::new(), content: Content::Tasks(graph) });
+    }
     Report {
         title: args.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned()),
         doc: first_words(&source.text),
@@ -76,6 +86,30 @@ pub fn report(told: &Told, finished: &Finished, written: IndexMap<String, String
 fn first_words(text: &str) -> String {
     let lines = text.lines().take_while(|l| l.trim_start().starts_with("///"));
     lines.map(|l| l.trim_start().trim_start_matches('/').trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// Tasks of the studies that ran, with what they cost where the run has a record of that name.
+fn task_graph(program: &Program, args: &args::Run, finished: &Finished) -> TaskGraph {
+    let graph = flow::graph::graph(program, &crate::exec::run::studies(program, &args.studies));
+    let records = &finished.outcome.tasks;
+    let tasks = graph.node_weights().map(|t| {
+        let kind = t.kind.name();
+        let record = records.iter().find(|r| r.label == t.label || r.label == format!("{kind} {}", t.label));
+        let state = match record {
+            Some(r) if r.cached => TaskState::Cached,
+            None if finished.failure.is_some() => TaskState::Waiting,
+            _ => TaskState::Ran,
+        };
+        let note = record.filter(|r| r.seconds >= 1e-3).map_or(String::new(), |r| duration(r.seconds));
+        TaskBox { label: shortened(&format!("{kind} {}", t.label)), note, state }
+    });
+    let ends = |e: petgraph::graph::EdgeIndex| graph.edge_endpoints(e).map(|(a, b)| (a.index(), b.index()));
+    TaskGraph { tasks: tasks.collect(), edges: graph.edge_indices().filter_map(ends).collect() }
+}
+
+fn shortened(label: &str) -> String {
+    let label = label.strip_prefix("output ").unwrap_or(label);
+    if label.chars().count() <= 34 { label.into() } else { label.chars().take(33).chain(['…']).collect() }
 }
 
 fn scale_map(program: &Program) -> ScaleMap {
