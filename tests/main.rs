@@ -5,6 +5,7 @@ mod cache;
 mod cli;
 mod convergence;
 mod data;
+mod documentation;
 mod gradients;
 mod ir;
 mod sema;

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "tests/suite";
 
-/// Codes of these subjects concern files, settings and meshes rather than the text of a program: the tests of the command
-/// line and of the discretisation show them.
-const ELSEWHERE: &[&str] = &["input", "set", "discretize"];
+/// Codes that begin so concern files, settings, meshes and runs rather than the text of a program: the tests of the command line,
+/// the discretisation and the execution show them.
+const ELSEWHERE: &[&str] = &["input.", "set.", "discretize.", "run.", "studies.file", "studies.unknown"];
 
 struct Section {
     /// The line `--- name kind ---` as written.
@@ -32,7 +32,7 @@ struct Section {
     written: String,
 }
 
-fn blessing() -> bool {
+pub fn blessing() -> bool {
     std::env::var_os("MSLC_BLESS").is_some()
 }
 
@@ -203,7 +203,7 @@ fn every_code_is_shown_by_a_section() {
     let missing: Vec<&str> = CODES
         .iter()
         .map(|c| c.id)
-        .filter(|id| !ELSEWHERE.contains(&id.split('.').next().unwrap_or("")))
+        .filter(|id| !ELSEWHERE.iter().any(|e| id.starts_with(e)))
         .filter(|id| !shown.contains(&format!("[{id}]")))
         .collect();
     assert!(missing.is_empty(), "no section of the suite shows {missing:?}");
@@ -242,24 +242,4 @@ fn sources_below(folder: impl AsRef<Path>) -> Vec<(PathBuf, String)> {
         }
     }
     out
-}
-
-#[test]
-fn the_documentation_of_codes_is_generated() {
-    let mut text = String::from(
-        "# Diagnostics\n\nGenerated from `src/base/codes`; `mslc explain CODE` says the same. `MSLC_BLESS=1 cargo test` writes this file.\n",
-    );
-    for (_, heading, rows) in codes::SUBJECTS.iter().filter(|(_, _, rows)| !rows.is_empty()) {
-        write!(text, "\n## {heading}\n").unwrap();
-        for row in *rows {
-            write!(text, "\n### `{}`: {}\n\n{}\n", row.id, row.title, row.explanation).unwrap();
-        }
-    }
-    let path = "docs/diagnostics.md";
-    if blessing() {
-        std::fs::create_dir_all("docs").unwrap();
-        std::fs::write(path, &text).unwrap();
-    }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(written == text, "{path} is out of date: MSLC_BLESS=1 cargo test writes it anew");
 }

@@ -271,27 +271,20 @@ fn jacobian_product(residual: &Func, transposed: bool) -> Func {
 
 // ---- bodies
 
-/// The body with tangents: inputs `inputs…, tangents of the active ones…`; outputs: values, then tangents of `wanted` outputs.
-fn body_jvp(body: &Func, active: &[bool], wanted: &[bool]) -> Func {
+/// The body with tangents, and which of its outputs have one: those whose tangent is not zero by structure, and those that
+/// are `forced`. Inputs: those of the body, then tangents of the active ones. Outputs: values, then tangents.
+fn body_jvp(body: &Func, active: &[bool], forced: &[bool]) -> (Func, Vec<bool>) {
     let mut b = Builder::new(body.name.clone());
     let args: Vec<Value> = body.inputs.iter().map(|t| b.input(t.clone())).collect();
     let tangents: Vec<Option<Value>> =
         (0..args.len()).map(|k| active[k].then(|| b.input(body.inputs[k].clone()))).collect();
     let (mut outputs, derivatives) = jvp_into(&mut b, body, &args, &tangents);
-    for k in (0..derivatives.len()).filter(|&k| wanted[k]) {
+    let out: Vec<bool> = derivatives.iter().zip(forced).map(|(d, f)| d.is_some() || *f).collect();
+    for k in (0..out.len()).filter(|&k| out[k]) {
         let d = derivatives[k].unwrap_or_else(|| b.zeros_like(outputs[k]));
         outputs.push(d);
     }
-    b.finish(outputs)
-}
-
-/// Which outputs of the body have a tangent that is not zero by structure.
-fn active_outputs(body: &Func, active: &[bool]) -> Vec<bool> {
-    let mut b = Builder::new("activity");
-    let args: Vec<Value> = body.inputs.iter().map(|t| b.input(t.clone())).collect();
-    let tangents: Vec<Option<Value>> =
-        (0..args.len()).map(|k| active[k].then(|| b.input(body.inputs[k].clone()))).collect();
-    jvp_into(&mut b, body, &args, &tangents).1.iter().map(|d| d.is_some()).collect()
+    (b.finish(outputs), out)
 }
 
 /// Results that are values, then tangents of the active outputs.
@@ -308,27 +301,25 @@ fn is_active(a: &[Dual]) -> Vec<bool> {
 
 fn map(b: &mut Builder, body: &Func, n: usize, mapped: &[bool], a: &[Dual]) -> Vec<Dual> {
     let active = is_active(a);
-    let out = active_outputs(body, &active);
-    let body = Arc::new(body_jvp(body, &active, &out));
+    let (body, out) = body_jvp(body, &active, &vec![false; body.outputs.len()]);
     let args: Vec<Value> = a.iter().map(|d| d.x).chain(a.iter().filter_map(|d| d.dx)).collect();
     let mapped = mapped.iter().copied().chain((0..a.len()).filter(|&k| active[k]).map(|k| mapped[k])).collect();
-    pair(b.map(body, n, mapped, &args), &out)
+    pair(b.map(Arc::new(body), n, mapped, &args), &out)
 }
 
 fn scan(b: &mut Builder, body: &Func, dims: (usize, usize, usize, bool), a: &[Dual]) -> Vec<Dual> {
     let (length, carry, xs, reverse) = dims;
     // A carry whose start has no tangent may gain one on the way: grow to the fixed point.
     let mut active = is_active(a);
-    let out = loop {
-        let out = active_outputs(body, &active);
+    let (plain, out) = loop {
+        let forced: Vec<bool> = (0..body.outputs.len()).map(|k| k < carry && active[k]).collect();
+        let (plain, out) = body_jvp(body, &active, &forced);
         let grown: Vec<usize> = (0..carry).filter(|&k| out[k] && !active[k]).collect();
         if grown.is_empty() {
-            break out;
+            break (plain, out);
         }
         grown.iter().for_each(|&k| active[k] = true);
     };
-    let out: Vec<bool> = out.iter().enumerate().map(|(k, &o)| if k < carry { active[k] } else { o }).collect();
-    let plain = body_jvp(body, &active, &out);
 
     // Each group of arguments (carry, xs, shared) is followed by its tangents, and so are the outputs (carry, ys).
     let groups = [0..carry, carry..carry + xs, carry + xs..a.len()];
@@ -360,10 +351,11 @@ fn scan(b: &mut Builder, body: &Func, dims: (usize, usize, usize, bool), a: &[Du
 
 fn cond(b: &mut Builder, then: &Func, otherwise: &Func, a: &[Dual]) -> Vec<Dual> {
     let active = is_active(&a[1..]);
-    let either = active_outputs(then, &active).into_iter().zip(active_outputs(otherwise, &active));
-    let out: Vec<bool> = either.map(|(t, o)| t || o).collect();
-    let then = Arc::new(body_jvp(then, &active, &out));
-    let otherwise = Arc::new(body_jvp(otherwise, &active, &out));
+    // Both branches give the same tangents: what one has, the other is made to give.
+    let (_, out) = body_jvp(then, &active, &vec![false; then.outputs.len()]);
+    let (otherwise, out) = body_jvp(otherwise, &active, &out);
+    let (then, _) = body_jvp(then, &active, &out);
+    let (then, otherwise) = (Arc::new(then), Arc::new(otherwise));
     let args: Vec<Value> = a.iter().map(|d| d.x).chain(a[1..].iter().filter_map(|d| d.dx)).collect();
     pair(b.ops(Op::Cond { then, otherwise }, &args), &out)
 }
@@ -373,7 +365,7 @@ fn cond(b: &mut Builder, then: &Func, otherwise: &Func, a: &[Dual]) -> Vec<Dual>
 fn memo(b: &mut Builder, op: &Op, a: &[Dual]) -> Vec<Dual> {
     let Op::Memo { body, spec } = op else { unreachable!("compiler bug: the rule of `Memo`") };
     let active = is_active(a);
-    let out = active_outputs(body, &active);
+    let (_, out) = body_jvp(body, &active, &vec![false; body.outputs.len()]);
     let wrt: Vec<usize> = (0..a.len()).filter(|&k| active[k]).collect();
     let mut inner = Builder::new(body.name.clone());
     let args: Vec<Value> = body.inputs.iter().map(|t| inner.input(t.clone())).collect();

@@ -20,6 +20,9 @@ pub fn familiar(dimension: &Dimension) -> String {
     if let Some((_, spelt)) = FAMILIAR.iter().find(|(d, _)| d == dimension) {
         return spelt.to_string();
     }
+    if dimension.exponents().count() == 1 {
+        return dimension.to_string();
+    }
     // One factor away from a mechanical unit: `W/m/K²` as `W/m/K` and another `/K`.
     let near = FAMILIAR.iter().filter(|(d, _)| !d.exponent("kg").is_zero()).filter_map(|(d, spelt)| {
         let rest = dimension.over(d);

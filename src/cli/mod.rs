@@ -5,12 +5,14 @@ mod args;
 mod check;
 mod draw;
 mod explain;
+mod folder;
 mod format;
 mod front;
 mod input;
 mod output;
 mod panics;
 mod run;
+mod story;
 
 pub use output::Output;
 

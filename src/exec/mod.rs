@@ -1,6 +1,12 @@
-//! Runs tasks and keeps what they yield.
+//! Running a program: studies, the world they act on, and what came of it.
 
+pub mod engine;
 pub mod fs;
 pub mod interrupt;
+pub mod key;
+pub mod outcome;
 pub mod progress;
+pub mod run;
 pub mod store;
+pub mod study;
+pub mod world;

@@ -59,7 +59,7 @@ impl Canvas {
         };
         let head = match self.theme {
             Theme::Paper => format!(" width=\"{w}\" height=\"{h}\""),
-            Theme::Page => format!(" style=\"max-width:{w}px\""),
+            Theme::Page => format!(" style=\"max-width:{}px\"", short(1.25 * self.width)),
         };
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\"{head} role=\"img\" fill=\"none\" \

@@ -14,6 +14,8 @@ const LEVELS: usize = 255;
 const DENSITY: f32 = 2.5;
 const GAP: f32 = 26.0;
 const BAR: f32 = 10.0;
+/// The colour bar of a slender field is longer than the field is high, so that it can be read.
+const SHORTEST_BAR: f32 = 84.0;
 
 /// Draws the panels in a row, or in several rows where there are more than three.
 pub fn draw(row: &FieldRow, heading: &str, theme: Theme) -> String {
@@ -68,13 +70,13 @@ impl<'a> Panel<'a> {
         let y = Scale::new(&map.y.clone().range(by.0, by.1), std::iter::empty(), true, (h / 27.0).max(2.0) as usize);
         let (low, high) = map.range.unwrap_or_else(|| value_range(&map.data, map.colors));
         let axis = super::figure::Axis::default().range(low, high);
-        let v = Scale::new(&axis, std::iter::empty(), true, (h / 24.0).clamp(3.0, 8.0) as usize);
+        let v = Scale::new(&axis, std::iter::empty(), true, (h.max(SHORTEST_BAR) / 24.0).clamp(3.0, 8.0) as usize);
         let left = Frame::left_room(&y);
         let numbers = v.ticks.iter().map(|t| stroke::width(&t.1, SMALL)).fold(0.0, f32::max);
         let right = 12.0 + BAR + 8.0 + numbers;
         let heading = stroke::width(&title(&map.title, &map.unit), TEXT);
         let width = (left + w + right).max(left + heading + 4.0);
-        let height = 26.0 + h + Frame::bottom_room(&x) + 10.0;
+        let height = 26.0 + (h + Frame::bottom_room(&x)).max(h.max(SHORTEST_BAR) + 8.0) + 10.0;
         Panel { map, x, y, v, w, h, left, width, height }
     }
 
@@ -106,11 +108,12 @@ impl<'a> Panel<'a> {
     }
 
     fn bar(&self, c: &mut Canvas, x: f32, top: f32, palette: &[color::Rgb]) {
+        let h = self.h.max(SHORTEST_BAR);
         let indices: Vec<u8> = (0..LEVELS).rev().map(|i| i as u8 + 1).collect();
-        c.image(x, top, BAR, self.h, &png::indexed(1, &indices, palette));
-        c.rect(x, top, BAR, self.h, 0.0, Paint::None, Paint::Ink, 1.0);
+        c.image(x, top, BAR, h, &png::indexed(1, &indices, palette));
+        c.rect(x, top, BAR, h, 0.0, Paint::None, Paint::Ink, 1.0);
         for (v, text) in &self.v.ticks {
-            let y = top + (1.0 - self.v.fraction(*v) as f32) * self.h;
+            let y = top + (1.0 - self.v.fraction(*v) as f32) * h;
             c.line((x + BAR, y), (x + BAR + 4.0, y), Paint::Ink, 0.8);
             c.text(text, x + BAR + 7.0, y + 0.34 * SMALL, SMALL, Align::Left, Paint::Muted);
         }

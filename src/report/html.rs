@@ -177,6 +177,14 @@ fn costs(run: &Run) -> String {
         return String::new();
     }
     let most = run.tasks.iter().map(|t| t.seconds).fold(1e-9, f64::max);
+    // What took no time is told by its number only.
+    let counts = |t: &&super::manifest::Task| t.seconds >= 1e-3 || !t.solves.is_empty() || t.state == State::Failed;
+    let (shown, small) = (run.tasks.iter().filter(counts).count(), run.tasks.iter().filter(|t| !counts(t)).count());
+    let more = match (shown, small) {
+        (_, 0) => String::new(),
+        (_, 1) => "<p class=\"caption\">and one task below 1 ms</p>\n".to_string(),
+        (_, n) => format!("<p class=\"caption\">and {n} tasks below 1 ms each</p>\n"),
+    };
     let depth = |mut i: usize| {
         let mut d = 0;
         while let Some(p) = run.tasks[i].parent.filter(|p| *p < i) {
@@ -188,6 +196,7 @@ fn costs(run: &Run) -> String {
         .tasks
         .iter()
         .enumerate()
+        .filter(|(_, t)| counts(t))
         .map(|(i, t)| {
             let state = match t.state {
                 State::Ran => "ran",
@@ -210,7 +219,7 @@ fn costs(run: &Run) -> String {
     wide(&format!(
         "<table class=\"costs\">\n<thead><tr><th>task</th><th></th><th class=\"n\">time</th><th class=\"bar\"></th><th>systems solved</th>\
          </tr></thead>\n<tbody>\n{rows}</tbody></table>"
-    ))
+    )) + &more
 }
 
 fn provenance(run: &Run) -> String {
@@ -231,7 +240,10 @@ fn provenance(run: &Run) -> String {
     }
     for (name, files) in [("inputs", &run.inputs), ("outputs", &run.outputs)] {
         if !files.is_empty() {
-            rows.push((name, files.iter().map(|(f, h)| hash(f, h)).collect::<Vec<_>>().join("<br>")));
+            let list = files.iter().map(|(f, h)| hash(f, h)).collect::<Vec<_>>().join("<br>");
+            let long = files.len() > 6;
+            let fold = format!("<details><summary>{} files</summary>{list}</details>", files.len());
+            rows.push((name, if long { fold } else { list }));
         }
     }
     let rows: String = rows.iter().map(|(k, v)| format!("<tr><th>{k}</th><td>{v}</td></tr>\n")).collect();

@@ -103,6 +103,12 @@ impl Run {
     }
 }
 
+/// The present time as [`iso_time`] writes it.
+pub fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    iso_time(since.map_or(0, |d| d.as_secs()))
+}
+
 /// Seconds since 1970 as `2026-11-22T18:06:28Z`. [Howard Hinnant, days_from_civil and its inverse]
 pub fn iso_time(seconds: u64) -> String {
     let (days, rest) = (seconds / 86400, seconds % 86400);

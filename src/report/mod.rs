@@ -17,6 +17,7 @@ pub mod figure;
 pub mod graph;
 pub mod html;
 pub mod manifest;
+pub mod outcome;
 pub mod plot;
 pub mod png;
 pub mod scales;

@@ -103,7 +103,7 @@ pub fn number(v: f64) -> String {
         };
     }
     let e = v.abs().log10().floor() as i32;
-    if !(-4..6).contains(&e) { power(v, 3) } else { fixed(v, (3 - e).max(0) as usize) }
+    if !(-3..6).contains(&e) { power(v, 3) } else { fixed(v, (3 - e).max(0) as usize) }
 }
 
 /// `−1.25×10⁻⁵` with at most `digits` decimals.

@@ -3,7 +3,10 @@
 /// The candidate nearest to `name`, if one is near enough to have been meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(name);
-    let limit = (folded.chars().count() / 3).max(1);
+    let limit = match folded.chars().count() {
+        0 | 1 => 0,
+        n => (n / 3).max(1),
+    };
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates.into_iter().filter(|c| *c != name && !c.is_empty()) {
         let distance = distance(&folded, &fold(candidate));

@@ -1,7 +1,7 @@
 //! What this version reads and checks but does not run: the one table, which `docs/language.md` lists.
 
 use super::check::walk;
-use super::hir::{DefId, DefKind, ExprKind, Op, Program, SystemStmtKind};
+use super::hir::{DefId, DefKind, ExprKind, Op, Program, SystemStmtKind, TypeExprKind};
 use super::stdlib;
 use crate::base::{Diagnostic, Severity, Span};
 use std::collections::HashSet;
@@ -90,6 +90,11 @@ impl<'p> Search<'p> {
             }
         }
         let mut next = vec![];
+        if let DefKind::Let { ty: Some(ty), .. } = &def.kind {
+            if let TypeExprKind::Closure(closure) = ty.kind {
+                next.push(closure);
+            }
+        }
         let mut said = vec![];
         walk::def(def, &mut |e| match &e.kind {
             ExprKind::Def(d) => {

@@ -151,12 +151,8 @@ impl<'t> View<'t> {
                         None => cut.errors.push(self.unopened(i, open.pop())),
                     }
                 }
-                Kind::Word if open.is_empty() => {
-                    if self.is_item_keyword(i) {
-                        cut.starts.push(i);
-                    }
-                }
-                Kind::Word if self.must_be_item(i, trust) => {
+                Kind::Word if open.is_empty() && self.is_item_keyword(i) => cut.starts.push(i),
+                Kind::Word if !open.is_empty() && self.must_be_item(i, trust) => {
                     for &o in &open {
                         cut.errors.push(self.unclosed(o).label(self.span(i), "the next item begins here"));
                     }

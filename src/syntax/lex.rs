@@ -66,7 +66,7 @@ pub fn continues_name(c: char) -> bool {
 
 /// Signs of several characters, longest first where one begins another.
 const LONG_SIGNS: &[&str] = &["|>", "<=", ">=", "==", "!=", "..", "::", "->", "∇·", "∇⋅", "∇×", "∇²"];
-const SIGNS: &str = "+-*/^=<>~,.:@%√∂∇∫·⋅×⊗≤≥≠°⁻⁰¹²³⁴⁵⁶⁷⁸⁹ᵀ";
+const SIGNS: &str = "+-*/^=<>~,.:@%‰√∂∇∫·⋅×⊗≤≥≠°⁻⁰¹²³⁴⁵⁶⁷⁸⁹ᵀ";
 
 struct Lexer<'t> {
     text: &'t str,

@@ -37,7 +37,9 @@ pub fn normal_name(name: &str) -> String {
 }
 
 /// The children of a node that carry content: keywords and signs are dropped, but for `state` and `~`, which say something.
-pub(super) struct Children<'t>(Peekable<Filter<Pairs<'t, Rule>, fn(&Node<'t>) -> bool>>);
+pub(super) struct Children<'t>(Peekable<Content<'t>>);
+
+type Content<'t> = Filter<Pairs<'t, Rule>, fn(&Node<'t>) -> bool>;
 
 pub(super) fn children<'t>(node: Node<'t>) -> Children<'t> {
     Children(node.into_inner().filter(is_content as fn(&Node<'t>) -> bool).peekable())

@@ -104,6 +104,34 @@ fn a_good_program_is_0_and_a_wrong_one_2() {
 }
 
 #[test]
+fn a_run_tells_its_verdict_and_leaves_a_report() {
+    let f = Folder::new("run");
+    let text = "/// Two claims.\nlet a = 2*3\nstudy good { check a < 7 }\nstudy bad { check a < 5 }\n";
+    let p = f.file("claims.msl", text);
+    let out_dir = f.0.join("results");
+    let with = |study: &str| mslc(["run", path(&p), study, "--out", path(&out_dir)]);
+    let o = with("good");
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let run = mslc::report::Run::from_json(&std::fs::read_to_string(out_dir.join("run.json")).unwrap()).unwrap();
+    assert_eq!((run.checks.len(), run.held(), run.checks[0].value), (1, 1, 6.0));
+    let page = std::fs::read(out_dir.join("report.html")).unwrap();
+    assert_eq!(run.outputs["report.html"], mslc::base::Fingerprint::of(&page).hex());
+    let o = with("bad");
+    assert_eq!(code(&o), 1, "{}", err(&o));
+    assert!(err(&o).contains("✗ a < 5"), "{}", err(&o));
+    let o = with("goood");
+    assert_eq!(code(&o), 2);
+    assert!(err(&o).contains("did you mean `good`?"), "{}", err(&o));
+    let o = mslc(["run", "--json", path(&p), "--out", path(&out_dir)]);
+    assert_eq!(code(&o), 1);
+    let kinds: Vec<String> = json(&o).iter().map(|e| e["kind"].as_str().unwrap().to_string()).collect();
+    assert!(kinds.ends_with(&["check".into(), "check".into(), "finished".into()]), "{kinds:?}");
+    let o = mslc(["plan", path(&p)]);
+    assert_eq!(code(&o), 0);
+    assert!(out(&o).contains("a < 7"), "{}", out(&o));
+}
+
+#[test]
 fn json_diagnostics_are_one_object_a_line_with_exact_places() {
     let f = Folder::new("json");
     let text = "let φ = 1 [m] + 2 [kg]\nlet b = c\n";

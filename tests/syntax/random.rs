@@ -353,7 +353,7 @@ impl Writer {
             }
         });
         // A result that begins with a sign would be read as the end of the statement before it.
-        self.text.push_str("r");
+        self.text.push('r');
         self.gap();
         if self.chance(2) {
             self.words(&["+"]);

@@ -139,3 +139,27 @@ fn line_ends_byte_order_marks_and_empty_files() {
     assert_eq!(good("\u{FEFF}let a = 1\r\n/// d\r\nlet b = 2\r\n").items[1].doc, ["d"]);
     assert_eq!(good("// only a comment").items.len(), 0);
 }
+
+/// Editors colour the keywords of the grammar, no more and no fewer.
+#[test]
+fn editors_know_the_keywords() {
+    let grammar = std::fs::read_to_string("grammar/msl.pest").unwrap();
+    let keywords = grammar.split("KW_").skip(1).filter_map(|k| k.split_once(" = @{")).map(|(k, _)| k.to_string());
+    // A reference to a keyword's rule is followed by other things than its definition.
+    let keywords = keywords.filter(|k| k.chars().all(char::is_alphabetic));
+    let keywords: std::collections::BTreeSet<String> = keywords.collect();
+    assert!(keywords.len() > 30, "{keywords:?}");
+    let textmate = std::fs::read_to_string("editors/vscode/syntaxes/msl.tmLanguage.json").unwrap();
+    let vim = std::fs::read_to_string("editors/vim/syntax/msl.vim").unwrap();
+    for k in &keywords {
+        let text = format!("let {k} = 1");
+        assert_eq!(super::parse(&text).1[0].code, "syntax.keyword", "{k}");
+        assert!(
+            textmate.contains(&format!("|{k}|"))
+                || textmate.contains(&format!("({k}|"))
+                || textmate.contains(&format!("|{k})")),
+            "{k}"
+        );
+        assert!(vim.split_whitespace().any(|w| w == k), "{k}");
+    }
+}

@@ -4,7 +4,7 @@ use super::Infer;
 use super::arguments::Given;
 use super::ty::{Env, Ty};
 use crate::base::{Diagnostic, Span};
-use crate::sema::hir::{DefId, DefKind, Lambda, TypeExprKind};
+use crate::sema::hir::{DefId, DefKind, Lambda, Param, TypeExprKind};
 
 impl<'p> Infer<'p> {
     /// Holds an implementation against a closure's contract.
@@ -45,6 +45,25 @@ impl<'p> Infer<'p> {
                             "write fn({})",
                             params.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ")
                         )),
+                    );
+                    return;
+                }
+                let names = |p: &[Param]| p.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+                let (mut wanted, mut have) = (names(params), names(&lambda.params));
+                let order = format!("fn({})", wanted.join(", "));
+                let same_order = wanted == have;
+                wanted.sort();
+                have.sort();
+                if !same_order && wanted == have {
+                    self.report(
+                        Diagnostic::error(
+                            "coupling.contract",
+                            span,
+                            format!("this function takes the inputs of `{name}` in another order"),
+                        )
+                        .label(contract, "the contract")
+                        .note("inputs are passed in the order of the contract, whatever their names")
+                        .help(format!("write {order}")),
                     );
                     return;
                 }

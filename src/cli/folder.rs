@@ -1,0 +1,129 @@
+//! The folder of a run's results: files that studies ask for go through here.
+
+use crate::base::{Diagnostic, Fingerprint, Span};
+use crate::discretize::post::VtkCells;
+use crate::exec::fs::{Disk, write_atomically};
+use crate::exec::study::{SavedField, Writer};
+use crate::lower::value::{Num, Value};
+use crate::report::vtk::{Array, At, Cell, Grid, unstructured};
+use crate::report::{csv, vtk};
+use indexmap::IndexMap;
+use std::path::{Component, Path, PathBuf};
+
+pub struct Folder {
+    pub path: PathBuf,
+    /// Hashes of what was written, by name.
+    pub written: IndexMap<String, String>,
+}
+
+impl Folder {
+    pub fn new(path: PathBuf) -> Folder {
+        Folder { path, written: IndexMap::new() }
+    }
+
+    fn put(&mut self, name: &str, bytes: &[u8], span: Span) -> Result<PathBuf, Box<Diagnostic>> {
+        let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
+        if !inside || name.is_empty() {
+            let d =
+                Diagnostic::error("studies.file", span, format!("`{name}` is not a name inside the folder of results"));
+            return Err(Box::new(d.help("give a plain name, such as \"heat.vtu\"; --out chooses the folder")));
+        }
+        let path = self.path.join(name);
+        write_atomically(&Disk, &path, bytes)
+            .map_err(|fault| Box::new(Diagnostic::error("run.disk", span, fault.to_string())))?;
+        self.written.insert(name.into(), Fingerprint::of(bytes).hex());
+        Ok(path)
+    }
+}
+
+impl Writer for Folder {
+    fn vtk(&mut self, name: &str, fields: &[SavedField], span: Span) -> Result<PathBuf, Box<Diagnostic>> {
+        let wrong = |message: String, help: &str| Box::new(Diagnostic::error("studies.file", span, message).help(help));
+        let Some(first) = fields.first() else {
+            return Err(wrong(
+                "there is no field to write".into(),
+                "name the fields after the file: vtk(\"heat.vtu\", s.T)",
+            ));
+        };
+        let cells = VtkCells::new(&first.space);
+        let mut arrays = vec![];
+        for f in fields {
+            if f.space.mesh != first.space.mesh || f.space.order != first.space.order {
+                let message = format!("`{}` and `{}` are on different meshes", first.label, f.label);
+                return Err(wrong(message, "write them to a file each"));
+            }
+            let nodes = f.space.node_count();
+            let width = f.values.ty.len() / nodes.max(1);
+            let values = f.values.to_f64();
+            let label = crate::report::axes::title(&f.label, &f.unit);
+            let at = if f.space.order == 0 { At::Cells } else { At::Points };
+            let values = if at == At::Points { cells.point_data(&values, width) } else { values };
+            arrays.push(Array { name: label, components: width, values, at });
+        }
+        let grid = grid(&cells).map_err(|m| wrong(m, "this is a bug in mslc"))?;
+        let bytes =
+            unstructured(&grid, &arrays).map_err(|m| wrong(m, "scalars, vectors and square tensors can be written"))?;
+        let name = if name.contains('.') { name.to_string() } else { format!("{name}.vtu") };
+        self.put(&name, &bytes, span)
+    }
+
+    /// A table of named numbers and lists, a column each; of tensors a column for each entry.
+    fn save(&mut self, name: &str, values: &[(String, Value)], span: Span) -> Result<PathBuf, Box<Diagnostic>> {
+        let mut columns: Vec<(String, Vec<f64>)> = vec![];
+        for (label, value) in values {
+            match value {
+                Value::Int(i) => columns.push((label.clone(), vec![*i as f64])),
+                Value::Num(Num::Const(t)) | Value::Stack(Num::Const(t)) => {
+                    let rows = t.ty.shape.first().copied().unwrap_or(1);
+                    let width = t.ty.len() / rows.max(1);
+                    let all = t.to_f64();
+                    for k in 0..width {
+                        let head = if width == 1 { label.clone() } else { format!("{label}[{k}]") };
+                        columns.push((head, all.iter().skip(k).step_by(width).copied().collect()));
+                    }
+                }
+                other => {
+                    let message = format!("saving {} is not supported yet (`{label}`)", other.kind());
+                    let d = Diagnostic::error("studies.file", span, message);
+                    return Err(Box::new(
+                        d.help("numbers, lists and tensors are saved as a table; fields go to vtk(...)"),
+                    ));
+                }
+            }
+        }
+        let length = columns.iter().map(|c| c.1.len()).max().unwrap_or(0);
+        let mut rows = vec![columns.iter().map(|c| c.0.clone()).collect::<Vec<_>>()];
+        rows.extend(
+            (0..length).map(|i| columns.iter().map(|c| c.1.get(i).map_or(String::new(), f64::to_string)).collect()),
+        );
+        let name = if name.contains('.') { name.to_string() } else { format!("{name}.csv") };
+        self.put(&name, csv::text(&rows).as_bytes(), span)
+    }
+}
+
+/// Cells with VTK's numbers as cells by name.
+fn grid(cells: &VtkCells) -> Result<Grid, String> {
+    let kinds = [
+        Cell::Vertex,
+        Cell::Line,
+        Cell::Triangle,
+        Cell::Quad,
+        Cell::Tetrahedron,
+        Cell::Hexahedron,
+        Cell::Line3,
+        Cell::Triangle6,
+        Cell::Quad8,
+        Cell::Tetrahedron10,
+        Cell::Hexahedron20,
+        Cell::Quad9,
+        Cell::Hexahedron27,
+    ];
+    let mut start = 0;
+    let mut out = vtk::Grid { points: cells.points.clone(), cells: Vec::with_capacity(cells.types.len()) };
+    for (&end, &ty) in cells.offsets.iter().zip(&cells.types) {
+        let kind = kinds.into_iter().find(|k| *k as u8 == ty).ok_or_else(|| format!("a cell of VTK's type {ty}"))?;
+        out.cells.push((kind, cells.connectivity[start..end as usize].to_vec()));
+        start = end as usize;
+    }
+    Ok(out)
+}

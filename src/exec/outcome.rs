@@ -1,0 +1,97 @@
+//! What a run found: checks, tables, pictures, files, costs. Plain data; the report draws it, `run.json` keeps it.
+
+use crate::base::{Diagnostic, Span};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub checks: Vec<Check>,
+    pub rows: Vec<Row>,
+    pub pictures: Vec<Picture>,
+    pub files: Vec<PathBuf>,
+    pub tasks: Vec<TaskRecord>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A claim and whether it held.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Check {
+    pub study: String,
+    /// As written.
+    pub claim: String,
+    /// Left and right side of the comparison, in SI.
+    pub value: f64,
+    pub bound: f64,
+    pub relation: String,
+    pub held: bool,
+    #[serde(skip)]
+    pub span: Span,
+}
+
+/// One `report(...)`: names and values.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    pub study: String,
+    pub entries: Vec<(String, Entry)>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Entry {
+    Number { value: f64, unit: String },
+    Numbers { values: Vec<f64>, shape: Vec<usize>, unit: String },
+    Text(String),
+}
+
+/// What one `plot(...)` shows.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub study: String,
+    pub title: String,
+    pub panels: Vec<Panel>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Panel {
+    /// A scalar field on a regular grid, row by row from the bottom.
+    Map {
+        label: String,
+        unit: String,
+        x: (f64, f64),
+        y: (f64, f64),
+        columns: usize,
+        rows: usize,
+        values: Vec<f64>,
+    },
+    Curves {
+        x_label: String,
+        x_unit: String,
+        y_unit: String,
+        curves: Vec<Curve>,
+        log_y: bool,
+        points: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Curve {
+    pub label: String,
+    pub x: Vec<f64>,
+    pub y: Vec<f64>,
+}
+
+/// What a task cost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskRecord {
+    pub label: String,
+    pub seconds: f64,
+    /// Its results were found, not computed.
+    pub cached: bool,
+    /// Keys of its results in the store.
+    pub outputs: Vec<String>,
+    /// Nonlinear or linear systems solved, by name.
+    pub solves: Vec<(String, u64)>,
+    /// The task that asked for it.
+    pub parent: Option<usize>,
+}

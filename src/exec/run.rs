@@ -1,0 +1,81 @@
+//! A whole run: every study of a program, and what came of it.
+
+use super::engine::Engine;
+use super::fs::Disk;
+use super::outcome::Outcome;
+use super::progress::Progress;
+use super::store::Store;
+use super::study::{Studies, Writer};
+use super::world::World;
+use crate::base::{Diagnostic, Fingerprint, Span};
+use crate::lower::Lower;
+use crate::lower::value::Value;
+use crate::sema::hir::{DefId, DefKind, Program};
+use indexmap::IndexMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub struct Options {
+    pub engine: Engine,
+    /// `--seed`; else the program's `param seed`; else 0.
+    pub seed: Option<u64>,
+    /// Names of studies; all where none is given.
+    pub studies: Vec<String>,
+    /// Folder of the program, from which data paths start.
+    pub folder: PathBuf,
+    /// Folder of results.
+    pub out: PathBuf,
+    pub progress: Box<dyn Progress>,
+}
+
+/// What is left when a run has ended, well or not.
+pub struct Finished {
+    pub outcome: Outcome,
+    /// The failure that ended it, if one did.
+    pub failure: Option<Diagnostic>,
+    pub seed: u64,
+    /// Hashes of data files that were read.
+    pub inputs: IndexMap<String, Fingerprint>,
+}
+
+/// The studies that a command names, in the order of the program.
+pub fn studies(program: &Program, names: &[String]) -> Vec<DefId> {
+    program
+        .root_defs()
+        .filter(|(_, d)| matches!(d.kind, DefKind::Study { .. }) && (names.is_empty() || names.contains(&d.name)))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Runs the studies; `files` takes what they write.
+pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finished {
+    let store = Store::open(options.out.join("cache"), Arc::new(Disk));
+    let mut world = World::new(options.engine, store, options.progress, options.folder);
+    let seed = options.seed.unwrap_or_else(|| declared_seed(program, &mut world));
+    let (outcome, failure) = {
+        let mut lower = Lower::new(program, &mut world, seed);
+        let ids = studies(program, &options.studies);
+        let mut studies = Studies::new(&mut lower, files);
+        let mut failure = None;
+        for id in ids {
+            if let Err(e) = studies.run(id) {
+                failure = Some(*e);
+                break;
+            }
+        }
+        let mut outcome = studies.outcome;
+        outcome.warnings = std::mem::take(&mut lower.warnings);
+        (outcome, failure)
+    };
+    let outcome = Outcome { tasks: world.tasks, ..outcome };
+    Finished { outcome, failure, seed, inputs: world.inputs }
+}
+
+fn declared_seed(program: &Program, world: &mut World) -> u64 {
+    let Some(id) = program.find("seed") else { return 0 };
+    let mut lower = Lower::new(program, world, 0);
+    match lower.def(id, Span::default()) {
+        Ok(Value::Int(n)) => n as u64,
+        _ => 0,
+    }
+}

@@ -1,0 +1,3 @@
+//! What must be done, before doing it: the graph of tasks.
+
+pub mod graph;

@@ -1,0 +1,219 @@
+//! Closures: one signature, and behind it a formula, a nested solve, a net, a table, or any of these remembered.
+
+use super::call::Args;
+use super::error::{Result, error, error_help};
+use super::eval::Lower;
+use super::value::{Behind, Closure, Num, Value};
+use crate::base::Span;
+use crate::data::interpolate::{self, ErrorEstimate};
+use crate::ir::{Binary, MemoSpec, Op};
+use crate::sema::hir::{DefId, DefKind, Param, TypeExprKind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A closure tabulated on a tensor grid of its arguments.
+#[derive(Debug)]
+pub struct Table {
+    pub table: interpolate::Table,
+    /// Shape of the result.
+    pub shape: Vec<usize>,
+    /// Found at points between the nodes.
+    pub error: ErrorEstimate,
+}
+
+impl Table {
+    /// Range of each argument.
+    pub fn range(&self) -> Vec<(f64, f64)> {
+        (0..self.table.dimensions()).map(|k| self.table.range(k)).collect()
+    }
+}
+
+/// A closure whose results are remembered, with a fallback outside the range it is good for.
+#[derive(Debug)]
+pub struct Online {
+    pub closure: Value,
+    pub on_fail: Option<Value>,
+    pub reuse: f64,
+    /// Typical size of each argument.
+    pub scale: Vec<f64>,
+    /// Range of each argument within which `closure` holds.
+    pub range: Option<Vec<(f64, f64)>>,
+}
+
+impl Lower<'_> {
+    pub fn closure_params(&self, def: DefId) -> &[Param] {
+        match &self.program.def(def).kind {
+            DefKind::Closure { params, .. } => params,
+            _ => &[],
+        }
+    }
+
+    /// A function, net or closure as the implementation of a signature.
+    pub fn as_closure(&mut self, v: Value, def: DefId, span: Span) -> Result<Value> {
+        let program = self.program;
+        let name = &program.def(def).name;
+        match &v {
+            Value::Closure(c) if c.def == def => Ok(v),
+            Value::Closure(c) => {
+                error("closure.contract", span, format!("expected a `{name}`, found a `{}`", program.def(c.def).name))
+            }
+            Value::Function(f) => {
+                let expected = self.closure_params(def).len();
+                let found = f.lambda.params.len();
+                if expected != found {
+                    return error(
+                        "closure.contract",
+                        span,
+                        format!("`{name}` has {expected} parameters, this function has {found}"),
+                    );
+                }
+                Ok(Value::Closure(Rc::new(Closure { def, behind: Behind::Function(f.clone()) })))
+            }
+            Value::Intrinsic(_) => {
+                error("closure.contract", span, "a library function cannot stand for a closure by itself")
+            }
+            Value::Net(_) => error_help(
+                "closure.net",
+                span,
+                format!("a net serves `{name}` only where it is trained"),
+                format!("write `over k: {name} = …` in a `minimize`, and use the artefact's member"),
+            ),
+            other => error(
+                "closure.contract",
+                span,
+                format!("expected an implementation of `{name}`, found {}", other.kind()),
+            ),
+        }
+    }
+
+    /// Calls a closure with numbers or fields.
+    pub fn call_closure(&mut self, c: &Rc<Closure>, args: &[Value], span: Span) -> Result<Value> {
+        for (p, a) in self.closure_params(c.def).iter().zip(args) {
+            let wants_field = p.ty.as_ref().is_some_and(|t| matches!(t.kind, TypeExprKind::Field { .. }));
+            if wants_field {
+                return error(
+                    "unsupported.operator",
+                    p.span,
+                    "closures from fields to fields (operators) are not supported yet",
+                );
+            }
+            if p.state {
+                return error("unsupported.state", p.span, "closures with `state` are not supported yet");
+            }
+            if matches!(a, Value::None) {
+                return error("call.arguments", span, format!("`{}` has no value", p.name));
+            }
+        }
+        let args: Vec<Value> = args.iter().map(|a| self.numeric(a, span)).collect::<Result<_>>()?;
+        let name = self.program.def(c.def).name.clone();
+        let c = c.clone();
+        self.pointwise(&args, span, |l, nums| l.call_closure_at(&c, nums, span))
+            .map_err(|e| Self::called_from(e, span, &name))
+    }
+
+    /// The closure at one point: numbers to a number.
+    pub fn call_closure_at(&mut self, c: &Rc<Closure>, args: &[Num], span: Span) -> Result<Num> {
+        match &c.behind {
+            Behind::Function(f) => {
+                let values = args.iter().map(|n| (None, Value::Num(n.clone()), span)).collect();
+                let out = self.call_function(f, Args { values }, span)?;
+                self.num(&out, span)
+            }
+            Behind::Net(net) => self.call_ported(net, args, span),
+            Behind::Table(t) => {
+                let refs: Vec<&Num> = args.iter().collect();
+                Ok(self.tracer.build(&refs, |b, v| t.table.to_ir(b, v)))
+            }
+            Behind::Online(o) => self.call_online(o, args, span),
+        }
+    }
+
+    fn call_online(&mut self, o: &Rc<Online>, args: &[Num], span: Span) -> Result<Num> {
+        let Value::Closure(inner) = &o.closure else {
+            return error("closure.contract", span, "`online` takes a closure");
+        };
+        let name = self.program.def(inner.def).name.clone();
+        let fine = match &o.on_fail {
+            Some(Value::Closure(f)) => f.clone(),
+            _ => inner.clone(),
+        };
+        let remembered = |l: &mut Self, c: &Rc<Closure>, args: &[Num]| -> Result<Num> {
+            if o.reuse <= 0.0 {
+                return l.call_closure_at(c, args, span);
+            }
+            let types: Vec<_> = args.iter().map(|n| n.ty().clone()).collect();
+            let inputs = l.tracer.open(&name, &types);
+            let depth = l.tracer.depth() - 1;
+            let out = match l.call_closure_at(c, &inputs, span) {
+                Ok(out) => out,
+                Err(e) => {
+                    l.tracer.abandon(depth);
+                    return Err(e);
+                }
+            };
+            let (body, captures) = l.tracer.close(&[out]);
+            // Captured numbers are the same at every call of one run, so they take no part in the comparison.
+            let mut scale = o.scale.clone();
+            scale.resize(args.len(), 1.0);
+            scale.resize(args.len() + captures.len(), f64::INFINITY);
+            let spec = Arc::new(MemoSpec { name: name.clone(), reuse: o.reuse, scale });
+            let all: Vec<&Num> = args.iter().chain(&captures).collect();
+            Ok(l.tracer.build(&all, |b, v| b.ops(Op::Memo { body: Arc::new(body), spec }, v)[0]))
+        };
+        let Some(range) = o.range.clone().filter(|_| o.on_fail.is_some()) else {
+            return remembered(self, inner, args);
+        };
+        // Inside the range the cheap implementation, outside it the fine one; only one of them runs.
+        let refs: Vec<&Num> = args.iter().collect();
+        let inside = self.tracer.build(&refs, |b, v| {
+            let mut all = b.scalar(1.0);
+            for (x, (lo, hi)) in v.iter().zip(&range) {
+                let (lo, hi) = (b.scalar(*lo), b.scalar(*hi));
+                let above = b.compare(crate::ir::Compare::Le, lo, *x);
+                let below = b.compare(crate::ir::Compare::Le, *x, hi);
+                let both = b.binary(Binary::Min, above, below);
+                all = b.binary(Binary::Min, all, both);
+            }
+            all
+        });
+        let branch = |l: &mut Self, c: &Rc<Closure>, memo: bool| -> Result<(crate::ir::Func, Vec<Num>)> {
+            let types: Vec<_> = args.iter().map(|n| n.ty().clone()).collect();
+            let depth = l.tracer.depth();
+            let inputs = l.tracer.open(&name, &types);
+            let out = if memo { remembered(l, c, &inputs) } else { l.call_closure_at(c, &inputs, span) };
+            match out {
+                Ok(out) => Ok(l.tracer.close(&[out])),
+                Err(e) => {
+                    l.tracer.abandon(depth);
+                    Err(e)
+                }
+            }
+        };
+        let cheap = branch(self, inner, false)?;
+        let fine = branch(self, &fine, true)?;
+        self.cond(&inside, args, cheap, fine)
+    }
+
+    /// One of two functions of the same arguments; each may have captured numbers of its own.
+    fn cond(
+        &mut self,
+        mask: &Num,
+        args: &[Num],
+        (then, then_captures): (crate::ir::Func, Vec<Num>),
+        (otherwise, else_captures): (crate::ir::Func, Vec<Num>),
+    ) -> Result<Num> {
+        let n = args.len();
+        let types: Vec<_> = args.iter().chain(&then_captures).chain(&else_captures).map(|n| n.ty().clone()).collect();
+        let widen = |f: &crate::ir::Func, from: usize, count: usize| {
+            let mut b = crate::ir::Builder::new(f.name.clone());
+            let inputs: Vec<_> = types.iter().map(|t| b.input(t.clone())).collect();
+            let own: Vec<_> = inputs[..n].iter().chain(&inputs[from..from + count]).copied().collect();
+            let out = b.inline(f, &own);
+            Arc::new(b.finish(out))
+        };
+        let then_wide = widen(&then, n, then_captures.len());
+        let else_wide = widen(&otherwise, n + then_captures.len(), else_captures.len());
+        let all: Vec<&Num> = std::iter::once(mask).chain(args).chain(&then_captures).chain(&else_captures).collect();
+        Ok(self.tracer.build(&all, |b, v| b.ops(Op::Cond { then: then_wide, otherwise: else_wide }, v)[0]))
+    }
+}

@@ -1,0 +1,36 @@
+//! Domains: boxes of one to three dimensions, periodic or not, with named boundary parts.
+
+use crate::sema::hir::DefId;
+
+/// A box `origin + [0, extent]` in SI.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Domain {
+    /// As the user calls it, where it has a name.
+    pub name: String,
+    pub origin: Vec<f64>,
+    pub extent: Vec<f64>,
+    pub periodic: bool,
+    pub scale: Option<DefId>,
+}
+
+impl Domain {
+    pub fn dimension(&self) -> usize {
+        self.origin.len()
+    }
+
+    pub fn measure(&self) -> f64 {
+        self.extent.iter().product()
+    }
+
+    /// Names of the parts of the boundary.
+    pub fn parts(&self) -> &'static [&'static str] {
+        if self.periodic {
+            return &[];
+        }
+        match self.dimension() {
+            1 => &["left", "right", "ends", "boundary"],
+            2 => &["left", "right", "bottom", "top", "boundary"],
+            _ => &["left", "right", "bottom", "top", "back", "front", "boundary"],
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Spaces and what is done with fields on them: integrals, means, values at points, extremes.
+
+use super::domain::Domain;
+use super::error::{Result, error, error_help};
+use super::eval::Lower;
+use super::value::{Discrete, Field, Leaf, Num, Value};
+use crate::base::{Diagnostic, Span};
+use crate::discretize::{self, Element, Mesh, Refusal, Space};
+use crate::ir::{Func, Reduce};
+use std::rc::Rc;
+
+/// Spaces made so far: one for each mesh and order, so that fields of one scheme share it.
+#[derive(Default)]
+pub struct Spaces {
+    made: Vec<Rc<Space>>,
+}
+
+/// Cells along the longest side of the mesh on which a field without any is integrated.
+const INTEGRATION_CELLS: usize = 128;
+
+/// A refusal of the discretisation, at the place that asked for it.
+pub fn refused(r: Refusal, span: Span) -> Box<Diagnostic> {
+    let d = Diagnostic::error(r.code, span, r.message);
+    Box::new(match r.help {
+        Some(h) => d.help(h),
+        None => d,
+    })
+}
+
+/// What distinguishes a mesh.
+pub struct Resolution {
+    pub order: usize,
+    pub element: Option<Element>,
+    pub cells: Cells,
+}
+
+pub enum Cells {
+    /// Along the longest side.
+    Count(usize),
+    /// Largest size.
+    Size(f64),
+}
+
+impl Lower<'_> {
+    /// The mesh of a domain.
+    pub fn mesh(&self, domain: &Domain, element: Option<Element>, cells: &Cells, span: Span) -> Result<Mesh> {
+        let d = domain.dimension();
+        let element = element.unwrap_or(Element::default_of(d));
+        let periodic = vec![domain.periodic; d];
+        let made = match cells {
+            Cells::Size(h) => Mesh::with_spacing(element, &domain.origin, &domain.extent, *h, &periodic),
+            Cells::Count(n) => {
+                let longest = domain.extent.iter().cloned().fold(0.0, f64::max);
+                let counts: Vec<usize> = domain
+                    .extent
+                    .iter()
+                    .map(|x| ((*n as f64 * x / longest).round() as usize).max((*n > 0) as usize))
+                    .collect();
+                Mesh::new(element, &domain.origin, &domain.extent, &counts, &periodic)
+            }
+        };
+        made.map_err(|r| refused(r, span))
+    }
+
+    pub fn space(&mut self, mesh: Mesh, order: usize, span: Span) -> Result<Rc<Space>> {
+        if let Some(s) = self.spaces.made.iter().find(|s| s.order == order && s.mesh == mesh) {
+            return Ok(s.clone());
+        }
+        let space = if order == 0 {
+            Space::cells(mesh)
+        } else {
+            Space::lagrange(mesh, order, None).map_err(|r| refused(r, span))?
+        };
+        let space = Rc::new(space);
+        self.spaces.made.push(space.clone());
+        Ok(space)
+    }
+
+    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several.
+    pub fn space_of(&mut self, f: &Field, span: Span) -> Result<Rc<Space>> {
+        let finest = f
+            .leaves
+            .iter()
+            .filter_map(|l| if let Leaf::Discrete { field, .. } = l { Some(field.space.clone()) } else { None })
+            .max_by_key(|s| (s.mesh.element_count(), s.order));
+        match finest {
+            Some(s) if s.order > 0 => Ok(s),
+            Some(s) => self.space(s.mesh.clone(), 1, span),
+            None => {
+                let mesh = self.mesh(&f.domain.clone(), None, &Cells::Count(INTEGRATION_CELLS), span)?;
+                self.space(mesh, 1, span)
+            }
+        }
+    }
+
+    /// `∫ f dΩ`, or the mean over Ω.
+    pub fn integrate(&mut self, f: &Field, mean: bool, span: Span) -> Result<Value> {
+        if f.has_unknown() {
+            return Ok(self.functional(f.clone(), mean));
+        }
+        let space = self.space_of(f, span)?;
+        let scale = if mean { 1.0 / f.domain.measure() } else { 1.0 };
+        let n = self.with_leaves(f, &space, span, |b, leaves| {
+            let i = space.integrate(b, &f.func, leaves)[0];
+            b.scale(i, scale)
+        })?;
+        Ok(Value::Num(n))
+    }
+
+    /// Values at the quadrature points of the field's space, `[E, q, …]`.
+    pub fn at_quadrature(&mut self, f: &Field, space: &Rc<Space>, span: Span) -> Result<Num> {
+        self.with_leaves(f, space, span, |b, leaves| space.evaluate(b, &f.func, leaves)[0])
+    }
+
+    /// The greatest or least value at quadrature points.
+    pub fn extreme(&mut self, f: &Field, kind: Reduce, span: Span) -> Result<Num> {
+        let space = self.space_of(f, span)?;
+        let values = self.at_quadrature(f, &space, span)?;
+        let axes: Vec<usize> = (0..values.shape().len()).collect();
+        Ok(self.tracer.build(&[&values], |b, v| b.reduce(kind, v[0], &axes)))
+    }
+
+    /// Builds something over a space with a field's leaves bound.
+    fn with_leaves(
+        &mut self,
+        f: &Field,
+        space: &Rc<Space>,
+        span: Span,
+        build: impl FnOnce(&mut crate::ir::Builder, &[discretize::Leaf]) -> crate::ir::Value,
+    ) -> Result<Num> {
+        let mut nums: Vec<Num> = vec![];
+        for leaf in &f.leaves {
+            nums.push(match leaf {
+                Leaf::Coordinates => Num::scalar(0.0),
+                Leaf::Shared(n) => n.clone(),
+                Leaf::Discrete { field, .. } if field.space.mesh == space.mesh => field.dofs.clone(),
+                Leaf::Discrete { field, gradient } => self.discrete_at_quadrature(field, *gradient, space),
+                Leaf::Normal => return error("lower.normal", span, "the normal is defined on a boundary only"),
+                Leaf::Unknown { .. } => {
+                    return error_help(
+                        "lower.unknown",
+                        span,
+                        "an unknown has no value before its system is solved",
+                        "read it from the solution: `solve(S(…), …).u`",
+                    );
+                }
+            });
+        }
+        let refs: Vec<&Num> = nums.iter().collect();
+        Ok(self.tracer.build(&refs, |b, v| {
+            let leaves: Vec<discretize::Leaf> = f
+                .leaves
+                .iter()
+                .zip(v)
+                .map(|(leaf, &v)| match leaf {
+                    Leaf::Coordinates => discretize::Leaf::Coordinates,
+                    Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => {
+                        if *gradient {
+                            discretize::Leaf::Gradient { space: &field.space, dofs: v }
+                        } else {
+                            discretize::Leaf::Value { space: &field.space, dofs: v }
+                        }
+                    }
+                    Leaf::Discrete { .. } => discretize::Leaf::Data(v),
+                    _ => discretize::Leaf::Shared(v),
+                })
+                .collect();
+            build(b, &leaves)
+        }))
+    }
+
+    /// A field of one mesh at the quadrature points of another, `[E, q, …]`.
+    pub fn discrete_at_quadrature(&mut self, field: &Rc<Discrete>, gradient: bool, space: &Rc<Space>) -> Num {
+        let (e, q) = (space.mesh.element_count(), space.quadrature_count());
+        let d = space.mesh.dimension();
+        let x = Num::Const(space.quadrature_coordinates().reshaped([e * q, d]));
+        let values = self.discrete_at_points(field, gradient, &x);
+        let mut shape = vec![e, q];
+        shape.extend(&values.shape()[1..]);
+        self.tracer.build(&[&values], |b, v| b.reshape(v[0], &shape))
+    }
+
+    /// A discrete field (or its gradient) at points `[P, d]`: `[P, …]`.
+    pub fn discrete_at_points(&mut self, field: &Rc<Discrete>, gradient: bool, x: &Num) -> Num {
+        let space = field.space.clone();
+        self.tracer.build(&[&field.dofs, x], |b, v| {
+            if gradient { space.gradient_at(b, v[0], v[1]) } else { space.evaluate_at(b, v[0], v[1]) }
+        })
+    }
+
+    /// The function of a field over a mesh, for what is computed outside a trace.
+    pub fn field_func(&self, f: &Field) -> Rc<Func> {
+        f.func.clone()
+    }
+}

@@ -1,0 +1,25 @@
+//! From the typed program to the IR, by tracing: expressions are evaluated with known values where they are known, and with
+//! nodes of an `ir::Builder` where they are not. What a study, a closure or a residual means is the same code.
+
+pub mod arith;
+pub mod call;
+pub mod closure;
+pub mod dataset;
+pub mod domain;
+pub mod error;
+pub mod eval;
+pub mod field;
+pub mod functional;
+pub mod intrinsics;
+pub mod minimize;
+pub mod net;
+pub mod runtime;
+pub mod solve;
+pub mod system;
+pub mod trace;
+pub mod value;
+
+pub use error::{Error, Result};
+pub use eval::Lower;
+pub use runtime::Runtime;
+pub use value::{Field, Num, Value};

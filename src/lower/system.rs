@@ -1,0 +1,289 @@
+//! A system with its arguments becomes equations: each a divergence of a flux plus a source, conditions sorted into essential
+//! and natural ones by what they contain, gauges set apart.
+
+use super::domain::Domain;
+use super::error::{Result, error, error_help};
+use super::eval::Lower;
+use super::value::{Env, Field, Functional, Leaf, Problem, Residual, Value};
+use crate::base::Span;
+use crate::ir::Type;
+use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind, TypeExpr, TypeExprKind};
+use std::rc::Rc;
+
+/// The equations of a problem, as fields over its unknowns.
+pub struct Equations {
+    pub def: DefId,
+    pub name: String,
+    /// Identity of the unknown leaves.
+    pub problem: u64,
+    pub domain: Rc<Domain>,
+    pub unknowns: Vec<Unknown>,
+    /// One for each unknown, in order.
+    pub balances: Vec<Equation>,
+    pub gauges: Vec<Gauge>,
+    pub conditions: Vec<Boundary>,
+    /// Lets of the system, by name.
+    pub lets: Vec<(String, Value)>,
+}
+
+pub struct Unknown {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub nominal: f64,
+    pub field: Field,
+}
+
+pub struct Equation {
+    pub name: String,
+    pub residual: Residual,
+    pub span: Span,
+}
+
+/// `mean(w) = value`
+pub struct Gauge {
+    pub functional: Rc<Functional>,
+    pub value: Value,
+    pub span: Span,
+}
+
+/// `condition = 0` on a part of the boundary.
+pub struct Boundary {
+    pub part: String,
+    pub condition: Field,
+    pub span: Span,
+}
+
+impl Lower<'_> {
+    pub fn equations(&mut self, p: &Problem) -> Result<Equations> {
+        let program = self.program;
+        let def = program.def(p.def);
+        let DefKind::System(system) = &def.kind else {
+            return error("lower.call", p.span, format!("`{}` is not a system", def.name));
+        };
+        let problem = self.tracer_fresh();
+        let mut out = Equations {
+            def: p.def,
+            name: def.name.clone(),
+            problem,
+            domain: Rc::new(Domain {
+                name: String::new(),
+                origin: vec![],
+                extent: vec![],
+                periodic: false,
+                scale: None,
+            }),
+            unknowns: vec![],
+            balances: vec![],
+            gauges: vec![],
+            conditions: vec![],
+            lets: vec![],
+        };
+        let mut env = p.args.clone();
+        let domains = self.domains.len();
+        let result = self.system_statements(system, &mut env, &mut out, true);
+        self.domains.truncate(domains);
+        result?;
+        if out.unknowns.is_empty() {
+            return error("pde.unknown.none", def.span, format!("system `{}` has no unknown", def.name));
+        }
+        if out.balances.len() != out.unknowns.len() {
+            return error(
+                "pde.equation.count",
+                def.span,
+                format!(
+                    "system `{}` has {} unknowns and {} equations",
+                    def.name,
+                    out.unknowns.len(),
+                    out.balances.len()
+                ),
+            );
+        }
+        Ok(out)
+    }
+
+    fn system_statements(
+        &mut self,
+        system: &System,
+        env: &mut Env,
+        out: &mut Equations,
+        outermost: bool,
+    ) -> Result<()> {
+        let program = self.program;
+        for stmt in &system.stmts {
+            match &stmt.kind {
+                SystemStmtKind::Unknown { local, name, ty, nominal } => {
+                    let u = self.unknown(name, ty, nominal.as_ref(), env, out)?;
+                    env.set(*local, Value::Field(u.field.clone()));
+                    if out.unknowns.is_empty() {
+                        out.domain = u.field.domain.clone();
+                        self.domains.push(out.domain.clone());
+                    } else if *out.domain != *u.field.domain {
+                        return error(
+                            "unsupported.domains",
+                            stmt.span,
+                            "unknowns over different domains in one system are not supported yet",
+                        );
+                    }
+                    out.unknowns.push(u);
+                }
+                SystemStmtKind::Include { system: inner, args, binds } => {
+                    let def = program.def(*inner);
+                    let DefKind::System(included) = &def.kind else {
+                        return error("lower.call", stmt.span, format!("`{}` is not a system", def.name));
+                    };
+                    let values = args
+                        .iter()
+                        .map(|a| Ok((a.name.clone(), self.expr(&a.value, env)?, a.value.span)))
+                        .collect::<Result<Vec<_>>>()?;
+                    let mut inside = self.bind(
+                        &def.name,
+                        &included.params,
+                        super::call::Args { values },
+                        &Env::default(),
+                        stmt.span,
+                    )?;
+                    self.system_statements(included, &mut inside, out, false)?;
+                    for (mine, theirs) in binds {
+                        if let Some(v) = inside.get(*theirs) {
+                            env.set(*mine, v.clone());
+                        }
+                    }
+                }
+                SystemStmtKind::Let { local, ty, value } => {
+                    let v = self.expr(value, env)?;
+                    let v = self.coerce(v, ty.as_ref(), env, value.span)?;
+                    env.set(*local, v.clone());
+                    out.lets.push((program.local(*local).name.clone(), v));
+                }
+                SystemStmtKind::Eq { name, lhs, rhs } => self.equation(name, lhs, rhs, env, out, stmt.span)?,
+                SystemStmtKind::Weak { .. } => {
+                    return error_help(
+                        "unsupported.weak",
+                        stmt.span,
+                        "weak forms (`weak`) are not supported yet",
+                        "write the strong form, `∇·(flux) + source = 0`: its weak form is derived",
+                    );
+                }
+                SystemStmtKind::On { places, lhs, rhs } => {
+                    let l = self.expr(lhs, env)?;
+                    let r = self.expr(rhs, env)?;
+                    let (l, r) = (self.conform(l, &r, stmt.span)?, r);
+                    let r = self.conform(r, &l, stmt.span)?;
+                    let condition = self.apply(&Op::Sub, &[l, r], stmt.span)?;
+                    let condition = self.field(&condition, stmt.span)?;
+                    for place in places {
+                        out.conditions.push(Boundary {
+                            part: place.part.clone(),
+                            condition: condition.clone(),
+                            span: place.span,
+                        });
+                    }
+                }
+                SystemStmtKind::Init { .. } => {
+                    return error(
+                        "unsupported.time",
+                        stmt.span,
+                        "initial conditions belong to problems in time, which are not supported yet",
+                    );
+                }
+            }
+        }
+        let _ = outermost;
+        Ok(())
+    }
+
+    fn unknown(
+        &mut self,
+        name: &str,
+        ty: &TypeExpr,
+        nominal: Option<&Expr>,
+        env: &Env,
+        out: &Equations,
+    ) -> Result<Unknown> {
+        let TypeExprKind::Field { domain, element } = &ty.kind else {
+            return error_help(
+                "unsupported.unknown",
+                ty.span,
+                format!("the unknown `{name}` is not a field"),
+                "systems of numbers without a domain are not supported yet; write `Field(Ω)[unit]`",
+            );
+        };
+        let Value::Domain(domain) = self.expr(domain, env)? else {
+            return error("lower.domain", ty.span, "the first argument of `Field` is a domain");
+        };
+        let shape = match &element.kind {
+            TypeExprKind::Real => vec![],
+            TypeExprKind::Vec(n) => vec![self.size(n.as_deref(), env)?.unwrap_or(domain.dimension())],
+            _ => return error("unsupported.unknown", ty.span, "unknowns are scalar or vector fields so far"),
+        };
+        let nominal = match nominal {
+            Some(e) => {
+                let v = self.expr(e, env)?;
+                self.known_real(&v, e.span)?.abs()
+            }
+            None => 1.0,
+        };
+        let leaf = Leaf::Unknown { problem: out.problem, index: out.unknowns.len(), gradient: false };
+        let field = self.leaf(&domain, leaf, Type::f64(shape.clone()));
+        Ok(Unknown { name: name.into(), shape, nominal: if nominal > 0.0 { nominal } else { 1.0 }, field })
+    }
+
+    fn equation(
+        &mut self,
+        name: &str,
+        lhs: &Expr,
+        rhs: &Expr,
+        env: &Env,
+        out: &mut Equations,
+        span: Span,
+    ) -> Result<()> {
+        let l = self.expr(lhs, env)?;
+        let r = self.expr(rhs, env)?;
+        match (&l, &r) {
+            (Value::Functional(f), other) | (other, Value::Functional(f)) => {
+                out.gauges.push(Gauge { functional: f.clone(), value: other.clone(), span });
+                return Ok(());
+            }
+            _ => {}
+        }
+        let l = self.conform(l, &r, span)?;
+        let r = self.conform(r, &l, span)?;
+        let whole = self.apply(&Op::Sub, &[l, r], span)?;
+        let residual = match whole {
+            Value::Residual(r) => (*r).clone(),
+            Value::Field(f) if f.has_unknown() => Residual { flux: None, source: Some(Value::Field(f)) },
+            _ => {
+                return error("pde.equation.unknown", span, format!("the equation `{name}` contains no unknown"));
+            }
+        };
+        out.balances.push(Equation { name: name.into(), residual, span });
+        Ok(())
+    }
+
+    /// Zero on one side takes the shape of the other.
+    fn conform(&mut self, v: Value, other: &Value, span: Span) -> Result<Value> {
+        if v.known() != Some(0.0) {
+            return Ok(v);
+        }
+        let shape = match other {
+            Value::Field(f) => f.shape().to_vec(),
+            Value::Num(n) => n.shape().to_vec(),
+            Value::Residual(r) => match (&r.source, &r.flux) {
+                (Some(Value::Field(f)), _) => f.shape().to_vec(),
+                (_, Some(Value::Field(f))) => f.shape()[..f.shape().len().saturating_sub(1)].to_vec(),
+                _ => vec![],
+            },
+            Value::List(_) => match self.numeric(other, span)? {
+                Value::Num(n) => n.shape().to_vec(),
+                Value::Field(f) => f.shape().to_vec(),
+                _ => vec![],
+            },
+            _ => vec![],
+        };
+        Ok(Value::Num(super::value::Num::Const(crate::ir::Tensor::zeros(&Type::f64(shape)))))
+    }
+
+    pub(super) fn tracer_fresh(&mut self) -> u64 {
+        self.tracer.fresh()
+    }
+}
