@@ -38,14 +38,14 @@ pub struct Executable {
 }
 
 enum Kind {
-    Native(native::Native),
+    Native(Box<native::Native>),
     Candle(candle::Candle),
 }
 
 /// Compiles `f`. Errors: what the chosen back end cannot do.
 pub fn compile(f: &Func, options: &Options) -> Result<Executable, Fault> {
     let kind = match options.backend {
-        Backend::Native => Kind::Native(native::Native::compile(f, options.threads)?),
+        Backend::Native => Kind::Native(Box::new(native::Native::compile(f, options.threads)?)),
         Backend::Candle => Kind::Candle(candle::Candle::compile(f)?),
     };
     let func = Func { name: f.name.clone(), inputs: f.inputs.clone(), ..Func::default() };

@@ -70,7 +70,7 @@ impl Contraction {
             T::multiply(out.len() / n, self.k, n, l, r, out);
         };
         let work = self.batch * m * n * self.k;
-        if work < 200_000 || self.batch * blocks < 2 {
+        if work < 1_000_000 || self.batch * blocks < 2 {
             for (b, out) in out.chunks_exact_mut(m * n).enumerate() {
                 out.chunks_mut(ROWS * n).enumerate().for_each(|(i, out)| product(b, i * ROWS, out));
             }

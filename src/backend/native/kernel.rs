@@ -158,8 +158,8 @@ impl Kernel {
             Pointers(&many)
         };
         for nest in &self.nests {
-            // About 20 µs of work are worth waking another thread.
-            const WORTH: usize = 60_000;
+            // About 50 µs of work are worth waking another thread.
+            const WORTH: usize = 200_000;
             let most = (nest.extent / nest.least.max(1)).min(nest.cost / WORTH + 1);
             let tasks = context.threads().min(most).max(1);
             if tasks == 1 {

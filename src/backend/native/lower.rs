@@ -15,6 +15,8 @@ use crate::passes;
 use std::sync::Arc;
 
 /// What a step does with its arguments. Shapes are worked out here, not while it runs.
+// A program has few steps.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Kind {
     Iota {
         shape: Vec<usize>,

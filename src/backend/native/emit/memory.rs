@@ -148,11 +148,10 @@ impl Emitter<'_, '_> {
         if self.phases.of[id as usize] != phase {
             return;
         }
-        if let Some(&slot) = self.phases.slots.get(&id) {
-            if !is_call(&self.nest.graph.exprs[id as usize]) {
-                let p = self.scratch_at(slot);
-                self.b.ins().store(flags(), v, p, 0);
-            }
+        let called = is_call(&self.nest.graph.exprs[id as usize]);
+        if let (Some(&slot), false) = (self.phases.slots.get(&id), called) {
+            let p = self.scratch_at(slot);
+            self.b.ins().store(flags(), v, p, 0);
         }
         let nest = self.nest;
         for (a, _) in nest.stores.iter().filter(|s| s.1 == id) {

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 /// Constants, each repeated over a vector, that code reads by address.
 #[derive(Default)]
 pub struct Table {
+    // Boxed, because code holds their addresses.
+    #[allow(clippy::vec_box)]
     chunks: Vec<Box<[u64; 2]>>,
     known: HashMap<[u64; 2], usize>,
 }
