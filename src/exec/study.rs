@@ -312,13 +312,13 @@ impl<'a, 'p> Studies<'a, 'p> {
     fn vtk(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
         let values = self.values("vtk", args, env, span)?;
         let Some(Value::Str(name)) = values.first().cloned() else {
-            return crate::lower::error::error("call.arguments", span, "`vtk` takes a file name first");
+            return crate::lower::error::error("shapes.arguments", span, "`vtk` takes a file name first");
         };
         let mut fields = vec![];
         for (a, v) in args.iter().zip(&values).skip(1) {
             let Value::Field(f) = v else {
                 return crate::lower::error::error(
-                    "call.arguments",
+                    "shapes.arguments",
                     a.value.span,
                     format!("`vtk` writes fields, this is {}", v.kind()),
                 );
@@ -338,7 +338,7 @@ impl<'a, 'p> Studies<'a, 'p> {
     fn save(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
         let values = self.values("save", args, env, span)?;
         let Some(Value::Str(name)) = values.first().cloned() else {
-            return crate::lower::error::error("call.arguments", span, "`save` takes a file name first");
+            return crate::lower::error::error("shapes.arguments", span, "`save` takes a file name first");
         };
         let named: Vec<(String, Value)> = args.iter().zip(values).skip(1).map(|(a, v)| (self.label(a), v)).collect();
         let path = self.writer.save(&name, &named, span)?;

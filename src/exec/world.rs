@@ -173,7 +173,7 @@ impl Runtime for World {
         let loaded = read::load(&read::Folder(self.folder.clone()), path, &options).map_err(|e| {
             let place = e.place.as_ref().map(|p| format!(", {p}")).unwrap_or_default();
             Box::new(
-                Diagnostic::error("data.read", span, format!("`{path}`{place}: {}", e.message))
+                Diagnostic::error("run.data", span, format!("`{path}`{place}: {}", e.message))
                     .note(format!("paths are relative to the program's folder, {}", self.folder.display())),
             )
         })?;
@@ -310,7 +310,7 @@ fn stage(s: &Stage, t: &Training) -> Result<train::Stage, Failure> {
         }
         other => {
             let message = format!("the stage `{other}` is not supported yet");
-            return Err(Box::new(Diagnostic::error("unsupported.stage", s.span, message)));
+            return Err(Box::new(Diagnostic::error("unsupported.library", s.span, message)));
         }
     };
     out.batch = t.rows.as_ref().and_then(|(_, b)| (s.kind == "adam").then_some(*b));

@@ -105,7 +105,7 @@ impl Lower<'_> {
             Op::Cross => ("crossed with", "`×` takes two vectors of three"),
             _ => ("compared with", "both sides must have the same shape"),
         };
-        error_help("shape.mismatch", span, format!("{} cannot be {verb} {}", shape_name(a), shape_name(b)), help)
+        error_help("shapes.mismatch", span, format!("{} cannot be {verb} {}", shape_name(a), shape_name(b)), help)
     }
 
     pub fn unary_num(&mut self, f: Unary, a: &Num) -> Num {
@@ -123,7 +123,7 @@ impl Lower<'_> {
     /// Swaps the two indices of a matrix.
     pub fn transpose_num(&mut self, a: &Num, span: Span) -> Result<Num> {
         if a.shape().len() != 2 {
-            return error("shape.mismatch", span, format!("{} has no transpose", shape_name(a.shape())));
+            return error("shapes.mismatch", span, format!("{} has no transpose", shape_name(a.shape())));
         }
         Ok(self.tracer.build(&[a], |b, v| b.transpose(v[0], &[1, 0])))
     }
@@ -135,7 +135,7 @@ impl Lower<'_> {
         }
         if let Some(odd) = items.iter().find(|n| n.shape() != items[0].shape()) {
             return error(
-                "shape.mismatch",
+                "shapes.mismatch",
                 span,
                 format!("a list of {} and {}", shape_name(items[0].shape()), shape_name(odd.shape())),
             );

@@ -31,7 +31,7 @@ impl Lower<'_> {
             Value::Closure(c) => {
                 let program = self.program;
                 let DefKind::Closure { params, .. } = &program.def(c.def).kind else {
-                    return error("lower.call", span, "this is not a closure");
+                    return error("shapes.call", span, "this is not a closure");
                 };
                 let bound = self.bind(&program.def(c.def).name, params, args, &Env::default(), span)?;
                 let values: Vec<Value> = params.iter().filter_map(|p| bound.get(p.local).cloned()).collect();
@@ -39,7 +39,7 @@ impl Lower<'_> {
             }
             Value::Net(net) => {
                 let [(_, x, xs)] = &args.values[..] else {
-                    return error("lower.call", span, "a net is called with one argument");
+                    return error("shapes.call", span, "a net is called with one argument");
                 };
                 let x = self.numeric(x, *xs)?;
                 self.pointwise(&[x], span, |l, n| l.apply_net(net, &n[0], None, span))
@@ -49,7 +49,7 @@ impl Lower<'_> {
                 let points: Vec<Value> = args.values.iter().map(|(_, v, _)| v.clone()).collect();
                 if points.len() != d {
                     return error(
-                        "lower.call",
+                        "shapes.call",
                         span,
                         format!("a field over {d} dimensions is read at {d} coordinates"),
                     );
@@ -59,7 +59,7 @@ impl Lower<'_> {
                 let coords = match coords {
                     Value::Num(n) => n,
                     other => {
-                        return error("lower.call", span, format!("coordinates are numbers, not {}", other.kind()));
+                        return error("shapes.call", span, format!("coordinates are numbers, not {}", other.kind()));
                     }
                 };
                 let rank = coords.shape().len();
@@ -75,7 +75,7 @@ impl Lower<'_> {
                 })
             }
             Value::Def(def) => self.call_def(*def, args, span),
-            other => error("lower.call", span, format!("{} cannot be called", other.kind())),
+            other => error("shapes.call", span, format!("{} cannot be called", other.kind())),
         }
     }
 
@@ -100,7 +100,7 @@ impl Lower<'_> {
                 let args = self.bind(&def.name, params, args, &Env::default(), span)?;
                 self.minimize(id, &args, span)
             }
-            _ => error("lower.call", span, format!("`{}` cannot be called", def.name)),
+            _ => error("shapes.call", span, format!("`{}` cannot be called", def.name)),
         }
     }
 
@@ -130,13 +130,13 @@ impl Lower<'_> {
             };
             if index >= params.len() {
                 return error(
-                    "call.arguments",
+                    "shapes.arguments",
                     at,
                     format!("`{name}` takes {} arguments, this is one too many", params.len()),
                 );
             }
             if given.insert(index, (value, at)).is_some() {
-                return error("call.arguments", at, format!("`{}` is given twice", params[index].name));
+                return error("shapes.arguments", at, format!("`{}` is given twice", params[index].name));
             }
         }
         for (i, p) in params.iter().enumerate() {
@@ -145,7 +145,7 @@ impl Lower<'_> {
                 (None, Some(default)) => (self.expr(default, &env)?, default.span),
                 (None, None) => {
                     return error_help(
-                        "call.arguments",
+                        "shapes.arguments",
                         span,
                         format!("`{name}` needs `{}`", p.name),
                         format!("write `{}=…`", p.name),
@@ -202,7 +202,7 @@ impl Lower<'_> {
         let program = self.program;
         let d = program.def(def);
         let DefKind::Fn(lambda) = &d.kind else {
-            return error("lower.call", span, format!("`{}` cannot be called", d.name));
+            return error("shapes.call", span, format!("`{}` cannot be called", d.name));
         };
         let name = d.name.as_str();
         // Members beyond the declared parameters: `report(N=64, error=e)` names its own.
@@ -235,7 +235,7 @@ impl Lower<'_> {
         };
         match x {
             Some(x) if x.fract() == 0.0 && (0.0..1e15).contains(&x) => Ok(x as usize),
-            _ => error("call.arguments", span, format!("{what} must be a whole number that is not negative")),
+            _ => error("shapes.arguments", span, format!("{what} must be a whole number that is not negative")),
         }
     }
 

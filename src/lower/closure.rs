@@ -55,14 +55,14 @@ impl Lower<'_> {
         match &v {
             Value::Closure(c) if c.def == def => Ok(v),
             Value::Closure(c) => {
-                error("closure.contract", span, format!("expected a `{name}`, found a `{}`", program.def(c.def).name))
+                error("coupling.contract", span, format!("expected a `{name}`, found a `{}`", program.def(c.def).name))
             }
             Value::Function(f) => {
                 let expected = self.closure_params(def).len();
                 let found = f.lambda.params.len();
                 if expected != found {
                     return error(
-                        "closure.contract",
+                        "coupling.contract",
                         span,
                         format!("`{name}` has {expected} parameters, this function has {found}"),
                     );
@@ -70,16 +70,16 @@ impl Lower<'_> {
                 Ok(Value::Closure(Rc::new(Closure { def, behind: Behind::Function(f.clone()) })))
             }
             Value::Intrinsic(_) => {
-                error("closure.contract", span, "a library function cannot stand for a closure by itself")
+                error("coupling.contract", span, "a library function cannot stand for a closure by itself")
             }
             Value::Net(_) => error_help(
-                "closure.net",
+                "nets.port",
                 span,
                 format!("a net serves `{name}` only where it is trained"),
                 format!("write `over k: {name} = …` in a `minimize`, and use the artefact's member"),
             ),
             other => error(
-                "closure.contract",
+                "coupling.contract",
                 span,
                 format!("expected an implementation of `{name}`, found {}", other.kind()),
             ),
@@ -92,7 +92,7 @@ impl Lower<'_> {
             let wants_field = p.ty.as_ref().is_some_and(|t| matches!(t.kind, TypeExprKind::Field { .. }));
             if wants_field {
                 return error(
-                    "unsupported.operator",
+                    "unsupported.library",
                     p.span,
                     "closures from fields to fields (operators) are not supported yet",
                 );
@@ -101,7 +101,7 @@ impl Lower<'_> {
                 return error("unsupported.state", p.span, "closures with `state` are not supported yet");
             }
             if matches!(a, Value::None) {
-                return error("call.arguments", span, format!("`{}` has no value", p.name));
+                return error("shapes.arguments", span, format!("`{}` has no value", p.name));
             }
         }
         let args: Vec<Value> = args.iter().map(|a| self.numeric(a, span)).collect::<Result<_>>()?;
@@ -130,7 +130,7 @@ impl Lower<'_> {
 
     fn call_online(&mut self, o: &Rc<Online>, args: &[Num], span: Span) -> Result<Num> {
         let Value::Closure(inner) = &o.closure else {
-            return error("closure.contract", span, "`online` takes a closure");
+            return error("coupling.contract", span, "`online` takes a closure");
         };
         let name = self.program.def(inner.def).name.clone();
         let fine = match &o.on_fail {

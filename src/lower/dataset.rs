@@ -26,17 +26,17 @@ impl Lower<'_> {
             Some(Value::Sample(s)) => return Ok(Value::Sample(s.clone())),
             Some(other) => {
                 return error_help(
-                    "data.sample",
+                    "run.data",
                     span,
                     format!("`sample` takes a dataset, not {}", other.kind()),
                     "call the dataset: `sample(Micro(), n=100)`",
                 );
             }
-            None => return error("data.sample", span, "`sample` takes a dataset"),
+            None => return error("run.data", span, "`sample` takes a dataset"),
         };
         let n = self.known_int(args.get("n").unwrap_or(&Value::None), "the number of rows `n`", span)?;
         if n == 0 {
-            return error("data.sample", span, "a sample has at least one row");
+            return error("run.data", span, "a sample has at least one row");
         }
         let design = match args.get("by") {
             None | Some(Value::None) => Design::Random,
@@ -44,9 +44,9 @@ impl Lower<'_> {
                 "random" => Design::Random,
                 "lhs" => Design::LatinHypercube,
                 "sobol" => Design::Sobol { scramble: crate::data::design::Scramble::None },
-                other => return error("data.sample", span, format!("`{other}` is not a design of samples")),
+                other => return error("run.data", span, format!("`{other}` is not a design of samples")),
             },
-            Some(other) => return error("data.sample", span, format!("`by` is a design, not {}", other.kind())),
+            Some(other) => return error("run.data", span, format!("`by` is a design, not {}", other.kind())),
         };
         let stream = Stream::new(self.seed, &dataset.name);
         let columns = self.columns(&dataset, n, design, &stream, span)?;
@@ -58,7 +58,7 @@ impl Lower<'_> {
             _ => SPLIT.to_vec(),
         };
         let parts = split(n, &fractions, &stream.child("split"))
-            .or_else(|e| error("data.split", span, format!("the split cannot be made: {e}")))?;
+            .or_else(|e| error("run.data", span, format!("the split cannot be made: {e}")))?;
         let names: &[&str] = if fractions.len() == 2 { &["train", "test"] } else { &SPLIT_NAMES };
         let splits = names.iter().zip(parts).map(|(n, rows)| (n.to_string(), Rc::new(rows))).collect();
         Ok(Value::Sample(Rc::new(Sample { name: dataset.name.clone(), columns, rows: n, splits })))
@@ -76,7 +76,7 @@ impl Lower<'_> {
         let streams: Vec<Stream> = draws.iter().map(|r| stream.child(&r.name)).collect();
         let unit = design
             .points_of(n, &streams)
-            .or_else(|e| error("data.design", span, format!("the design cannot be made: {e}")))?;
+            .or_else(|e| error("run.data", span, format!("the design cannot be made: {e}")))?;
         let mut columns: IndexMap<String, Column> = IndexMap::new();
         let env = d.args.clone();
         let mut drawn = 0;
@@ -135,7 +135,7 @@ impl Lower<'_> {
     fn law(&mut self, v: &Value, span: Span) -> Result<Law> {
         let Value::Record(r) = v else {
             return error_help(
-                "data.law",
+                "run.data",
                 span,
                 format!("`~` draws from a law, this is {}", v.kind()),
                 "laws are uniform(a, b), normal(mean, sd), loguniform(a, b), choice([…]); use `=` to compute",
@@ -155,10 +155,10 @@ impl Lower<'_> {
                 let values = items.iter().map(|i| self.known_real(i, span)).collect::<Result<Vec<_>>>()?;
                 Law::choice(values)
             }
-            "grf" => return error("unsupported.grf", span, "columns that are random fields are not supported yet"),
-            other => return error("data.law", span, format!("`{other}` is not a law to draw from")),
+            "grf" => return error("unsupported.library", span, "columns that are random fields are not supported yet"),
+            other => return error("run.data", span, format!("`{other}` is not a law to draw from")),
         };
-        law.or_else(|e| error("data.law", span, e))
+        law.or_else(|e| error("run.data", span, e))
     }
 
     /// A function of `n` items, each of the columns' first axis: `[n, …]`.

@@ -28,7 +28,6 @@ pub struct Lower<'p> {
     pub(super) spaces: super::functional::Spaces,
     /// The rows a `minimize` trains on at each step, where it trains in batches.
     pub(super) batch: Option<super::minimize::Batch>,
-    pub(super) probes: Vec<super::net::Probe>,
     /// The domain whose coordinates bare `x`, `y`, `z` name.
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
     pub warnings: Vec<Diagnostic>,
@@ -49,7 +48,6 @@ impl<'p> Lower<'p> {
             weights: vec![],
             spaces: Default::default(),
             batch: None,
-            probes: vec![],
             domains: vec![],
             warnings: vec![],
             here: Span::default(),
@@ -67,15 +65,13 @@ impl<'p> Lower<'p> {
             ExprKind::Str(s) => Ok(Value::str(s)),
             ExprKind::Local(local) => match env.get(*local) {
                 Some(v) => Ok(v.clone()),
-                None => {
-                    error("lower.unbound", e.span, format!("`{}` has no value here", self.program.local(*local).name))
-                }
+                None => error("run.value", e.span, format!("`{}` has no value here", self.program.local(*local).name)),
             },
             ExprKind::Def(def) => self.def(*def, e.span),
             ExprKind::Coordinate(axis) => match self.domains.last().cloned() {
                 Some(d) if (*axis as usize) < d.dimension() => Ok(Value::Field(self.coordinate(&d, *axis as usize))),
                 _ => error_help(
-                    "lower.coordinate",
+                    "names.coordinate",
                     e.span,
                     "there is no domain here whose coordinate this could be",
                     "name the domain: `Ω.x`",
@@ -86,10 +82,10 @@ impl<'p> Lower<'p> {
                     let ty = crate::ir::Type::f64([d.dimension()]);
                     Ok(Value::Field(self.leaf(&d, Leaf::Normal, ty)))
                 }
-                None => error("lower.normal", e.span, "the normal is defined on a boundary only"),
+                None => error("run.equation", e.span, "the normal is defined on a boundary only"),
             },
             ExprKind::Time => error("unsupported.time", e.span, "problems in time are not supported yet"),
-            ExprKind::Intrinsic => error("lower.intrinsic", e.span, "`intrinsic` stands only in the standard library"),
+            ExprKind::Intrinsic => error("run.value", e.span, "`intrinsic` stands only in the standard library"),
             ExprKind::Op { op, args } => self.operator(op, args, env, e.span),
             ExprKind::Call { callee, args } => self.call_expr(callee, args, env, e.span),
             ExprKind::Member { base, name, name_span } => {
@@ -130,7 +126,7 @@ impl<'p> Lower<'p> {
                 let source_value = self.expr(source, env)?;
                 self.comprehension(body, *var, &source_value, env, e.span)
             }
-            ExprKind::Error => error("lower.error", e.span, "this expression could not be read"),
+            ExprKind::Error => error("run.value", e.span, "this expression could not be read"),
         }
     }
 
@@ -161,9 +157,12 @@ impl<'p> Lower<'p> {
             Value::List(items) => Ok(items.to_vec()),
             Value::Range(a, b) => match (&**a, &**b) {
                 (Value::Int(a), Value::Int(b)) if b - a <= 1_000_000 => Ok((*a..=*b).map(Value::Int).collect()),
-                _ => {
-                    error_help("lower.items", span, "only a range of integers can be walked", "use `linspace(a, b, n)`")
-                }
+                _ => error_help(
+                    "shapes.items",
+                    span,
+                    "only a range of integers can be walked",
+                    "use `linspace(a, b, n)`",
+                ),
             },
             Value::Num(n) | Value::Stack(n) if !n.shape().is_empty() => {
                 let n = n.clone();
@@ -171,7 +170,7 @@ impl<'p> Lower<'p> {
                     .map(|i| Value::Num(self.tracer.build(&[&n], |b, v| b.index(v[0], 0, i))))
                     .collect())
             }
-            other => error("lower.items", span, format!("expected a list, found {}", other.kind())),
+            other => error("shapes.items", span, format!("expected a list, found {}", other.kind())),
         }
     }
 
@@ -209,7 +208,7 @@ impl<'p> Lower<'p> {
         let program = self.program;
         let def = program.def(id);
         if self.open.contains(&id) {
-            return error("lower.cycle", span, format!("`{}` is defined by itself", def.name));
+            return error("names.cycle", span, format!("`{}` is defined by itself", def.name));
         }
         self.open.push(id);
         let value = self.define(id, span);
@@ -267,9 +266,9 @@ impl<'p> Lower<'p> {
             | DefKind::Study { .. }
             | DefKind::Scale { .. } => Ok(Value::Def(id)),
             DefKind::Unit(_) | DefKind::Dim(_) => {
-                error("lower.unit", span, format!("`{}` is a unit, not a value", def.name))
+                error("run.value", span, format!("`{}` is a unit, not a value", def.name))
             }
-            DefKind::Error => error("lower.error", span, format!("`{}` could not be read", def.name)),
+            DefKind::Error => error("run.value", span, format!("`{}` could not be read", def.name)),
         }
     }
 
@@ -280,7 +279,7 @@ impl<'p> Lower<'p> {
             if let (Some(a), Some(b)) = (a.known(), b.known()) {
                 if !(a..=b).contains(&x) {
                     return error(
-                        "params.bounds",
+                        "names.bounds",
                         bounds.span,
                         format!("parameter `{name}` is {x}, outside its bounds {a}..{b}"),
                     );
@@ -354,7 +353,7 @@ impl<'p> Lower<'p> {
                         Ok(Value::Field(self.constant_field(&d, &n)))
                     }
                     Value::Field(f) if *f.domain != *d => error_help(
-                        "lower.domains",
+                        "shapes.domains",
                         span,
                         format!("expected a field over `{}`, found one over `{}`", d.name, f.domain.name),
                         "a field can be read on another domain only at points: `f(x, y)`",
@@ -376,7 +375,7 @@ impl<'p> Lower<'p> {
         }
         match self.expr(e, env)? {
             Value::Int(n) if n >= 0 => Ok(Some(n as usize)),
-            other => error("shape.size", e.span, format!("a size is a whole number, this is {}", other.kind())),
+            other => error("shapes.size", e.span, format!("a size is a whole number, this is {}", other.kind())),
         }
     }
 
@@ -393,7 +392,7 @@ impl<'p> Lower<'p> {
                 Ok(Value::Num(Num::Const(crate::ir::Tensor::zeros(&crate::ir::Type::f64(shape)))))
             }
             Value::Num(n) => error(
-                "shape.mismatch",
+                "shapes.mismatch",
                 span,
                 format!("expected {}, found {}", super::arith::shape_name(shape), super::arith::shape_name(n.shape())),
             ),
@@ -458,7 +457,7 @@ impl<'p> Lower<'p> {
                     let out = self.pointwise(&[Value::Field(g)], span, |l, n| {
                         let last = n[0].shape().len() - 1;
                         if axis as usize >= n[0].shape()[last] {
-                            return error("lower.coordinate", span, "the domain has fewer dimensions");
+                            return error("names.coordinate", span, "the domain has fewer dimensions");
                         }
                         Ok(l.tracer.build(&[&n[0]], |b, v| b.index(v[0], last, axis as usize)))
                     })?;
@@ -467,7 +466,7 @@ impl<'p> Lower<'p> {
                 }
                 Ok(Value::Field(f))
             }
-            Op::Curl => error("unsupported.curl", span, "the curl is not supported yet"),
+            Op::Curl => error("unsupported.library", span, "the curl is not supported yet"),
             Op::Add | Op::Sub | Op::Mul | Op::Divide => self.sum_or_product(op, &v[0], &v[1], span),
             Op::Eq | Op::Ne
                 if matches!((&v[0], &v[1]), (Value::Str(_), Value::Str(_)) | (Value::Bool(_), Value::Bool(_))) =>
@@ -481,7 +480,7 @@ impl<'p> Lower<'p> {
             }
             Op::And | Op::Or if matches!((&v[0], &v[1]), (Value::Bool(_), Value::Bool(_))) => match (&v[0], &v[1]) {
                 (Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(if *op == Op::And { *a && *b } else { *a || *b })),
-                _ => error("lower.error", span, "not truth values"),
+                _ => error("run.value", span, "not truth values"),
             },
             Op::Pow
             | Op::Dot
@@ -505,7 +504,7 @@ impl<'p> Lower<'p> {
                 let args = [self.numeric(&a, span)?, self.numeric(&b, span)?];
                 if let Some(r) = args.iter().find(|a| matches!(a, Value::Residual(_) | Value::Functional(_))) {
                     return error(
-                        "pde.form",
+                        "run.equation",
                         span,
                         format!("{} can be added to and scaled by a number, nothing else", r.kind()),
                     );
@@ -573,16 +572,16 @@ impl<'p> Lower<'p> {
             (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide)
             | (Value::Num(n), Value::Residual(r), Op::Mul) => match n.known() {
                 Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
-                None => error("pde.form", span, "a divergence can be scaled by a known number only"),
+                None => error("run.equation", span, "a divergence can be scaled by a known number only"),
             },
             (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
-                "pde.form",
+                "run.equation",
                 span,
                 "a divergence of the unknown's flux is multiplied by something that varies",
                 "move the factor into the flux, or divide the equation by it",
             ),
             (Value::Functional(_), _, _) | (_, Value::Functional(_), _) => {
-                error("pde.form", span, "an integral of the unknown stands alone on one side of its equation")
+                error("run.equation", span, "an integral of the unknown stands alone on one side of its equation")
             }
             _ => self.pointwise(&[a.clone(), b.clone()], span, |l, n| l.binary_num(op, &n[0], &n[1], span)),
         }
@@ -598,7 +597,7 @@ impl<'p> Lower<'p> {
         if let (Op::Mul, [_, n]) = (op, &shape[..]) {
             // A matrix times `I` entry by entry is no product on paper.
             return error_help(
-                "shape.mismatch",
+                "shapes.mismatch",
                 span,
                 format!("a matrix of {n} columns is multiplied (`*`) by `I`"),
                 "write `A·I`, or just `A`",
@@ -645,9 +644,9 @@ impl<'p> Lower<'p> {
             Value::Field(f) => Ok(f),
             Value::Num(n) => match self.domains.last().cloned() {
                 Some(d) => Ok(self.constant_field(&d, &n)),
-                None => error("lower.field", span, "expected a field, found a number"),
+                None => error("shapes.field", span, "expected a field, found a number"),
             },
-            other => error("lower.field", span, format!("expected a field, found {}", other.kind())),
+            other => error("shapes.field", span, format!("expected a field, found {}", other.kind())),
         }
     }
 
@@ -729,7 +728,7 @@ impl<'p> Lower<'p> {
             return match usize::try_from(*i).ok().and_then(|i| items.get(i)) {
                 Some(v) => Ok(v.clone()),
                 None => error(
-                    "lower.index",
+                    "shapes.index",
                     span,
                     format!("index {i} of a list of {}; the first item has index 0", items.len()),
                 ),
@@ -739,7 +738,7 @@ impl<'p> Lower<'p> {
             if *i >= 0 && (*i as usize) < s.rows {
                 return self.row(s, *i as usize);
             }
-            return error("lower.index", span, format!("row {i} of a sample of {}", s.rows));
+            return error("shapes.index", span, format!("row {i} of a sample of {}", s.rows));
         }
         let x = self.numeric(base, span)?;
         let at: Vec<usize> = indices
@@ -758,7 +757,7 @@ impl<'p> Lower<'p> {
             let shape = n[0].shape().to_vec();
             if at.len() > shape.len() || at.iter().zip(&shape).any(|(i, n)| i >= n) {
                 return error(
-                    "lower.index",
+                    "shapes.index",
                     span,
                     format!("index {at:?} of {}; indices start at 0", super::arith::shape_name(&shape)),
                 );
@@ -774,7 +773,7 @@ impl<'p> Lower<'p> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             self.depth = 0;
-            return error("lower.recursion", span, format!("`{name}` calls itself without end"));
+            return error("run.value", span, format!("`{name}` calls itself without end"));
         }
         let out = self.block(&lambda.body, env);
         self.depth = self.depth.saturating_sub(1);

@@ -63,7 +63,7 @@ impl Lower<'_> {
                 let items: Vec<Value> = items.iter().map(|i| self.numeric(i, span)).collect::<Result<_>>()?;
                 self.pointwise(&items, span, |l, nums| l.stack_nums(nums, span))
             }
-            other => error("lower.not_a_number", span, format!("expected a number or a field, found {}", other.kind())),
+            other => error("shapes.number", span, format!("expected a number or a field, found {}", other.kind())),
         }
     }
 
@@ -72,7 +72,7 @@ impl Lower<'_> {
         match self.numeric(v, span)? {
             Value::Num(n) => Ok(n),
             other => error_help(
-                "lower.not_a_number",
+                "shapes.number",
                 span,
                 format!("expected a number, found {}", other.kind()),
                 "reduce a field by `mean(f)` or `∫(f, Ω)`, or take its value at a point, `f(x, y)`",
@@ -155,7 +155,7 @@ impl Lower<'_> {
                 match &found {
                     Some(d) if **d != *f.domain => {
                         return error_help(
-                            "lower.domains",
+                            "shapes.domains",
                             span,
                             format!("fields over different domains, `{}` and `{}`", d.name, f.domain.name),
                             "a field can be read on another domain only at points: `f(x, y)`",
@@ -183,13 +183,13 @@ impl Lower<'_> {
                 Leaf::Discrete { field, gradient: false } => Leaf::Discrete { field: field.clone(), gradient: true },
                 Leaf::Unknown { .. } | Leaf::Discrete { .. } => {
                     return error_help(
-                        "unsupported.second_derivative",
+                        "unsupported.library",
                         span,
                         "second derivatives of a finite-element field are not supported yet",
                         "write the equation in divergence form, `∇·(k*∇u)`: its weak form needs first derivatives only",
                     );
                 }
-                Leaf::Normal => return error("lower.gradient", span, "the boundary normal has no gradient"),
+                Leaf::Normal => return error("run.equation", span, "the boundary normal has no gradient"),
                 Leaf::Coordinates | Leaf::Shared(_) => continue,
             };
             let at = leaves.iter().position(|l| l.same(&leaf)).unwrap_or_else(|| {
@@ -235,7 +235,7 @@ impl Lower<'_> {
     pub fn divergence(&mut self, f: &Field, span: Span) -> Result<Value> {
         if f.shape().last() != Some(&f.domain.dimension()) {
             return error(
-                "shape.mismatch",
+                "shapes.mismatch",
                 span,
                 format!("the divergence needs a vector of {} or a tensor", f.domain.dimension()),
             );
@@ -272,9 +272,9 @@ impl Lower<'_> {
                 Leaf::Coordinates => (x.clone(), true),
                 Leaf::Shared(n) => (n.clone(), false),
                 Leaf::Discrete { field, gradient } => (self.discrete_at_points(field, *gradient, x), true),
-                Leaf::Normal => return error("lower.normal", span, "the normal is defined on a boundary only"),
+                Leaf::Normal => return error("run.equation", span, "the normal is defined on a boundary only"),
                 Leaf::Unknown { .. } => {
-                    return error("lower.unknown", span, "an unknown has no value before its system is solved");
+                    return error("run.equation", span, "an unknown has no value before its system is solved");
                 }
             };
             args.push(num);
@@ -307,7 +307,7 @@ impl Lower<'_> {
             match shape.last() {
                 Some(&d) => Ok(Value::Num(identity(d))),
                 None => error_help(
-                    "shape.identity",
+                    "shapes.mismatch",
                     span,
                     "the size of `I` does not follow from a number",
                     "use `I` beside a matrix, or `identity(2)`",

@@ -135,10 +135,10 @@ impl Lower<'_> {
                 Leaf::Shared(n) => n.clone(),
                 Leaf::Discrete { field, .. } if field.space.mesh == space.mesh => field.dofs.clone(),
                 Leaf::Discrete { field, gradient } => self.discrete_at_quadrature(field, *gradient, space),
-                Leaf::Normal => return error("lower.normal", span, "the normal is defined on a boundary only"),
+                Leaf::Normal => return error("run.equation", span, "the normal is defined on a boundary only"),
                 Leaf::Unknown { .. } => {
                     return error_help(
-                        "lower.unknown",
+                        "run.equation",
                         span,
                         "an unknown has no value before its system is solved",
                         "read it from the solution: `solve(S(…), …).u`",

@@ -34,7 +34,7 @@ impl Lower<'_> {
         let program = self.program;
         let def = program.def(id);
         let DefKind::Minimize { stmts, .. } = &def.kind else {
-            return error("lower.call", span, format!("`{}` is not a `minimize`", def.name));
+            return error("shapes.call", span, format!("`{}` is not a `minimize`", def.name));
         };
         self.runtime.enter(&def.name, Some(id));
         let out = self.apart(|l| l.minimize_body(&def.name, stmts, args, def.span));
@@ -72,7 +72,7 @@ impl Lower<'_> {
                         }
                         (_, Value::Net(_)) => {
                             return error_help(
-                                "minimize.over",
+                                "run.training",
                                 stmt.span,
                                 format!("the net `{name}` must serve a closure"),
                                 "declare which: `over k: Conductivity = mlp(…)`",
@@ -80,14 +80,14 @@ impl Lower<'_> {
                         }
                         (Some(TypeExprKind::Field { .. }), _) => {
                             return error(
-                                "unsupported.over_field",
+                                "unsupported.library",
                                 stmt.span,
                                 "minimising over fields is not supported yet",
                             );
                         }
                         (Some(TypeExprKind::UnknownOf { .. }), _) => {
                             return error(
-                                "unsupported.pinn",
+                                "unsupported.library",
                                 stmt.span,
                                 "nets that stand for an unknown are not supported yet",
                             );
@@ -102,14 +102,14 @@ impl Lower<'_> {
                     sought.push((*local, name.clone(), s));
                 }
                 MinimizeStmtKind::Subject { .. } => {
-                    return error("unsupported.subject", stmt.span, "constraints (`subject`) are not supported yet");
+                    return error("unsupported.library", stmt.span, "constraints (`subject`) are not supported yet");
                 }
                 MinimizeStmtKind::Loss { .. } | MinimizeStmtKind::Stage(_) => {}
             }
         }
         if sought.is_empty() {
             return error_help(
-                "minimize.over",
+                "run.training",
                 span,
                 format!("`{name}` seeks nothing"),
                 "say what: `over ν: [m²/s] = 0.05 [m²/s]`",
@@ -124,7 +124,7 @@ impl Lower<'_> {
             .collect();
         if losses.is_empty() {
             return error_help(
-                "minimize.loss",
+                "nets.loss",
                 span,
                 format!("`{name}` has no loss"),
                 "say what shall be small: `loss fit = …`",
@@ -139,7 +139,7 @@ impl Lower<'_> {
         }
         if stages.is_empty() {
             return error_help(
-                "minimize.stage",
+                "nets.stage",
                 span,
                 format!("`{name}` has no stage"),
                 "say how: `stage adam(lr=1e-3, epochs=1000)`",
@@ -244,7 +244,7 @@ impl Lower<'_> {
                 let v = self.expr(e, &env)?;
                 let n = self.num(&v, e.span)?;
                 if !n.shape().is_empty() {
-                    return error("minimize.loss", e.span, format!("the loss `{name}` is not a number"));
+                    return error("nets.loss", e.span, format!("the loss `{name}` is not a number"));
                 }
                 values.push(n);
             }
@@ -326,7 +326,7 @@ impl Lower<'_> {
         let Some((sample, column)) = found else {
             self.warnings.push(
                 crate::base::Diagnostic::warning(
-                    "closure.ports",
+                    "nets.port",
                     span,
                     "the ports of this net are not normalised: no sample has a column that this closure computed",
                 )
@@ -355,14 +355,14 @@ impl Lower<'_> {
     fn stage(&mut self, v: &Value, span: Span) -> Result<Stage> {
         let Value::Record(r) = v else {
             return error_help(
-                "minimize.stage",
+                "nets.stage",
                 span,
                 format!("a stage is an optimiser, not {}", v.kind()),
                 "for example `adam(lr=1e-3, epochs=1000)`",
             );
         };
         if !matches!(r.kind.as_str(), "adam" | "lbfgs" | "sgd") {
-            return error("unsupported.stage", span, format!("the stage `{}` is not supported yet", r.kind));
+            return error("unsupported.library", span, format!("the stage `{}` is not supported yet", r.kind));
         }
         let (mut numbers, mut words) = (IndexMap::new(), IndexMap::new());
         for (name, value) in &r.fields {
@@ -375,7 +375,7 @@ impl Lower<'_> {
                     }
                 }
                 Value::Record(inner) => {
-                    return error("unsupported.stage", span, format!("`{name}={}` is not supported yet", inner.kind));
+                    return error("unsupported.library", span, format!("`{name}={}` is not supported yet", inner.kind));
                 }
                 other => {
                     numbers.insert(name.clone(), self.known_real(other, span)?);
@@ -388,7 +388,7 @@ impl Lower<'_> {
     fn known_range(&mut self, e: &Expr, env: &Env) -> Result<(f64, f64)> {
         match self.expr(e, env)? {
             Value::Range(a, b) => Ok((self.known_real(&a, e.span)?, self.known_real(&b, e.span)?)),
-            other => error("minimize.bounds", e.span, format!("bounds are a range, not {}", other.kind())),
+            other => error("run.training", e.span, format!("bounds are a range, not {}", other.kind())),
         }
     }
 }

@@ -20,12 +20,6 @@ pub struct WeightScope {
     stream: String,
 }
 
-/// What a port saw, for normalisers.
-#[derive(Debug)]
-pub struct Probe {
-    pub def: DefId,
-}
-
 /// Between SI and the net.
 #[derive(Clone, Debug)]
 pub struct Ports {
@@ -71,7 +65,7 @@ impl Lower<'_> {
     pub fn head(&mut self, def: DefId, results: Option<&Tensor>, span: Span) -> Result<Head> {
         let program = self.program;
         let DefKind::Closure { result, ensures, .. } = &program.def(def).kind else {
-            return error("closure.contract", span, "a net serves closures");
+            return error("coupling.contract", span, "a net serves closures");
         };
         let env = Env::default();
         let shape = match &result.kind {
@@ -86,7 +80,7 @@ impl Lower<'_> {
             }
             _ => {
                 return error(
-                    "closure.net",
+                    "nets.port",
                     result.span,
                     "nets serve results that are numbers, vectors and matrices; this type is not supported yet",
                 );
@@ -124,7 +118,7 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<Vec<(String, Tensor)>> {
         let Value::Net(net) = net else {
-            return error("closure.net", span, "expected a net, for example `mlp(width=32, depth=3)`");
+            return error("nets.port", span, "expected a net, for example `mlp(width=32, depth=3)`");
         };
         let net = net.clone();
         let scope = WeightScope { given: None, created: vec![], cursor: 0, stream: name.into() };
@@ -147,17 +141,17 @@ impl Lower<'_> {
             TypeExprKind::Mat(m, n) => {
                 vec![self.size(Some(m), env)?.unwrap_or(1), self.size(Some(n), env)?.unwrap_or(1)]
             }
-            _ => return error("net.weight", ty.span, "a weight is a number, a vector or a matrix"),
+            _ => return error("nets.port", ty.span, "a weight is a number, a vector or a matrix"),
         };
         let init_value = self.expr(init, env)?;
         let Some(scope) = self.weights.last_mut() else {
-            return error("net.weight", ty.span, "a net has weights only where it is trained, or in an artefact");
+            return error("nets.port", ty.span, "a net has weights only where it is trained, or in an artefact");
         };
         scope.cursor += 1;
         if let Some(given) = &scope.given {
             return match given.get(scope.cursor - 1) {
                 Some(n) if n.shape() == shape => Ok(n.clone()),
-                _ => error("net.weight", ty.span, format!("weight `{name}` does not fit the stored net")),
+                _ => error("nets.port", ty.span, format!("weight `{name}` does not fit the stored net")),
             };
         }
         let path = format!("{}.{}.{name}", scope.stream, scope.cursor - 1);
@@ -172,7 +166,7 @@ impl Lower<'_> {
         match &**net {
             NetValue::Repeat { net, count } => {
                 let Value::Net(net) = net else {
-                    return error("net.repeat", span, "`repeat` takes a net");
+                    return error("nets.port", span, "`repeat` takes a net");
                 };
                 let mut x = x.clone();
                 for _ in 0..*count {
@@ -184,10 +178,10 @@ impl Lower<'_> {
                 let program = self.program;
                 let d = program.def(*def);
                 let DefKind::Net { lambda, .. } = &d.kind else {
-                    return error("lower.call", span, format!("`{}` is not a net", d.name));
+                    return error("shapes.call", span, format!("`{}` is not a net", d.name));
                 };
                 let [port] = &lambda.params[..] else {
-                    return error("unsupported.net", span, "nets with several inputs are not supported yet");
+                    return error("unsupported.library", span, "nets with several inputs are not supported yet");
                 };
                 let mut env = hyper.clone();
                 let mut bind = |ty: &Option<TypeExpr>, shape: Option<&[usize]>| {
@@ -212,7 +206,7 @@ impl Lower<'_> {
     /// A net behind ports, at a point.
     pub fn call_ported(&mut self, p: &Rc<PortedNet>, args: &[Num], span: Span) -> Result<Num> {
         let Value::Net(net) = &p.net else {
-            return error("closure.net", span, "expected a net");
+            return error("nets.port", span, "expected a net");
         };
         let refs: Vec<&Num> = args.iter().collect();
         let x = self.tracer.build(&refs, |b, v| {
@@ -328,7 +322,7 @@ fn initial(law: &Value, shape: &[usize], seed: u64, path: &str, span: Span) -> R
     let a = match kind {
         "glorot" => (6.0 / (rows + cols) as f64).sqrt(),
         "he" => (6.0 / cols as f64).sqrt(),
-        _ => return error("net.weight", span, "a weight starts from a number, `glorot()` or `he()`"),
+        _ => return error("nets.port", span, "a weight starts from a number, `glorot()` or `he()`"),
     };
     let stream = Stream::new(seed, path);
     let law = Law::Uniform { low: -a, high: a };

@@ -117,7 +117,7 @@ impl Lower<'_> {
         match self.tracer.snapshot(nums) {
             Some(func) => self.runtime.run("compute", func, span),
             None => error(
-                "lower.not_known",
+                "run.value",
                 span,
                 "this must be known before the run, but depends on a value that varies inside a closure or a system",
             ),
@@ -144,7 +144,7 @@ impl Lower<'_> {
     pub fn apart_num(&mut self, f: impl FnOnce(&mut Self) -> Result<Num>, span: Span) -> Result<Tensor> {
         match self.apart(|l| f(l).map(Value::Num))? {
             Value::Num(Num::Const(t)) => Ok(t),
-            _ => error("lower.not_known", span, "this depends on a value that varies inside a closure or a system"),
+            _ => error("run.value", span, "this depends on a value that varies inside a closure or a system"),
         }
     }
 

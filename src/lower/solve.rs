@@ -41,13 +41,13 @@ impl Lower<'_> {
             Some(Value::Problem(p)) => p.clone(),
             Some(other) => {
                 return error_help(
-                    "lower.solve",
+                    "run.scheme",
                     span,
                     format!("`solve` takes a system, not {}", other.kind()),
                     "call the system with its arguments: `solve(Heat(k), fem(n=32))`",
                 );
             }
-            None => return error("lower.solve", span, "`solve` takes a system"),
+            None => return error("run.scheme", span, "`solve` takes a system"),
         };
         let scheme = self.scheme(args.get("scheme").unwrap_or(&Value::None), span)?;
         let eqs = self.equations(&problem)?;
@@ -58,7 +58,7 @@ impl Lower<'_> {
     fn scheme(&mut self, v: &Value, span: Span) -> Result<Scheme> {
         let Value::Record(r) = v else {
             return error_help(
-                "lower.scheme",
+                "run.scheme",
                 span,
                 format!("expected a scheme, found {}", v.kind()),
                 "for example `fem(order=1, n=64)` or `fv(n=64)`",
@@ -67,7 +67,7 @@ impl Lower<'_> {
         let volumes = match r.kind.as_str() {
             "fem" => false,
             "fv" => true,
-            other => return error("unsupported.scheme", span, format!("the scheme `{other}` is not supported yet")),
+            other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
         };
         let given = |name: &str| r.fields.get(name).filter(|v| !matches!(v, Value::None));
         if given("time").is_some() {
@@ -77,15 +77,11 @@ impl Lower<'_> {
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
             (None, Some(h)) => Cells::Size(self.known_real(&h.clone(), span)?),
             (Some(_), Some(_)) => {
-                return error(
-                    "lower.scheme",
-                    span,
-                    "give either `n` (cells along the longest side) or `h` (their size)",
-                );
+                return error("run.scheme", span, "give either `n` (cells along the longest side) or `h` (their size)");
             }
             (None, None) => {
                 return error_help(
-                    "lower.scheme",
+                    "run.scheme",
                     span,
                     "how fine?",
                     "give `n` (cells along the longest side) or `h` (their size)",
@@ -102,7 +98,7 @@ impl Lower<'_> {
                 "triangle" => Some(Element::Triangle),
                 other => {
                     return error_help(
-                        "lower.scheme",
+                        "run.scheme",
                         span,
                         format!("there are no elements `{other}`"),
                         "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"",
@@ -182,6 +178,12 @@ impl Lower<'_> {
             }
         }
         let interior_data = interior.data.clone();
+        // `∇·(k ∇u) = q` and `-∇·(k ∇u) = -q` are one equation; of the two the one with a positive definite matrix is solved.
+        let flip = negative_flux(&interior.func);
+        let interior = if flip { negated(interior) } else { interior };
+        for (_, p) in parts.iter_mut().filter(|(_, p)| flip && p.essential.is_none()) {
+            p.function.func = negated_func(&p.function.func);
+        }
         // One list of shared numbers serves every function.
         let mut all: Vec<&Pointwise> = vec![&interior];
         all.extend(parts.iter().map(|(_, p)| &p.function));
@@ -226,7 +228,7 @@ impl Lower<'_> {
         };
         if constant_kernel && eqs.gauges.is_empty() {
             return error_help(
-                "pde.gauge",
+                "pde.gauge.missing",
                 eqs.balances[0].span,
                 format!(
                     "`{}` is determined only up to a constant: no condition fixes the value of `{}`",
@@ -237,7 +239,7 @@ impl Lower<'_> {
         }
         if !constant_kernel && !eqs.gauges.is_empty() {
             return error_help(
-                "pde.gauge.conflict",
+                "pde.gauge.surplus",
                 eqs.gauges[0].span,
                 "this gauge contradicts the boundary conditions, which determine the solution already",
                 "remove the gauge; constraints with a multiplier are not supported yet",
@@ -268,7 +270,7 @@ impl Lower<'_> {
         };
         if field.shape() != shape {
             return error_help(
-                "shape.equation",
+                "shapes.mismatch",
                 span,
                 format!(
                     "a term of this equation is {}, its unknown asks for {}",
@@ -318,7 +320,7 @@ impl Lower<'_> {
                             Some(k) => inputs[k].clone(),
                             None => {
                                 return error(
-                                    "lower.normal",
+                                    "run.equation",
                                     span,
                                     "the normal `n` stands in boundary conditions only",
                                 );
@@ -326,12 +328,12 @@ impl Lower<'_> {
                         },
                         Leaf::Unknown { problem, index, gradient } => {
                             if *problem != eqs.problem {
-                                return error("lower.unknown", span, "the unknown of another system has no value here");
+                                return error("run.equation", span, "the unknown of another system has no value here");
                             }
                             let input = if *gradient { 2 } else { 1 };
                             if *gradient && normal.is_some() || fixed.len() <= input {
                                 return error(
-                                    "pde.condition",
+                                    "run.equation",
                                     span,
                                     "this condition cannot contain the gradient of the unknown",
                                 );
@@ -386,7 +388,7 @@ impl Lower<'_> {
         let which = gradients.first().or(values.first()).copied();
         let Some(which) = which else {
             return error_help(
-                "pde.condition",
+                "run.equation",
                 c.span,
                 "this condition contains no unknown",
                 "a condition prescribes the value of an unknown, or the normal component of its flux",
@@ -394,7 +396,7 @@ impl Lower<'_> {
         };
         if gradients.iter().chain(&values).any(|i| *i != which) && eqs.unknowns.len() > 1 && gradients.is_empty() {
             return error(
-                "pde.condition",
+                "run.equation",
                 c.span,
                 "a condition on a value names one unknown; write one condition for each",
             );
@@ -402,7 +404,7 @@ impl Lower<'_> {
         let shape = eqs.unknowns[which].shape.clone();
         if c.condition.shape() != shape {
             return error(
-                "shape.mismatch",
+                "shapes.mismatch",
                 c.span,
                 format!(
                     "the condition is {}, its unknown `{}` is {}",
@@ -534,7 +536,7 @@ impl Lower<'_> {
         let normal = leaves.iter().find(|(l, _)| matches!(l, Leaf::Normal)).map(|(_, v)| *v);
         let unrelated = || {
             error_help(
-                "pde.condition.flux",
+                "run.equation",
                 c.span,
                 "this condition contains the gradient of the unknown, but not as the normal flux of its equation",
                 "write the flux as it stands under the divergence, times `n`: for `-∇·(k*∇T) = q` write `-(k*∇T)·n = …`",
@@ -701,7 +703,7 @@ impl Lower<'_> {
             && g.functional.integrand.func.nodes.len() == 1;
         if !is_value {
             return error_help(
-                "unsupported.constraint",
+                "unsupported.library",
                 g.span,
                 "a gauge fixes the mean of an unknown itself; other integral constraints are not supported yet",
                 format!("write `mean({}) = 0`", u.name),
@@ -711,7 +713,7 @@ impl Lower<'_> {
         let leaf = Leaf::Discrete { field: field.clone(), gradient: false };
         let f = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
         let Value::Num(mean) = self.integrate(&f, g.functional.mean, span)? else {
-            return error("lower.error", span, "the mean of a solution is a number");
+            return error("run.value", span, "the mean of a solution is a number");
         };
         let measure = if g.functional.mean { 1.0 } else { eqs.domain.measure() };
         let shape = u.shape.clone();
@@ -808,6 +810,42 @@ fn indices(f: &Field, gradients: bool) -> Vec<usize> {
         .collect()
 }
 
+fn negated_func(f: &Func) -> Func {
+    let mut b = Builder::new(f.name.clone());
+    let args: Vec<_> = f.inputs.iter().map(|t| b.input(t.clone())).collect();
+    let out = b.inline(f, &args).into_iter().map(|v| b.neg(v)).collect();
+    b.finish(out)
+}
+
+fn negated(p: Pointwise) -> Pointwise {
+    Pointwise { func: negated_func(&p.func), ..p }
+}
+
+/// Whether `v · ∂flux/∂∇u v > 0`: the flux points up the gradient, and its matrix would be negative definite.
+fn negative_flux(interior: &Func) -> bool {
+    let (by_gradient, present) = directional(interior, 2);
+    if !present[0] || !light(&by_gradient) {
+        return false;
+    }
+    let mut state = 0x1234_5678_9abc_def1u64;
+    let args = random_arguments(&by_gradient, &mut state);
+    let v = args[interior.inputs.len()].to_f64();
+    let Ok(out) = crate::ir::eval::eval(&by_gradient, &args) else { return false };
+    v.iter().zip(out[0].to_f64()).map(|(a, b)| a * b).sum::<f64>() > 0.0
+}
+
+/// The derivative of (flux, source) along input `along` of the interior function, whose direction is a further input; and
+/// which of the two depend on it.
+fn directional(interior: &Func, along: usize) -> (Func, [bool; 2]) {
+    let mut b = Builder::new("tangent");
+    let args: Vec<_> = interior.inputs.iter().map(|t| b.input(t.clone())).collect();
+    let mut tangents = vec![None; args.len()];
+    tangents[along] = Some(b.input(interior.inputs[along].clone()));
+    let (_, t) = ad::jvp_into(&mut b, interior, &args, &tangents);
+    let present = [t[0].is_some(), t[1].is_some()];
+    (b.finish(t.into_iter().flatten().collect()), present)
+}
+
 /// What the derivatives of a balance's functions show.
 struct Analysis {
     linear: bool,
@@ -827,19 +865,8 @@ fn reads_input(f: &Func, k: usize) -> bool {
 
 fn analyse(interior: &Func, boundary: &[Part]) -> Analysis {
     // Tangents along u and along ∇u; affine means that they do not read u or ∇u.
-    let directional = |along: usize| -> (Func, [bool; 2]) {
-        let mut b = Builder::new("tangent");
-        let args: Vec<_> = interior.inputs.iter().map(|t| b.input(t.clone())).collect();
-        let mut tangents = vec![None; args.len()];
-        let direction = b.input(interior.inputs[along].clone());
-        tangents[along] = Some(direction);
-        let (_, t) = ad::jvp_into(&mut b, interior, &args, &tangents);
-        let present = [t[0].is_some(), t[1].is_some()];
-        let outs = t.into_iter().flatten().collect();
-        (b.finish(outs), present)
-    };
-    let (by_value, value_present) = directional(1);
-    let (by_gradient, gradient_present) = directional(2);
+    let (by_value, value_present) = directional(interior, 1);
+    let (by_gradient, gradient_present) = directional(interior, 2);
     let affine = |f: &Func| f.outputs.is_empty() || !reads_input(f, 1) && !reads_input(f, 2);
     let natural_affine = boundary.iter().all(|p| match &p.condition {
         Condition::Essential { .. } => true,

@@ -58,7 +58,7 @@ impl Lower<'_> {
         let program = self.program;
         let def = program.def(p.def);
         let DefKind::System(system) = &def.kind else {
-            return error("lower.call", p.span, format!("`{}` is not a system", def.name));
+            return error("shapes.call", p.span, format!("`{}` is not a system", def.name));
         };
         let problem = self.tracer_fresh();
         let mut out = Equations {
@@ -88,7 +88,7 @@ impl Lower<'_> {
         }
         if out.balances.len() != out.unknowns.len() {
             return error(
-                "pde.equation.count",
+                "pde.count",
                 def.span,
                 format!(
                     "system `{}` has {} unknowns and {} equations",
@@ -119,7 +119,7 @@ impl Lower<'_> {
                         self.domains.push(out.domain.clone());
                     } else if *out.domain != *u.field.domain {
                         return error(
-                            "unsupported.domains",
+                            "unsupported.library",
                             stmt.span,
                             "unknowns over different domains in one system are not supported yet",
                         );
@@ -129,7 +129,7 @@ impl Lower<'_> {
                 SystemStmtKind::Include { system: inner, args, binds } => {
                     let def = program.def(*inner);
                     let DefKind::System(included) = &def.kind else {
-                        return error("lower.call", stmt.span, format!("`{}` is not a system", def.name));
+                        return error("shapes.call", stmt.span, format!("`{}` is not a system", def.name));
                     };
                     let values = args
                         .iter()
@@ -202,19 +202,19 @@ impl Lower<'_> {
     ) -> Result<Unknown> {
         let TypeExprKind::Field { domain, element } = &ty.kind else {
             return error_help(
-                "unsupported.unknown",
+                "unsupported.library",
                 ty.span,
                 format!("the unknown `{name}` is not a field"),
                 "systems of numbers without a domain are not supported yet; write `Field(Ω)[unit]`",
             );
         };
         let Value::Domain(domain) = self.expr(domain, env)? else {
-            return error("lower.domain", ty.span, "the first argument of `Field` is a domain");
+            return error("shapes.domains", ty.span, "the first argument of `Field` is a domain");
         };
         let shape = match &element.kind {
             TypeExprKind::Real => vec![],
             TypeExprKind::Vec(n) => vec![self.size(n.as_deref(), env)?.unwrap_or(domain.dimension())],
-            _ => return error("unsupported.unknown", ty.span, "unknowns are scalar or vector fields so far"),
+            _ => return error("unsupported.library", ty.span, "unknowns are scalar or vector fields so far"),
         };
         let nominal = match nominal {
             Some(e) => {
@@ -253,7 +253,7 @@ impl Lower<'_> {
             Value::Residual(r) => (*r).clone(),
             Value::Field(f) if f.has_unknown() => Residual { flux: None, source: Some(Value::Field(f)) },
             _ => {
-                return error("pde.equation.unknown", span, format!("the equation `{name}` contains no unknown"));
+                return error("pde.equation.constant", span, format!("the equation `{name}` contains no unknown"));
             }
         };
         out.balances.push(Equation { name: name.into(), residual, span });

@@ -27,4 +27,36 @@ pub const ROWS: &[Code] = &[
         explanation: "The disk is full or refuses to be written; the message quotes the operating system. What was finished before is \
                       kept. Free some space, or choose another folder with --out, and run again.",
     },
+    Code {
+        id: "run.value",
+        title: "a value cannot be used as it is here",
+        explanation: "Found while the program was traced, after its types had been checked: a value that must be known before the run \
+                      but varies in it, a name without a value, an extent that is not positive, a recursion without end. The message \
+                      names the expression.",
+    },
+    Code {
+        id: "run.equation",
+        title: "an equation or a condition that cannot be discretised",
+        explanation: "An equation is a sum of divergences of fluxes and of sources, each linear in the divergence: `∇·(flux) + source = 0`. \
+                      A boundary condition fixes a value (`T = 390 [K]`) or the normal component of the equation's own flux, written \
+                      as it stands under the divergence, times `n`.",
+    },
+    Code {
+        id: "run.scheme",
+        title: "a system or scheme that `solve` cannot take",
+        explanation: "`solve(system(arguments), scheme)` takes a system with its arguments and one of fem(order=, n= or h=) and \
+                      fv(n= or h=).",
+    },
+    Code {
+        id: "run.data",
+        title: "a dataset, table or file that cannot be used",
+        explanation: "A draw from something that is no law, a design or split that cannot be made, a table over an empty range, a data file \
+                      that is missing or damaged. The message names the file and the place in it.",
+    },
+    Code {
+        id: "run.training",
+        title: "a `minimize` that cannot run",
+        explanation: "It must seek something (`over`), make something small (`loss`, a number), and say how (`stage`). A net is sought \
+                      as the implementation of a closure: `over k: Conductivity = mlp(width=32, depth=3)`.",
+    },
 ];

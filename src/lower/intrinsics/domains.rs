@@ -62,7 +62,7 @@ fn circle(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
 
 fn domain(args: &Named, origin: Vec<f64>, extent: Vec<f64>, span: Span) -> Result<Value> {
     if let Some(x) = extent.iter().find(|x| !(**x > 0.0 && x.is_finite())) {
-        return error("domain.extent", span, format!("the extent of a domain must be positive, this is {x}"));
+        return error("run.value", span, format!("the extent of a domain must be positive, this is {x}"));
     }
     let periodic = matches!(arg(args, "periodic"), Some(Value::Bool(true)));
     let scale = if let Some(Value::Def(d)) = arg(args, "scale") { Some(*d) } else { None };
@@ -72,7 +72,7 @@ fn domain(args: &Named, origin: Vec<f64>, extent: Vec<f64>, span: Span) -> Resul
 fn domain_of(args: &Named, span: Span) -> Result<Rc<Domain>> {
     match needed(args, "domain", span)? {
         Value::Domain(d) => Ok(d.clone()),
-        other => error("lower.domain", span, format!("expected a domain, found {}", other.kind())),
+        other => error("shapes.domains", span, format!("expected a domain, found {}", other.kind())),
     }
 }
 
@@ -114,7 +114,7 @@ fn ball(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
                 let largest = unit * (0.5 * shortest).powi(n as i32) / d.measure();
                 if !(0.0..=largest).contains(&x) {
                     return error(
-                        "domain.fraction",
+                        "run.value",
                         span,
                         format!("a ball cannot fill the fraction {x} of this domain; the largest is {largest:.4}"),
                     );
@@ -124,7 +124,7 @@ fn ball(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
             let cubed = l.apply(&crate::sema::hir::Op::Mul, &[f, factor], span)?;
             (cubed, n as f64)
         }
-        _ => return error("call.arguments", span, "give either `fraction` or `radius`"),
+        _ => return error("shapes.arguments", span, "give either `fraction` or `radius`"),
     };
     let size = l.numeric(&size, span)?;
     let period: Vec<f64> = d.extent.clone();
@@ -154,7 +154,7 @@ fn layers(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let d = domain_of(args, span)?;
     let axis = l.known_int(&arg(args, "axis").cloned().unwrap_or(Value::Int(0)), "`axis`", span)?;
     if axis >= d.dimension() {
-        return error("call.arguments", span, format!("the domain has no axis {axis}; the first is 0"));
+        return error("shapes.arguments", span, format!("the domain has no axis {axis}; the first is 0"));
     }
     let count = l.known_int(&arg(args, "count").cloned().unwrap_or(Value::Int(1)), "`count`", span)?.max(1);
     let fraction = arg(args, "fraction").cloned().unwrap_or(Value::num(0.5));
@@ -196,10 +196,10 @@ fn image(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let data = needed(args, "data", span)?.clone();
     let pixels = l.num(&data, span)?;
     let [rows, columns] = pixels.shape()[..] else {
-        return error("shape.mismatch", span, "a picture is a matrix of grey values");
+        return error("shapes.mismatch", span, "a picture is a matrix of grey values");
     };
     if d.dimension() != 2 {
-        return error("lower.domain", span, "a picture covers a domain of two dimensions");
+        return error("shapes.domains", span, "a picture covers a domain of two dimensions");
     }
     let (origin, extent) = (d.origin.clone(), d.extent.clone());
     indicator(l, &d, &[Value::Num(pixels)], span, |b, v| {

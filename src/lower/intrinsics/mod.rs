@@ -76,7 +76,7 @@ pub fn call(l: &mut Lower, name: &str, args: Named, span: Span) -> Result<Value>
     if let Some(out) = verbs::call(l, name, &args, span) {
         return out;
     }
-    error("unsupported.function", span, format!("`{name}` is not supported yet"))
+    error("unsupported.library", span, format!("`{name}` is not supported yet"))
 }
 
 /// Functions that take names of the user's own: `tabulate(k, T=(280..400) [K])`.
@@ -96,6 +96,6 @@ pub fn arg<'a>(args: &'a Named, name: &str) -> Option<&'a Value> {
 pub fn needed<'a>(args: &'a Named, name: &str, span: Span) -> Result<&'a Value> {
     match arg(args, name) {
         Some(v) => Ok(v),
-        None => error("call.arguments", span, format!("`{name}` is missing")),
+        None => error("shapes.arguments", span, format!("`{name}` is missing")),
     }
 }

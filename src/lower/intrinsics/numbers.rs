@@ -73,14 +73,18 @@ fn first(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
             let v = v.clone();
             l.numeric(&v, span)
         }
-        None => error("call.arguments", span, "an argument is missing"),
+        None => error("shapes.arguments", span, "an argument is missing"),
     }
 }
 
 fn size(l: &mut Lower, args: &Named, span: Span) -> Result<usize> {
     let v = args.values().next().cloned().unwrap_or(Value::None);
     let n = l.known_int(&v, "the dimension", span)?;
-    if (1..=16).contains(&n) { Ok(n) } else { error("call.arguments", span, "the dimension must be between 1 and 16") }
+    if (1..=16).contains(&n) {
+        Ok(n)
+    } else {
+        error("shapes.arguments", span, "the dimension must be between 1 and 16")
+    }
 }
 
 fn shape_of(v: &Value) -> Vec<usize> {
@@ -130,12 +134,12 @@ fn two(l: &mut Lower, args: &Named, span: Span, f: Binary) -> Result<Value> {
     let values: Vec<Value> = args.values().take(2).cloned().collect();
     let values: Vec<Value> = values.iter().map(|v| l.numeric(v, span)).collect::<Result<_>>()?;
     if values.len() < 2 {
-        return error("call.arguments", span, "two arguments are needed");
+        return error("shapes.arguments", span, "two arguments are needed");
     }
     l.pointwise(&values, span, |l, n| {
         if n[0].shape() != n[1].shape() && !n[0].shape().is_empty() && !n[1].shape().is_empty() {
             return error(
-                "shape.mismatch",
+                "shapes.mismatch",
                 span,
                 format!("{} and {} cannot be combined", shape_name(n[0].shape()), shape_name(n[1].shape())),
             );
@@ -174,16 +178,16 @@ fn reduction(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Valu
             None => l.integrate(f, name == "mean", span),
             Some(Value::Domain(d)) if **d == *f.domain => l.integrate(f, name == "mean", span),
             Some(Value::Place(..)) => {
-                error("unsupported.boundary_integral", span, "integrals over boundaries are not supported yet")
+                error("unsupported.library", span, "integrals over boundaries are not supported yet")
             }
-            Some(other) => error("lower.domain", span, format!("the field is not over {}", other.kind())),
+            Some(other) => error("shapes.domains", span, format!("the field is not over {}", other.kind())),
         },
         ("integrate", Value::Num(n)) => match arg(args, "over") {
             Some(Value::Domain(d)) => {
                 let measure = d.measure();
                 Ok(Value::Num(l.scale_num(&n.clone(), measure)))
             }
-            _ => error("lower.domain", span, "over which domain? `∫(f, Ω)`"),
+            _ => error("shapes.domains", span, "over which domain? `∫(f, Ω)`"),
         },
         ("sum" | "mean", Value::Num(n) | Value::Stack(n)) => {
             let n = n.clone();
@@ -192,21 +196,21 @@ fn reduction(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Valu
             }
             let count = n.shape()[0];
             if count == 0 {
-                return error("lower.items", span, format!("the {name} of an empty list"));
+                return error("shapes.items", span, format!("the {name} of an empty list"));
             }
             Ok(Value::Num(l.tracer.build(&[&n], |b, v| {
                 let s = b.reduce(Reduce::Sum, v[0], &[0]);
                 if name == "mean" { b.scale(s, 1.0 / count as f64) } else { s }
             })))
         }
-        _ => error("lower.not_a_number", span, format!("`{name}` of {} is not defined", x.kind())),
+        _ => error("shapes.number", span, format!("`{name}` of {} is not defined", x.kind())),
     }
 }
 
 fn square_matrix(shape: &[usize], span: Span) -> Result<usize> {
     match shape {
         [m, n] if m == n => Ok(*n),
-        other => error("shape.mismatch", span, format!("expected a square matrix, found {}", shape_name(other))),
+        other => error("shapes.mismatch", span, format!("expected a square matrix, found {}", shape_name(other))),
     }
 }
 
@@ -214,7 +218,11 @@ fn matrix(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Value> 
     let x = first(l, args, span)?;
     let n = square_matrix(&shape_of(&x), span)?;
     if name != "tr" && n > 3 {
-        return error("unsupported.matrix", span, format!("`{name}` of matrices larger than 3×3 is not supported yet"));
+        return error(
+            "unsupported.library",
+            span,
+            format!("`{name}` of matrices larger than 3×3 is not supported yet"),
+        );
     }
     l.pointwise(&[x], span, |l, m| {
         Ok(l.tracer.build(&[&m[0]], |b, v| match name {
@@ -314,7 +322,7 @@ fn inner(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     l.pointwise(&values, span, |l, n| {
         if n[0].shape() != n[1].shape() {
             return error(
-                "shape.mismatch",
+                "shapes.mismatch",
                 span,
                 format!("{} and {} have no inner product", shape_name(n[0].shape()), shape_name(n[1].shape())),
             );
@@ -341,7 +349,7 @@ fn sym_basis(n: usize) -> Value {
 
 fn diag(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let x = first(l, args, span)?;
-    let [n] = shape_of(&x)[..] else { return error("shape.mismatch", span, "`diag` takes a vector") };
+    let [n] = shape_of(&x)[..] else { return error("shapes.mismatch", span, "`diag` takes a vector") };
     l.pointwise(&[x], span, |l, v| {
         let eye = identity(n);
         Ok(l.tracer.build(&[&v[0], &eye], |b, v| {
@@ -357,7 +365,7 @@ fn linspace(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let n = needed(args, "n", span)?.clone();
     let n = l.known_int(&n, "`n`", span)?;
     if !(2..=1_000_000).contains(&n) {
-        return error("call.arguments", span, "`n` must be between 2 and a million");
+        return error("shapes.arguments", span, "`n` must be between 2 and a million");
     }
     let values: Vec<f64> = (0..n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect();
     Ok(Value::Stack(Num::Const(Tensor::f64([n], values))))
@@ -366,7 +374,7 @@ fn linspace(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
 fn repeat(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let net = args.values().next().cloned().unwrap_or(Value::None);
     if !matches!(net, Value::Net(_)) {
-        return error("net.repeat", span, format!("`repeat` takes a net, not {}", net.kind()));
+        return error("nets.port", span, format!("`repeat` takes a net, not {}", net.kind()));
     }
     let count = needed(args, "count", span)?.clone();
     let count = l.known_int(&count, "`count`", span)?;
@@ -377,6 +385,6 @@ fn repeat(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
 pub fn closure(v: &Value, span: Span) -> Result<Rc<Closure>> {
     match v {
         Value::Closure(c) => Ok(c.clone()),
-        other => error("closure.contract", span, format!("expected a closure, found {}", other.kind())),
+        other => error("coupling.contract", span, format!("expected a closure, found {}", other.kind())),
     }
 }

@@ -37,7 +37,7 @@ fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let on_fail = match arg(args, "on_fail") {
         Some(v @ Value::Closure(c)) => {
             if c.def != law.def {
-                return error("closure.contract", span, "`on_fail` implements another closure");
+                return error("coupling.contract", span, "`on_fail` implements another closure");
             }
             Some(v.clone())
         }
@@ -72,13 +72,13 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
             Some("by") => match value {
                 Value::Record(r) if r.kind == "linear" => method = Method::Multilinear,
                 Value::Record(r) if r.kind == "cubic" => method = Method::MonotoneCubic,
-                _ => return error_help("call.arguments", *at, "unknown interpolation", "choose `linear` or `cubic`"),
+                _ => return error_help("shapes.arguments", *at, "unknown interpolation", "choose `linear` or `cubic`"),
             },
             Some(other) => ranges.push((other.into(), value.clone(), *at)),
-            None => return error("call.arguments", *at, "`tabulate` takes a closure, then ranges by name"),
+            None => return error("shapes.arguments", *at, "`tabulate` takes a closure, then ranges by name"),
         }
     }
-    let Some(law) = law else { return error("call.arguments", span, "`tabulate` takes a closure") };
+    let Some(law) = law else { return error("shapes.arguments", span, "`tabulate` takes a closure") };
     let params: Vec<String> = l.closure_params(law.def).iter().map(|p| p.name.clone()).collect();
     if let Some((name, _, at)) = ranges.iter().find(|(n, _, _)| !params.contains(n)) {
         return error_help(
@@ -96,13 +96,13 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
         v => vec![l.known_int(v, "`n`", span)?; params.len()],
     };
     if counts.len() != params.len() || counts.iter().any(|n| *n < 2) || counts.iter().product::<usize>() > 10_000_000 {
-        return error("call.arguments", span, "`n` is the number of nodes along each argument, at least 2");
+        return error("shapes.arguments", span, "`n` is the number of nodes along each argument, at least 2");
     }
     let mut axes: Vec<Vec<f64>> = vec![];
     for (name, n) in params.iter().zip(&counts) {
         let Some((_, Value::Range(a, b), at)) = ranges.iter().find(|(r, _, _)| r == name) else {
             return error_help(
-                "call.arguments",
+                "shapes.arguments",
                 span,
                 format!("over which range of `{name}`?"),
                 format!("write `{name}=a..b`"),
@@ -110,14 +110,14 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
         };
         let (a, b) = (l.known_real(a, *at)?, l.known_real(b, *at)?);
         if a >= b {
-            return error("call.arguments", *at, "an empty range");
+            return error("shapes.arguments", *at, "an empty range");
         }
         axes.push((0..*n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect());
     }
     let at_nodes = evaluate_points(l, &law, &tensor_points(&axes), span)?;
     let shape = at_nodes.ty.shape[1..].to_vec();
     let table = interpolate::Table::new(axes, shape.clone(), &at_nodes.to_f64(), method, Outside::Linear)
-        .or_else(|e| error("data.table", span, e))?;
+        .or_else(|e| error("run.data", span, e))?;
     let probes = table.midpoints(PROBES, &Stream::new(l.seed, "tabulate"));
     let truth = evaluate_points(l, &law, &probes, span)?;
     let error = table.compare(&probes, &truth.to_f64());
@@ -141,7 +141,7 @@ pub fn evaluate_points(l: &mut Lower, law: &Rc<Closure>, points: &[Vec<f64>], sp
 
 fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let Value::Str(path) = needed(args, "path", span)?.clone() else {
-        return error("call.arguments", span, "`load` takes the path of a file, in quotes");
+        return error("shapes.arguments", span, "`load` takes the path of a file, in quotes");
     };
     let missing = match arg(args, "missing") {
         Some(Value::Str(s)) => vec![s.to_string()],
@@ -208,7 +208,7 @@ fn derivative(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let refs: Vec<&Num> = std::iter::once(&x).chain(&captures).collect();
     let forward = x.shape().is_empty();
     if !forward && !func.ty(func.outputs[0]).is_scalar() {
-        return error("unsupported.jacobian", span, "derivatives of tensors by tensors are not supported yet");
+        return error("unsupported.library", span, "derivatives of tensors by tensors are not supported yet");
     }
     Ok(Value::Num(l.tracer.build(&refs, |b, v| {
         if !forward {
