@@ -22,6 +22,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "layers" => layers(l, args, span),
         "checkerboard" => checkerboard(l, args, span),
         "image" => image(l, args, span),
+        "crop" => crop(l, args, span),
         _ => return None,
     })
 }
@@ -222,4 +223,29 @@ fn image(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         let at = b.op(Op::Cast(DType::Index), &[at]);
         b.gather(flat, at)
     })
+}
+
+/// A rectangle of pixels.
+fn crop(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let data = needed(args, "data", span)?.clone();
+    let data = l.num(&data, span)?;
+    let [height, width] = data.shape()[..] else {
+        return error("shapes.mismatch", span, "a picture is a matrix of grey values");
+    };
+    let mut count = |name: &str| -> Result<usize> {
+        let v = needed(args, name, span)?.clone();
+        l.known_int(&v, name, span)
+    };
+    let (row, column, rows, columns) = (count("row")?, count("column")?, count("rows")?, count("columns")?);
+    if row + rows > height || column + columns > width || rows == 0 || columns == 0 {
+        return error(
+            "run.data",
+            span,
+            format!("{rows}×{columns} pixels from ({row}, {column}) do not lie in a picture of {height}×{width}"),
+        );
+    }
+    Ok(Value::Num(l.tracer.build(&[&data], |b, v| {
+        let part = b.slice(v[0], 0, row, row + rows);
+        b.slice(part, 1, column, column + columns)
+    })))
 }

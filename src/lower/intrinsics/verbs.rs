@@ -22,6 +22,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "online" => online(l, args, span),
         "load" => load(l, args, span),
         "derivative" => derivative(l, args, span),
+        "bootstrap" => bootstrap(l, args, span),
         _ => return None,
     })
 }
@@ -223,4 +224,18 @@ fn derivative(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
             None => b.zeros_like(out[0]),
         }
     })))
+}
+
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 2000;
+
+fn bootstrap(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let items = needed(args, "items", span)?.clone();
+    let items = l.num(&items, span)?;
+    let confidence = l.known_real(&arg(args, "confidence").cloned().unwrap_or(Value::num(0.95)), span)?;
+    let values = l.compute(&[items], span)?.remove(0).to_f64();
+    let stream = Stream::new(l.seed, "bootstrap");
+    let interval = crate::data::statistics::bootstrap_mean(&values, RESAMPLES, confidence, &stream)
+        .or_else(|e| error("run.data", span, e))?;
+    Ok(Value::Stack(Num::Const(Tensor::f64([2], [interval.low, interval.high]))))
 }
