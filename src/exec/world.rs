@@ -92,11 +92,11 @@ impl Runtime for World {
             return Err(interrupted(span));
         }
         let key = key::of(&func, self.engine.name());
-        if let Some(found) = self.store.get(&key) {
-            if let Some(tensors) = outputs(&found, &func) {
-                self.note(key, true);
-                return Ok(tensors);
-            }
+        if let Some(found) = self.store.get(&key)
+            && let Some(tensors) = outputs(&found, &func)
+        {
+            self.note(key, true);
+            return Ok(tensors);
         }
         let label = self.label();
         let meter = self.progress.start(&label, None);
@@ -434,7 +434,7 @@ impl Observer for Watch<'_> {
     fn epoch(&mut self, _: &train::Stage, e: &Epoch) -> Control {
         self.done += 1;
         self.meter.update(self.done);
-        if self.done % 50 == 0 {
+        if self.done.is_multiple_of(50) {
             self.meter.message(&format!("loss {:.3e}", e.value));
         }
         if interrupt::asked() { Control::Stop } else { Control::Continue }

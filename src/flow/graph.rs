@@ -213,19 +213,19 @@ impl Build<'_> {
     fn costs(&self, e: &Expr) -> Option<Kind> {
         let mut found = None;
         let mut see = |e: &Expr| {
-            if let ExprKind::Call { callee, .. } = &e.kind {
-                if let ExprKind::Def(d) = &callee.kind {
-                    let def = self.program.def(*d);
-                    let kind = match (&def.kind, def.name.as_str()) {
-                        (DefKind::Minimize { .. }, _) => Some(Kind::Minimize),
-                        (_, "solve") => Some(Kind::Solve),
-                        (_, "sample") => Some(Kind::Sample),
-                        (_, "tabulate") => Some(Kind::Tabulate),
-                        (_, "load") => Some(Kind::Evaluate),
-                        _ => None,
-                    };
-                    found = found.or(kind);
-                }
+            if let ExprKind::Call { callee, .. } = &e.kind
+                && let ExprKind::Def(d) = &callee.kind
+            {
+                let def = self.program.def(*d);
+                let kind = match (&def.kind, def.name.as_str()) {
+                    (DefKind::Minimize { .. }, _) => Some(Kind::Minimize),
+                    (_, "solve") => Some(Kind::Solve),
+                    (_, "sample") => Some(Kind::Sample),
+                    (_, "tabulate") => Some(Kind::Tabulate),
+                    (_, "load") => Some(Kind::Evaluate),
+                    _ => None,
+                };
+                found = found.or(kind);
             }
         };
         walk_outside_lambdas(e, &mut see);

@@ -275,16 +275,15 @@ impl<'p> Lower<'p> {
     fn in_bounds(&mut self, name: &str, v: &Value, bounds: Option<&Expr>) -> Result<()> {
         let Some(bounds) = bounds else { return Ok(()) };
         let range = self.apart(|l| l.expr(bounds, &Env::default()))?;
-        if let (Some(x), Value::Range(a, b)) = (v.known(), &range) {
-            if let (Some(a), Some(b)) = (a.known(), b.known()) {
-                if !(a..=b).contains(&x) {
-                    return error(
-                        "names.bounds",
-                        bounds.span,
-                        format!("parameter `{name}` is {x}, outside its bounds {a}..{b}"),
-                    );
-                }
-            }
+        if let (Some(x), Value::Range(a, b)) = (v.known(), &range)
+            && let (Some(a), Some(b)) = (a.known(), b.known())
+            && !(a..=b).contains(&x)
+        {
+            return error(
+                "names.bounds",
+                bounds.span,
+                format!("parameter `{name}` is {x}, outside its bounds {a}..{b}"),
+            );
         }
         Ok(())
     }
@@ -368,10 +367,10 @@ impl<'p> Lower<'p> {
     /// A declared extent, where its names are bound.
     pub fn size(&mut self, e: Option<&Expr>, env: &Env) -> Result<Option<usize>> {
         let Some(e) = e else { return Ok(None) };
-        if let ExprKind::Local(l) = e.kind {
-            if env.get(l).is_none() {
-                return Ok(None);
-            }
+        if let ExprKind::Local(l) = e.kind
+            && env.get(l).is_none()
+        {
+            return Ok(None);
         }
         match self.expr(e, env)? {
             Value::Int(n) if n >= 0 => Ok(Some(n as usize)),
@@ -495,10 +494,10 @@ impl<'p> Lower<'p> {
             | Op::Ne
             | Op::Lt
             | Op::Gt => {
-                if let (Op::Pow, Value::Int(a), Value::Int(b)) = (op, &v[0], &v[1]) {
-                    if let Some(p) = u32::try_from(*b).ok().and_then(|b| a.checked_pow(b)) {
-                        return Ok(Value::Int(p));
-                    }
+                if let (Op::Pow, Value::Int(a), Value::Int(b)) = (op, &v[0], &v[1])
+                    && let Some(p) = u32::try_from(*b).ok().and_then(|b| a.checked_pow(b))
+                {
+                    return Ok(Value::Int(p));
                 }
                 let (a, b) = self.sized(v[0].clone(), v[1].clone(), span)?;
                 let args = [self.numeric(&a, span)?, self.numeric(&b, span)?];
@@ -610,7 +609,9 @@ impl<'p> Lower<'p> {
 
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {
         let mut part = |v: &Option<Value>| -> Result<Option<Value>> {
-            v.as_ref().map(|v| self.pointwise(&[v.clone()], span, |l, n| Ok(l.scale_num(&n[0], x)))).transpose()
+            v.as_ref()
+                .map(|v| self.pointwise(std::slice::from_ref(v), span, |l, n| Ok(l.scale_num(&n[0], x))))
+                .transpose()
         };
         let (flux, source) = (part(&r.flux)?, part(&r.source)?);
         Ok(Value::Residual(Rc::new(Residual { flux, source })))

@@ -175,7 +175,7 @@ impl Lower<'_> {
         let (mut leaves, mut types) = (f.leaves.clone(), f.func.inputs.clone());
         // Where the gradient of each value leaf stands among the new leaves.
         let mut gradient_of = vec![None; leaves.len()];
-        for i in 0..f.leaves.len() {
+        for (i, place) in gradient_of.iter_mut().enumerate() {
             let leaf = match &f.leaves[i] {
                 Leaf::Unknown { problem, index, gradient: false } => {
                     Leaf::Unknown { problem: *problem, index: *index, gradient: true }
@@ -197,7 +197,7 @@ impl Lower<'_> {
                 leaves.push(leaf);
                 leaves.len() - 1
             });
-            gradient_of[i] = Some(at);
+            *place = Some(at);
         }
         let mut b = Builder::new("gradient");
         let inputs: Vec<_> = types.iter().map(|t| b.input(t.clone())).collect();

@@ -231,12 +231,12 @@ impl Lower<'_> {
             let mut env = env.clone();
             self.bind_sought(sought, &inputs[..weights], &mut env);
             for stmt in stmts {
-                if let MinimizeStmtKind::Let { local, ty, value, .. } = &stmt.kind {
-                    if env.get(*local).is_none() {
-                        let v = self.expr(value, &env)?;
-                        let v = self.coerce(v, ty.as_ref(), &env, value.span)?;
-                        env.set(*local, v);
-                    }
+                if let MinimizeStmtKind::Let { local, ty, value, .. } = &stmt.kind
+                    && env.get(*local).is_none()
+                {
+                    let v = self.expr(value, &env)?;
+                    let v = self.coerce(v, ty.as_ref(), &env, value.span)?;
+                    env.set(*local, v);
                 }
             }
             let mut values = vec![];

@@ -185,12 +185,12 @@ impl Lower<'_> {
                 };
                 let mut env = hyper.clone();
                 let mut bind = |ty: &Option<TypeExpr>, shape: Option<&[usize]>| {
-                    if let (Some(TypeExpr { kind: TypeExprKind::Vec(Some(n)), .. }), Some([k])) = (ty, shape) {
-                        if let ExprKind::Local(l) = n.kind {
-                            if lambda.implicit.contains(&l) && env.get(l).is_none() {
-                                env.set(l, Value::Int(*k as i64));
-                            }
-                        }
+                    if let (Some(TypeExpr { kind: TypeExprKind::Vec(Some(n)), .. }), Some([k])) = (ty, shape)
+                        && let ExprKind::Local(l) = n.kind
+                        && lambda.implicit.contains(&l)
+                        && env.get(l).is_none()
+                    {
+                        env.set(l, Value::Int(*k as i64));
                     }
                 };
                 bind(&port.ty, Some(x.shape()));

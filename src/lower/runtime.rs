@@ -184,10 +184,10 @@ struct Numbers {
 
 impl Numbers {
     fn add(&mut self, n: &Num) {
-        if let Num::Traced { frame, value, .. } = n {
-            if self.keys.insert((*frame, value.0)) {
-                self.traced.push(n.clone());
-            }
+        if let Num::Traced { frame, value, .. } = n
+            && self.keys.insert((*frame, value.0))
+        {
+            self.traced.push(n.clone());
         }
     }
 }

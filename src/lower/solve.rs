@@ -299,10 +299,10 @@ impl Lower<'_> {
         let mut data: Vec<(Rc<Discrete>, bool)> = vec![];
         for f in fields {
             for leaf in &f.leaves {
-                if let Leaf::Discrete { field, gradient } = leaf {
-                    if !data.iter().any(|(g, h)| g.id == field.id && h == gradient) {
-                        data.push((field.clone(), *gradient));
-                    }
+                if let Leaf::Discrete { field, gradient } = leaf
+                    && !data.iter().any(|(g, h)| g.id == field.id && h == gradient)
+                {
+                    data.push((field.clone(), *gradient));
                 }
             }
         }

@@ -98,10 +98,10 @@ impl Tracer {
         if let crate::ir::Op::Const(t) = &frame.builder.node(value).op {
             return Num::Const(t.clone());
         }
-        if let Some(x) = frame.builder.splat(value) {
-            if ty.len() <= 4096 {
-                return Num::Const(crate::ir::Tensor::full(&ty, x));
-            }
+        if let Some(x) = frame.builder.splat(value)
+            && ty.len() <= 4096
+        {
+            return Num::Const(crate::ir::Tensor::full(&ty, x));
         }
         Num::Traced { frame: frame.id, value, ty }
     }

@@ -11,7 +11,7 @@ pub fn linear(low: f64, high: f64, n: usize) -> Ticks {
     }
     let digits = (-(step * 1.0000001).log10().floor()).max(0.0) as usize;
     let largest = low.abs().max(high.abs());
-    let scientific = largest >= 1e5 || largest < 1e-3;
+    let scientific = !(1e-3..1e5).contains(&largest);
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
     (first..=last.min(first + 40))
         .map(|i| {

@@ -31,7 +31,7 @@ pub fn nearest_unit<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -
 }
 
 /// `did you mean `…`?`, or the whole list where it is short.
-pub fn help<'a>(name: &str, candidates: &[&'a str]) -> Option<String> {
+pub fn help(name: &str, candidates: &[&str]) -> Option<String> {
     match nearest(name, candidates.iter().copied()) {
         Some(c) => Some(format!("did you mean `{c}`?")),
         None if candidates.is_empty() => None,

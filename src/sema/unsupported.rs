@@ -84,16 +84,16 @@ impl<'p> Search<'p> {
                 }
             }
         }
-        if let DefKind::Closure { params, .. } = &def.kind {
-            if let Some(p) = params.iter().find(|p| p.state) {
-                self.say("unsupported.state", p.span, "closures with state are");
-            }
+        if let DefKind::Closure { params, .. } = &def.kind
+            && let Some(p) = params.iter().find(|p| p.state)
+        {
+            self.say("unsupported.state", p.span, "closures with state are");
         }
         let mut next = vec![];
-        if let DefKind::Let { ty: Some(ty), .. } = &def.kind {
-            if let TypeExprKind::Closure(closure) = ty.kind {
-                next.push(closure);
-            }
+        if let DefKind::Let { ty: Some(ty), .. } = &def.kind
+            && let TypeExprKind::Closure(closure) = ty.kind
+        {
+            next.push(closure);
         }
         let mut said = vec![];
         walk::def(def, &mut |e| match &e.kind {

@@ -510,8 +510,8 @@ mod tests {
         let mut values = p.values(&[1.0; 900]);
         let n = p.pattern.n();
         for i in 0..n {
-            for k in p.pattern.row_start[i]..p.pattern.diagonal[i] {
-                values[k] *= 1.3;
+            for v in &mut values[p.pattern.row_start[i]..p.pattern.diagonal[i]] {
+                *v *= 1.3;
             }
         }
         let b: Vec<f64> = (0..n).map(|i| (i as f64).cos()).collect();

@@ -561,7 +561,7 @@ mod tests {
     }
 
     fn laminate(p: &[f64]) -> bool {
-        (p[1] * 10.0) as usize % 2 == 0
+        ((p[1] * 10.0) as usize).is_multiple_of(2)
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Maker<'_> {
             10 => {
                 let (a, exact) = self.of_rank(1);
                 let shape = self.b.ty(a).shape.clone();
-                let start: Vec<usize> = shape.iter().map(|&n| self.dice.below(n.max(1).min(3)).min(n - 1)).collect();
+                let start: Vec<usize> = shape.iter().map(|&n| self.dice.below(n.clamp(1, 3)).min(n - 1)).collect();
                 let stride: Vec<usize> = shape.iter().map(|_| 1 + self.dice.below(2)).collect();
                 let s = self.b.op(Op::Slice { start, end: shape, stride }, &[a]);
                 self.keep(s, exact);

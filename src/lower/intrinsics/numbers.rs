@@ -252,7 +252,7 @@ fn cofactor(b: &mut Builder, m: Node, n: usize, i: usize, j: usize) -> Node {
         1 => b.scalar(1.0),
         2 => {
             let e = entry(b, m, 1 - i, 1 - j);
-            if (i + j) % 2 == 0 { e } else { b.neg(e) }
+            if (i + j).is_multiple_of(2) { e } else { b.neg(e) }
         }
         _ => {
             // Cyclic indices carry the sign.

@@ -59,10 +59,10 @@ impl Roles {
                 }
             }
             walk::def(def, &mut |e| {
-                if let super::hir::ExprKind::Call { callee, .. } = &e.kind {
-                    if let super::hir::ExprKind::Def(d) = callee.kind {
-                        roles.called.insert(d);
-                    }
+                if let super::hir::ExprKind::Call { callee, .. } = &e.kind
+                    && let super::hir::ExprKind::Def(d) = callee.kind
+                {
+                    roles.called.insert(d);
                 }
             });
         }

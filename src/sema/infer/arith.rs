@@ -33,10 +33,10 @@ impl<'p> Infer<'p> {
                 return self.binary(op, a, &b, args, e);
             }
             (Ty::List(x, n), Ty::List(y, m)) => {
-                if let (Some(n), Some(m)) = (n, m) {
-                    if n != m {
-                        self.error("shapes.mismatch", e.span, format!("a list of {n} and a list of {m} items"), "");
-                    }
+                if let (Some(n), Some(m)) = (n, m)
+                    && n != m
+                {
+                    self.error("shapes.mismatch", e.span, format!("a list of {n} and a list of {m} items"), "");
                 }
                 let item = self.binary(op, x, y, args, e);
                 return Ty::List(Box::new(item), n.or(*m));
@@ -200,15 +200,15 @@ impl<'p> Infer<'p> {
             (Op::Cross, Vec(_), Vec(_)) => Some(Vec(Some(3))),
             _ => None,
         };
-        if let (Op::Dot, Some(inner)) = (op, inner_sizes(x, y)) {
-            if inner.0 != inner.1 {
-                self.error(
-                    "shapes.mismatch",
-                    e.span,
-                    format!("`·` of {} and {}", self.describe(&Ty::Num(a.clone())), self.describe(&Ty::Num(b.clone()))),
-                    format!("the inner sizes are {} and {}", inner.0, inner.1),
-                );
-            }
+        if let (Op::Dot, Some(inner)) = (op, inner_sizes(x, y))
+            && inner.0 != inner.1
+        {
+            self.error(
+                "shapes.mismatch",
+                e.span,
+                format!("`·` of {} and {}", self.describe(&Ty::Num(a.clone())), self.describe(&Ty::Num(b.clone()))),
+                format!("the inner sizes are {} and {}", inner.0, inner.1),
+            );
         }
         if out.is_none() {
             let found = (self.describe(&Ty::Num(a.clone())), self.describe(&Ty::Num(b.clone())));

@@ -36,16 +36,16 @@ impl<'p> Infer<'p> {
             return Ty::Any;
         };
         let (length, space) = self.metric(over);
-        if let (Op::Partial(axes), Some(space)) = (op, space) {
-            if let Some(axis) = axes.iter().find(|a| **a < 3 && **a as usize >= space) {
-                let letter = ["x", "y", "z"][*axis as usize];
-                self.error(
-                    "shapes.axis",
-                    e.span,
-                    format!("∂{letter} on a domain of {space} dimension{}", if space == 1 { "" } else { "s" }),
-                    "use one of the domain's own coordinates",
-                );
-            }
+        if let (Op::Partial(axes), Some(space)) = (op, space)
+            && let Some(axis) = axes.iter().find(|a| **a < 3 && **a as usize >= space)
+        {
+            let letter = ["x", "y", "z"][*axis as usize];
+            self.error(
+                "shapes.axis",
+                e.span,
+                format!("∂{letter} on a domain of {space} dimension{}", if space == 1 { "" } else { "s" }),
+                "use one of the domain's own coordinates",
+            );
         }
         let rank = self.derived_rank(op, n.rank, space, &arg, e.span);
         let dim = match op {

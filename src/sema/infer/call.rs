@@ -169,19 +169,17 @@ impl<'p> Infer<'p> {
         let rules = Rules { lifts: true, variadic: library && library::VARIADIC.contains(&name.as_str()) };
         let mut env = Env::default();
         let over = self.bind(name, &lambda.params, given, span, rules, &mut env);
-        if library {
-            if let Some(ty) = self.library(name, lambda, &env, given, args, span) {
-                return ty;
-            }
+        if library && let Some(ty) = self.library(name, lambda, &env, given, args, span) {
+            return ty;
         }
         let typed = lambda.params.iter().all(|p| p.ty.is_some());
         let intrinsic = matches!(lambda.body.result.kind, ExprKind::Intrinsic);
         if let (Some(result), true) = (&lambda.result, typed || intrinsic) {
             let ty = self.declared(result, &env);
-            if let (true, Ty::Num(r), Some(Ty::Num(a))) = (self.in_net, &ty, given.first().map(|g| &g.ty)) {
-                if r.rank == Some(Rank::Scalar) {
-                    return Ty::Num(Num { rank: a.rank, ..r.clone() });
-                }
+            if let (true, Ty::Num(r), Some(Ty::Num(a))) = (self.in_net, &ty, given.first().map(|g| &g.ty))
+                && r.rank == Some(Rank::Scalar)
+            {
+                return Ty::Num(Num { rank: a.rank, ..r.clone() });
             }
             return self.over(ty, over);
         }

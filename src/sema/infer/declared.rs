@@ -218,14 +218,14 @@ impl<'p> Infer<'p> {
             (Ty::Closure(def), _) => self.fit_closure(*def, found, span),
             (Ty::Domain(want), Ty::Domain(have)) => {
                 let (a, b) = (self.domain_info(*want).clone(), self.domain_info(*have).clone());
-                if let (Some(x), Some(y)) = (a.space, b.space) {
-                    if x != y {
-                        self.report(labelled(Diagnostic::error(
-                            "shapes.mismatch",
-                            span,
-                            format!("expected a domain of {x} dimensions, `{}` has {y}", b.name),
-                        )));
-                    }
+                if let (Some(x), Some(y)) = (a.space, b.space)
+                    && x != y
+                {
+                    self.report(labelled(Diagnostic::error(
+                        "shapes.mismatch",
+                        span,
+                        format!("expected a domain of {x} dimensions, `{}` has {y}", b.name),
+                    )));
                 }
             }
             (Ty::Bool(_), Ty::Bool(_))

@@ -381,7 +381,7 @@ impl<'p> Infer<'p> {
             Some(space) => parts(space),
             None => parts(3),
         };
-        if !known.contains(&place.part.as_str()) && !(domain.open && place.part == "ends") {
+        if !(known.contains(&place.part.as_str()) || domain.open && place.part == "ends") {
             let mut d = Diagnostic::error(
                 "pde.boundary.part",
                 place.span,
@@ -421,10 +421,10 @@ impl<'p> Infer<'p> {
             match &s.kind {
                 MinimizeStmtKind::Over { local, name, ty, value, bounds } => {
                     let found = self.ty(value, &env);
-                    if let (Some(t), Ty::Net(net)) = (ty, &found) {
-                        if let TypeExprKind::Closure(closure) = t.kind {
-                            self.net_serves(*net, closure, value.span);
-                        }
+                    if let (Some(t), Ty::Net(net)) = (ty, &found)
+                        && let TypeExprKind::Closure(closure) = t.kind
+                    {
+                        self.net_serves(*net, closure, value.span);
                     }
                     let ty = self.declared_or(ty.as_ref(), found, value.span, &env);
                     self.bounds(&ty, bounds.as_ref(), &env);

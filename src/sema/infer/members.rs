@@ -87,10 +87,11 @@ impl<'p> Infer<'p> {
                 let found = self.describe(base);
                 let name_of = self.p.def(*def).name.clone();
                 let ty = self.no_member(&found, name, &[], span);
-                if let Some(d) = self.diagnostics.last_mut() {
-                    if d.span() == span && d.help.is_none() {
-                        d.help = Some(format!("`{name_of}` is only declared: call, solve or sample it first"));
-                    }
+                if let Some(d) = self.diagnostics.last_mut()
+                    && d.span() == span
+                    && d.help.is_none()
+                {
+                    d.help = Some(format!("`{name_of}` is only declared: call, solve or sample it first"));
                 }
                 ty
             }

@@ -115,7 +115,7 @@ fn plural(what: &str) -> String {
         return format!("{rest}matrices");
     }
     match bare.split_once(' ') {
-        Some((noun, rest)) if noun == "vector" => format!("vectors {rest}"),
+        Some(("vector", rest)) => format!("vectors {rest}"),
         _ if bare.starts_with("stiffness") => "stiffnesses".into(),
         _ => format!("{bare}s"),
     }

@@ -73,10 +73,10 @@ impl<'a> Resolver<'a> {
                 continue;
             };
             let target = ModuleId(target as u32);
-            if names.is_empty() {
-                if let Some(last) = path.segments.last() {
-                    self.aliases[module.index()].insert(last.name.clone(), target);
-                }
+            if names.is_empty()
+                && let Some(last) = path.segments.last()
+            {
+                self.aliases[module.index()].insert(last.name.clone(), target);
             }
             for name in names {
                 match self.program.modules[target.index()].names.get(&name.name) {

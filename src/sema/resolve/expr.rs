@@ -220,12 +220,13 @@ impl<'a> Resolver<'a> {
 
     /// Inside the brackets of an index, free letters `i j k l` are indices.
     fn index(&mut self, e: &ast::Expr) -> Expr {
-        if let ast::ExprKind::Name(name) = &e.kind {
-            if self.scopes.find(&name.name).is_none() && self.lookup_def(&name.name).is_none() {
-                let letters = self.program.modules.iter().find(|m| m.name == stdlib::LETTERS);
-                if let Some(&def) = letters.and_then(|m| m.names.get(&name.name)) {
-                    return self.make(e.span, ExprKind::Def(def));
-                }
+        if let ast::ExprKind::Name(name) = &e.kind
+            && self.scopes.find(&name.name).is_none()
+            && self.lookup_def(&name.name).is_none()
+        {
+            let letters = self.program.modules.iter().find(|m| m.name == stdlib::LETTERS);
+            if let Some(&def) = letters.and_then(|m| m.names.get(&name.name)) {
+                return self.make(e.span, ExprKind::Def(def));
             }
         }
         self.expr(e)

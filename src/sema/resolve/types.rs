@@ -42,7 +42,8 @@ impl<'a> Resolver<'a> {
 
     fn type_named(&mut self, name: &ast::Ident, args: &[ast::Expr], span: Span) -> TypeExprKind {
         let boxed = |r: &mut Self, e: &ast::Expr| Box::new(r.size(e));
-        let kind = match (name.name.as_str(), args) {
+
+        match (name.name.as_str(), args) {
             ("Real", []) => TypeExprKind::Real,
             ("Int", []) => TypeExprKind::Int,
             ("Bool", []) => TypeExprKind::Bool,
@@ -96,8 +97,7 @@ impl<'a> Resolver<'a> {
                     TypeExprKind::Error
                 }
             },
-        };
-        kind
+        }
     }
 
     fn unknown_type(&mut self, name: &ast::Ident) {

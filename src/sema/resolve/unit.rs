@@ -134,10 +134,10 @@ impl Resolver<'_> {
         if let Some(u) = units::lookup(name) {
             return Some(u.clone());
         }
-        if let Some(id) = self.lookup_def(name) {
-            if matches!(self.origins[id.index()].kind, ItemKind::Unit { .. } | ItemKind::Dim { .. }) {
-                return self.unit_def(id);
-            }
+        if let Some(id) = self.lookup_def(name)
+            && matches!(self.origins[id.index()].kind, ItemKind::Unit { .. } | ItemKind::Dim { .. })
+        {
+            return self.unit_def(id);
         }
         let own = self.origins.iter().filter_map(|i| match &i.kind {
             ItemKind::Unit { name, .. } | ItemKind::Dim { name } => Some(name.name.as_str()),
