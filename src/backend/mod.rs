@@ -4,6 +4,7 @@
 //! candle tensors and exists to check the first. Results never depend on the number of threads.
 
 pub mod candle;
+pub mod counts;
 pub mod native;
 mod plan;
 mod system;

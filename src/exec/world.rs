@@ -8,7 +8,7 @@ use super::outcome::TaskRecord;
 use super::progress::{Meter, Progress};
 use super::store::{Artifact, Store};
 use crate::ad;
-use crate::backend::Executable;
+use crate::backend::{Executable, counts};
 use crate::base::fingerprint::Hasher;
 use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::data::read::{self, Loaded, Options};
@@ -20,6 +20,7 @@ use crate::train::lbfgs::Bounds;
 use crate::train::run::Control;
 use crate::train::{self, Checkpoint, Epoch, Observer, Schedule, StageKind, TrainError};
 use indexmap::IndexMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -101,7 +102,7 @@ impl Runtime for World {
         let label = self.label();
         let meter = self.progress.start(&label, None);
         let started = Instant::now();
-        let before = solves();
+        let before = counts::solves();
         let result = self.engine.compile(&func).and_then(|c| c.run(&[])).map_err(|f| failed(f, span));
         meter.finish();
         let tensors = result?;
@@ -204,8 +205,8 @@ impl Runtime for World {
 }
 
 impl World {
-    fn count_solves(&mut self, before: IndexMap<String, u64>) {
-        let after = solves();
+    fn count_solves(&mut self, before: BTreeMap<String, u64>) {
+        let after = counts::solves();
         if let Some(task) = self.task() {
             for (name, n) in after {
                 let new = n - before.get(&name).copied().unwrap_or(0);
@@ -218,11 +219,6 @@ impl World {
             }
         }
     }
-}
-
-/// Systems solved so far in this process, by name.
-fn solves() -> IndexMap<String, u64> {
-    IndexMap::new()
 }
 
 fn outputs(a: &Artifact, func: &Func) -> Option<Vec<Tensor>> {

@@ -46,6 +46,7 @@ impl System {
 
     /// Arguments `(guess, p…)`.
     pub fn solve(&self, context: &Context, s: &mut State, args: &[View], out: &mut [f64]) -> Result<(), Fault> {
+        super::super::counts::solved(&self.spec.name);
         out.copy_from_slice(f64::of(args[0]));
         let State { value, jacobian, blocks, values, linear } = s;
         let (value, jacobian) = self.workspaces(value, jacobian, blocks, values);
