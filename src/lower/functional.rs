@@ -6,7 +6,7 @@ use super::eval::Lower;
 use super::value::{Discrete, Field, Leaf, Num, Value};
 use crate::base::{Diagnostic, Span};
 use crate::discretize::{self, Element, Mesh, Refusal, Space};
-use crate::ir::{Func, Reduce};
+use crate::ir::Reduce;
 use std::rc::Rc;
 
 /// Spaces made so far: one for each mesh and order, so that fields of one scheme share it.
@@ -186,10 +186,5 @@ impl Lower<'_> {
         self.tracer.build(&[&field.dofs, x], |b, v| {
             if gradient { space.gradient_at(b, v[0], v[1]) } else { space.evaluate_at(b, v[0], v[1]) }
         })
-    }
-
-    /// The function of a field over a mesh, for what is computed outside a trace.
-    pub fn field_func(&self, f: &Field) -> Rc<Func> {
-        f.func.clone()
     }
 }
