@@ -4,6 +4,7 @@
 pub mod build;
 pub mod eval;
 pub mod fault;
+pub mod fourier;
 pub mod func;
 pub mod math;
 pub mod op;

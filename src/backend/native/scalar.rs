@@ -54,6 +54,7 @@ fn cost(body: &Func, dtype: DType) -> Option<usize> {
             Op::Gather if constant(1) => 0,
             Op::ScatterAdd { .. } if constant(0) => body.ty(node.args[1]).len(),
             Op::Map { body, n, .. } => n * cost(body, dtype)?,
+            Op::Rfft { .. } | Op::Irfft { .. } => return None,
             Op::Select
             | Op::Cast(_)
             | Op::Gather
@@ -236,6 +237,8 @@ fn operation(g: &mut Graph, body: &Func, node: &Node, args: &[&[Id]]) -> Vec<Id>
         | Op::Solve { .. }
         | Op::LinearSolve { .. }
         | Op::Cond { .. }
+        | Op::Rfft { .. }
+        | Op::Irfft { .. }
         | Op::Memo { .. } => unreachable!("compiler bug: {:?} in a kernel", node.op),
     }
 }
