@@ -3,11 +3,13 @@
 mod batch;
 mod flatten;
 mod hoist;
+mod merge;
 mod prune;
 mod simplify;
 
 pub use batch::{batch, runs_item_by_item};
 pub use flatten::flatten;
+pub use merge::merge_maps;
 
 use crate::ad;
 use crate::ir::Func;
