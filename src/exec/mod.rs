@@ -3,8 +3,10 @@
 pub mod engine;
 pub mod fs;
 pub mod interrupt;
+pub mod journal;
 pub mod key;
 pub mod outcome;
+pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod store;

@@ -130,6 +130,7 @@ mod tests {
             label: label.into(),
             state,
             seconds,
+            cost: seconds,
             outputs: vec![],
             solves: solves.iter().map(|(a, n)| (a.to_string(), *n)).collect(),
             parent,
