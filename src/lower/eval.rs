@@ -27,7 +27,9 @@ pub struct Lower<'p> {
     pub(super) weights: Vec<super::net::WeightScope>,
     pub(super) spaces: super::functional::Spaces,
     /// The rows a `minimize` trains on at each step, where it trains in batches.
-    pub(super) batch: Option<super::minimize::Batch>,
+    pub(super) batch: Option<super::losses::Batch>,
+    /// Samples whose rows were walked since a `minimize` began to trace its losses.
+    pub(super) walked: Vec<super::losses::Walked>,
     /// The domain whose coordinates bare `x`, `y`, `z` name.
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
     pub warnings: Vec<Diagnostic>,
@@ -48,6 +50,7 @@ impl<'p> Lower<'p> {
             weights: vec![],
             spaces: Default::default(),
             batch: None,
+            walked: vec![],
             domains: vec![],
             warnings: vec![],
             here: Span::default(),
@@ -708,15 +711,20 @@ impl<'p> Lower<'p> {
     }
 
     fn artefact_member(&self, a: &Artefact, name: &str) -> Option<Value> {
-        a.members.get(name).cloned().or_else(|| {
-            let history = a.history.get(name)?;
-            Some(Value::list(history.iter().map(|x| Value::num(*x)).collect()))
+        let curve = |y: &[f64]| Value::Stack(Num::Const(crate::ir::Tensor::f64([y.len()], y)));
+        a.members.get(name).cloned().or_else(|| match name {
+            // One list a loss, a number an epoch.
+            "history" | "losses" => {
+                let curves = a.history.iter().map(|(k, y)| (k.clone(), curve(y))).collect();
+                Some(Value::record("history", Span::default(), curves))
+            }
+            _ => a.history.get(name).map(|y| curve(y)),
         })
     }
 
     fn sample_member(&mut self, s: &Rc<Sample>, name: &str) -> Option<Value> {
         if let Some(rows) = s.splits.get(name) {
-            return Some(Value::Sample(Rc::new(self.rows_of(s, rows))));
+            return Some(Value::Sample(Rc::new(Sample { part: name.into(), ..self.rows_of(s, rows) })));
         }
         if name == "n" || name == "rows" {
             return Some(Value::Int(s.rows as i64));

@@ -54,7 +54,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "diag" => diag(l, args, span),
         "stack" => needed(args, "items", span).cloned().and_then(|v| l.numeric(&v, span)),
         "linspace" => linspace(l, args, span),
-        "length" => needed(args, "items", span).cloned().and_then(|v| match &v {
+        "count" => needed(args, "items", span).cloned().and_then(|v| match &v {
             Value::Sample(s) => Ok(Value::Int(s.rows as i64)),
             other => Ok(Value::Int(l.items(other, span)?.len() as i64)),
         }),
