@@ -12,6 +12,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("passes", &["base", "ir", "ad"]),
     ("solve", &["base"]),
     ("discretize", &["base", "ir", "ad"]),
+    ("integrate", &["base", "ir", "ad"]),
     ("backend", &["base", "ir", "ad", "passes", "solve"]),
     ("data", &["base", "ir"]),
     ("train", &["base", "data", "ir", "solve"]),

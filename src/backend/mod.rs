@@ -9,7 +9,8 @@ pub mod native;
 mod plan;
 mod system;
 
-use crate::ir::{Fault, Func, Tensor};
+use crate::ir::{Fault, Func, SolveSpec, Tensor};
+use crate::solve::Method;
 pub use native::{View, ViewMut};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,6 +53,18 @@ pub fn compile(f: &Func, options: &Options) -> Result<Executable, Fault> {
     };
     let func = Func { name: f.name.clone(), inputs: f.inputs.clone(), ..Func::default() };
     Ok(Executable { func, kind })
+}
+
+/// How the linear systems of a `Solve` will be solved, in words. None where it has no sparse Jacobian yet.
+pub fn method(residual: &Func, spec: &SolveSpec) -> Option<&'static str> {
+    spec.jacobian.as_ref()?;
+    let (_, plan) = system::prepare(residual, spec, 1).ok()?;
+    Some(match plan.method() {
+        Method::Dense => "dense elimination",
+        Method::Cholesky => "sparse Cholesky",
+        Method::Lu => "sparse LU",
+        Method::Multigrid => "CG with multigrid",
+    })
 }
 
 impl Executable {

@@ -3,9 +3,11 @@
 pub mod engine;
 pub mod fs;
 pub mod interrupt;
+pub mod journal;
 pub mod key;
 mod objective;
 pub mod outcome;
+pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod store;

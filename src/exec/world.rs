@@ -3,6 +3,7 @@
 
 use super::engine::Engine;
 use super::interrupt;
+use super::journal::Journal;
 use super::key;
 use super::objective::Objective;
 use super::outcome::TaskRecord;
@@ -20,7 +21,7 @@ use crate::sema::hir::DefId;
 use crate::train::{self, Checkpoint, TrainError};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub struct World {
@@ -32,12 +33,17 @@ pub struct World {
     pub tasks: Vec<TaskRecord>,
     /// Hashes of the files that were read.
     pub inputs: IndexMap<String, Fingerprint>,
+    /// Keeps for `mslc plan` what tasks were made of.
+    pub journal: Option<Journal>,
     open: Vec<(usize, Instant)>,
 }
 
+/// What is computed in fewer seconds than these is not kept: reading it back takes as long.
+pub const QUICK: f64 = 5e-3;
+
 impl World {
     pub fn new(engine: Engine, store: Store, progress: Box<dyn Progress>, folder: PathBuf) -> World {
-        World { engine, store, progress, folder, tasks: vec![], inputs: IndexMap::new(), open: vec![] }
+        World { engine, store, progress, folder, tasks: vec![], inputs: IndexMap::new(), journal: None, open: vec![] }
     }
 
     fn task(&mut self) -> Option<&mut TaskRecord> {
@@ -49,11 +55,25 @@ impl World {
         self.open.last().map_or("program", |(i, _)| self.tasks[*i].label.as_str()).to_string()
     }
 
-    /// Notes that the open task got a result, found or computed.
-    fn note(&mut self, key: Fingerprint, cached: bool) {
+    /// Notes that the open task got a result, found or computed, and what it took when it was computed.
+    fn note(&mut self, key: Fingerprint, cached: bool, cost: &Cost) {
         if let Some(task) = self.task() {
             task.cached = cached && (task.outputs.is_empty() || task.cached);
-            task.outputs.push(key.short());
+            task.outputs.push(key.hex());
+            task.cost += cost.seconds;
+            for (name, n) in &cost.solves {
+                match task.solves.iter_mut().find(|(k, _)| k == name) {
+                    Some((_, count)) => *count += n,
+                    None => task.solves.push((name.clone(), *n)),
+                }
+            }
+        }
+    }
+
+    fn trained(&mut self, t: &Trained) {
+        if let Some(task) = self.task() {
+            task.history = t.history.clone();
+            task.notes = t.notes.clone();
         }
     }
 
@@ -92,7 +112,7 @@ impl Runtime for World {
         if let Some(found) = self.store.get(&key)
             && let Some(tensors) = outputs(&found, &func)
         {
-            self.note(key, true);
+            self.note(key, true, &Cost::of(&found.meta));
             return Ok(tensors);
         }
         let label = self.label();
@@ -105,13 +125,11 @@ impl Runtime for World {
         if interrupt::asked() {
             return Err(interrupted(span));
         }
-        self.count_solves(before);
-        let seconds = started.elapsed().as_secs_f64();
-        self.note(key, false);
-        // What is computed faster than it is read back is not kept.
-        if seconds > 5e-3 {
+        let cost = Cost { seconds: started.elapsed().as_secs_f64(), solves: solves_since(&before) };
+        self.note(key, false, &cost);
+        if cost.seconds > QUICK {
             let arrays = tensors.iter().enumerate().map(|(i, t)| (format!("{i}"), t.clone())).collect();
-            let meta = serde_json::json!({ "task": label, "seconds": seconds });
+            let meta = serde_json::json!({ "task": label, "seconds": cost.seconds, "solves": cost.solves });
             self.keep(&key, &Artifact { kind: "tensors".into(), meta, arrays }, span)?;
         }
         Ok(tensors)
@@ -119,10 +137,14 @@ impl Runtime for World {
 
     fn train(&mut self, label: &str, problem: Training, span: Span) -> Result<Trained, Failure> {
         let key = training::fingerprint(&problem, self.engine.name());
-        if let Some(t) = self.store.get(&key).and_then(|a| training::found(&a)) {
-            self.note(key, true);
+        if let Some(found) = self.store.get(&key)
+            && let Some(t) = training::found(&found)
+        {
+            self.note(key, true, &Cost::of(&found.meta));
+            self.trained(&t);
             return Ok(t);
         }
+        let before = counts::solves();
         let started = Instant::now();
         let mut objective = Objective::new(&problem, &self.engine).map_err(|f| failed(f, span))?;
         let stages = training::stages(&problem, &objective.precisions)?;
@@ -153,65 +175,93 @@ impl Runtime for World {
         }
         let losses = objective.losses(&state.x).map_err(|f| failed(f, span))?;
         let trained = training::result(&problem, &stages, &state, losses, started.elapsed().as_secs_f64());
-        let meta = serde_json::json!({ "task": label, "seconds": trained.seconds, "notes": trained.notes });
+        let cost = Cost { seconds: trained.seconds, solves: solves_since(&before) };
+        let meta = serde_json::json!({
+            "task": label, "seconds": cost.seconds, "solves": cost.solves, "notes": trained.notes,
+        });
         let arrays = training::kept(&trained);
         self.keep(&key, &Artifact { kind: "trained".into(), meta, arrays }, span)?;
-        self.note(key, false);
+        self.note(key, false, &cost);
+        self.trained(&trained);
         Ok(trained)
     }
 
     fn load(&mut self, path: &str, options: Options, span: Span) -> Result<Loaded, Failure> {
-        let loaded = read::load(&read::Folder(self.folder.clone()), path, &options).map_err(|e| {
-            let place = e.place.as_ref().map(|p| format!(", {p}")).unwrap_or_default();
-            Box::new(
-                Diagnostic::error("run.data", span, format!("`{path}`{place}: {}", e.message))
-                    .note(format!("paths are relative to the program's folder, {}", self.folder.display())),
-            )
-        })?;
-        if let Ok(bytes) = std::fs::read(self.folder.join(path)) {
-            self.inputs.insert(path.to_string(), Fingerprint::of(&bytes));
+        let (loaded, hash) = read_data(&self.folder, path, &options, span)?;
+        if let Some(hash) = hash {
+            self.inputs.insert(path.to_string(), hash);
+            if let Some(task) = self.task() {
+                task.inputs.push((path.to_string(), hash.hex()));
+            }
         }
         Ok(loaded)
     }
 
-    fn enter(&mut self, label: &str, _def: Option<DefId>) {
+    fn enter(&mut self, label: &str, _def: Option<DefId>, span: Span) {
         let parent = self.open.last().map(|(i, _)| *i);
-        self.tasks.push(TaskRecord {
-            label: label.into(),
-            seconds: 0.0,
-            cached: false,
-            outputs: vec![],
-            solves: vec![],
-            parent,
-        });
+        self.tasks.push(TaskRecord { label: label.into(), parent, span, ..TaskRecord::default() });
         self.open.push((self.tasks.len() - 1, Instant::now()));
-    }
-
-    fn leave(&mut self) {
-        if let Some((i, start)) = self.open.pop() {
-            self.tasks[i].seconds = start.elapsed().as_secs_f64();
+        if let Some(journal) = &mut self.journal {
+            journal.entered(&self.store, span);
         }
     }
-}
 
-impl World {
-    fn count_solves(&mut self, before: BTreeMap<String, u64>) {
-        let after = counts::solves();
-        if let Some(task) = self.task() {
-            for (name, n) in after {
-                let new = n - before.get(&name).copied().unwrap_or(0);
-                if new > 0 {
-                    match task.solves.iter_mut().find(|(k, _)| *k == name) {
-                        Some((_, count)) => *count += new,
-                        None => task.solves.push((name, new)),
-                    }
-                }
+    fn leave(&mut self, done: bool) {
+        if let Some((i, start)) = self.open.pop() {
+            self.tasks[i].seconds = start.elapsed().as_secs_f64();
+            self.tasks[i].done = done;
+            if let Some(journal) = &mut self.journal {
+                journal.left(&self.store, &self.tasks, i);
             }
         }
     }
 }
 
-fn outputs(a: &Artifact, func: &Func) -> Option<Vec<Tensor>> {
+/// What a result took to compute.
+#[derive(Default)]
+struct Cost {
+    seconds: f64,
+    /// Systems solved, by name.
+    solves: Vec<(String, u64)>,
+}
+
+impl Cost {
+    /// As it was kept beside the result.
+    fn of(meta: &serde_json::Value) -> Cost {
+        Cost {
+            seconds: meta["seconds"].as_f64().unwrap_or(0.0),
+            solves: serde_json::from_value(meta["solves"].clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn solves_since(before: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let new = |(name, n): (String, u64)| {
+        let n = n - before.get(&name).copied().unwrap_or(0);
+        (n > 0).then_some((name, n))
+    };
+    counts::solves().into_iter().filter_map(new).collect()
+}
+
+/// A data file of the program's folder, and the hash of its bytes.
+pub(super) fn read_data(
+    folder: &Path,
+    path: &str,
+    options: &Options,
+    span: Span,
+) -> Result<(Loaded, Option<Fingerprint>), Failure> {
+    let loaded = read::load(&read::Folder(folder.to_path_buf()), path, options).map_err(|e| {
+        let place = e.place.as_ref().map(|p| format!(", {p}")).unwrap_or_default();
+        let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        Box::new(
+            Diagnostic::error("run.data", span, format!("`{path}`{place}: {}", e.message))
+                .note(format!("paths are relative to the program's folder, {}", here.display())),
+        )
+    })?;
+    Ok((loaded, std::fs::read(folder.join(path)).ok().map(|bytes| Fingerprint::of(&bytes))))
+}
+
+pub(super) fn outputs(a: &Artifact, func: &Func) -> Option<Vec<Tensor>> {
     let types = func.output_types();
     let tensors: Vec<Tensor> =
         (0..types.len()).map(|i| a.arrays.get(&i.to_string()).cloned()).collect::<Option<_>>()?;

@@ -22,9 +22,9 @@ impl Lower<'_> {
         let DefKind::Minimize { stmts, .. } = &def.kind else {
             return error("shapes.call", span, format!("`{}` is not a `minimize`", def.name));
         };
-        self.runtime.enter(&def.name, Some(id));
+        self.runtime.enter(&def.name, Some(id), def.span);
         let out = self.apart(|l| l.minimize_body(&def.name, stmts, args, def.span));
-        self.runtime.leave();
+        self.runtime.leave(out.is_ok());
         out
     }
 

@@ -25,12 +25,18 @@ pub trait Runtime {
     /// Trains: see [`Training`]. Gives the best weights and the losses by epoch.
     fn train(&mut self, label: &str, training: Training, span: Span) -> std::result::Result<Trained, Failure>;
 
+    /// Whether numbers may be placeholders, of the right shapes (in a plan).
+    fn guesses(&self) -> bool {
+        false
+    }
+
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
 
-    /// Tells that a task of the program begins and ends (for progress and the task graph).
-    fn enter(&mut self, label: &str, def: Option<DefId>);
-    fn leave(&mut self);
+    /// Tells that a task of the program begins: a definition or the statement at `span`. Tasks nest.
+    fn enter(&mut self, label: &str, def: Option<DefId>, span: Span);
+    /// Tells that the innermost open task has ended, and whether it has its result.
+    fn leave(&mut self, done: bool);
 }
 
 /// An optimisation problem, ready to run.
@@ -173,11 +179,12 @@ impl Lower<'_> {
 
     /// Evaluates a definition as a task of its own.
     pub fn task(&mut self, label: &str, def: DefId, f: impl FnOnce(&mut Self) -> Result<Value>) -> Result<Value> {
-        self.runtime.enter(label, Some(def));
-        let outer = std::mem::replace(&mut self.here, self.program.def(def).span);
+        let span = self.program.def(def).span;
+        self.runtime.enter(label, Some(def), span);
+        let outer = std::mem::replace(&mut self.here, span);
         let out = self.apart(f);
         self.here = outer;
-        self.runtime.leave();
+        self.runtime.leave(out.is_ok());
         out
     }
 
@@ -188,11 +195,11 @@ impl Lower<'_> {
         span: Span,
         f: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        self.runtime.enter(label, None);
+        self.runtime.enter(label, None, span);
         let outer = std::mem::replace(&mut self.here, span);
         let out = self.apart(f);
         self.here = outer;
-        self.runtime.leave();
+        self.runtime.leave(out.is_ok());
         out
     }
 }

@@ -4,6 +4,7 @@ mod arithmetic;
 mod buffer;
 mod dot;
 mod emit;
+mod fourier;
 mod fuse;
 mod indices;
 mod kernel;
