@@ -32,6 +32,7 @@ const RECORDS: &[&str] = &[
     "loguniform",
     "choice",
     "grf",
+    "sobol",
     // first values of weights
     "glorot",
     "he",
