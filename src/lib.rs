@@ -9,6 +9,7 @@ pub mod data;
 pub mod discretize;
 pub mod exec;
 pub mod flow;
+pub mod integrate;
 pub mod ir;
 pub mod lower;
 pub mod passes;

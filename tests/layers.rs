@@ -12,10 +12,11 @@ const MAY: &[(&str, &[&str])] = &[
     ("passes", &["base", "ir", "ad"]),
     ("solve", &["base"]),
     ("discretize", &["base", "ir", "ad"]),
+    ("integrate", &["base", "ir", "ad"]),
     ("backend", &["base", "ir", "ad", "passes", "solve"]),
     ("data", &["base", "ir"]),
     ("train", &["base", "data", "ir", "solve"]),
-    ("lower", &["base", "sema", "ir", "ad", "discretize", "data"]),
+    ("lower", &["base", "sema", "ir", "ad", "discretize", "data", "train"]),
     ("flow", &["base", "sema"]),
     (
         "exec",

@@ -70,6 +70,8 @@ fn push(b: &mut Builder, op: &Op, a: &[&Jet], order: usize) -> Result<Vec<Jet>, 
         | Op::Pad { .. }
         | Op::Reverse(_)
         | Op::Roll { .. }
+        | Op::Rfft { .. }
+        | Op::Irfft { .. }
         | Op::Reduce { kind: Reduce::Sum, .. } => {
             (1..=order).for_each(|k| jet.push(a[0][k].map(|c| b.op(op.clone(), &[c]))));
         }

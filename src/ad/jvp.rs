@@ -80,6 +80,8 @@ fn push(b: &mut Builder, op: &Op, a: &[Dual]) -> Vec<Dual> {
         | Op::Pad { .. }
         | Op::Reverse(_)
         | Op::Roll { .. }
+        | Op::Rfft { .. }
+        | Op::Irfft { .. }
         | Op::Reduce { kind: Reduce::Sum, .. } => a[0].dx.map(|dx| b.op(op.clone(), &[dx])),
         Op::Concat(_) => {
             let parts: Vec<Value> = a.iter().map(|d| d.dx.unwrap_or_else(|| b.zeros_like(d.x))).collect();

@@ -2,7 +2,7 @@
 
 use super::jvp::sum;
 use super::split;
-use crate::ir::{Binary, Builder, DType, Dot, Func, Op, Reduce, Tensor, Type, Unary, Value};
+use crate::ir::{Binary, Builder, DType, Dot, Func, Op, Reduce, Tensor, Type, Unary, Value, fourier};
 use std::sync::Arc;
 
 /// The transpose of `f` in the inputs listed in `linear` (increasing). Inputs: the other inputs of `f`, then a cotangent
@@ -179,6 +179,15 @@ fn pull(b: &mut Builder, op: &Op, a: &[Arg], cts: &[Option<Value>]) -> Vec<Optio
         }
         Op::Reverse(_) => one(b.op(op.clone(), &[ct])),
         Op::Roll { axis, shift } => one(b.op(Op::Roll { axis: *axis, shift: -shift }, &[ct])),
+        Op::Rfft { rank } => {
+            let n = *a[0].ty.shape.last().expect("compiler bug: a transform of a number");
+            let once = fourier::weighted(b, ct, n, -1);
+            one(b.op(Op::Irfft { rank: *rank, n }, &[once]))
+        }
+        Op::Irfft { rank, n } => {
+            let half = b.op(Op::Rfft { rank: *rank }, &[ct]);
+            one(fourier::weighted(b, half, *n, 1))
+        }
         Op::Reduce { kind: Reduce::Sum, axes } => {
             let shape = a[0].ty.shape.clone();
             let kept = (0..shape.len()).filter(|i| !axes.contains(i)).collect();

@@ -3,7 +3,8 @@
 
 use super::system;
 use crate::ir::{
-    Binary, Compare, DType, Data, Dot, Fault, Func, Jacobian, Op, Reduce, SolveSpec, Tensor, Type, Unary, Value, math,
+    Binary, Compare, DType, Data, Dot, Fault, Func, Jacobian, Op, Reduce, SolveSpec, Tensor, Type, Unary, Value,
+    fourier, math,
 };
 use crate::solve::newton::{NewtonFailure, NewtonOptions, newton};
 use crate::solve::{self, Failure, LinearSystem};
@@ -118,6 +119,10 @@ impl Candle {
                     return Err(Fault::new(&f.name, format!("index {i} is out of range for an axis of {n}")));
                 }
                 Ok(vec![gather(&args[0], index, &types[0]).map_err(told)?])
+            }
+            Op::Rfft { .. } | Op::Irfft { .. } => {
+                let ty = Type::new(types[0].dtype, args[0].dims().to_vec());
+                self.call(&fourier::as_products(op, &ty), args)
             }
             _ => Ok(vec![plain(op, args, &types[0]).map_err(told)?]),
         }
@@ -309,6 +314,8 @@ fn plain(op: &Op, args: &[CTensor], ty: &Type) -> Result<CTensor, Error> {
         Op::Input(_)
         | Op::Get(_)
         | Op::Gather
+        | Op::Rfft { .. }
+        | Op::Irfft { .. }
         | Op::Map { .. }
         | Op::Scan { .. }
         | Op::Solve { .. }

@@ -44,7 +44,7 @@ fn pattern(node: &Node, f: &Func, masks: &[Vec<f64>]) -> Vec<f64> {
         | Op::Reduce { kind: Reduce::Sum | Reduce::Max, .. }
         | Op::Dot(_) => moved(node, f, masks),
         Op::Input(_) | Op::Iota { .. } | Op::Compare(_) | Op::Reduce { kind: Reduce::Min, .. } => anything(),
-        Op::Gather | Op::ScatterAdd { .. } | Op::Get(_) => anything(),
+        Op::Gather | Op::ScatterAdd { .. } | Op::Get(_) | Op::Rfft { .. } | Op::Irfft { .. } => anything(),
         Op::Map { .. } | Op::Scan { .. } | Op::Solve { .. } | Op::LinearSolve { .. } => anything(),
         Op::Cond { .. } | Op::Memo { .. } => anything(),
     }

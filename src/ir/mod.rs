@@ -2,8 +2,10 @@
 //! Hash-consed SSA over a closed set of primitives, static shapes, SI floats; units are gone.
 
 pub mod build;
+pub mod components;
 pub mod eval;
 pub mod fault;
+pub mod fourier;
 pub mod func;
 pub mod math;
 pub mod op;

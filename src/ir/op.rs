@@ -103,6 +103,19 @@ pub enum Op {
         shift: isize,
     },
 
+    /// The discrete Fourier transform of real numbers over the last `rank` axes, not normalised:
+    /// `[…, n₁, …, n_r] → […, 2, n₁, …, ⌊n_r/2⌋ + 1]`, real parts before imaginary parts, the half of the last axis that
+    /// determines the rest. `X_k = Σ_j x_j exp(-2πi j·k/n)`.
+    Rfft {
+        rank: usize,
+    },
+    /// Real numbers from the half spectrum that [`Op::Rfft`] gives, not normalised (`irfft(rfft(x)) = Πn · x`); `n` is the extent of
+    /// the last axis. The imaginary parts of the modes that are their own conjugates do not enter.
+    Irfft {
+        rank: usize,
+        n: usize,
+    },
+
     /// Over the listed axes (increasing), which vanish. Sums are taken in fixed chunks, so the bits do not depend on threads.
     Reduce {
         kind: Reduce,

@@ -97,6 +97,33 @@ pub fn infer(op: &Op, args: &[&Type]) -> Result<Vec<Type>, String> {
             check(*axis < args[0].rank(), || format!("roll along {axis} of {}", args[0]))?;
             one(args[0].clone())
         }
+        Op::Rfft { rank } => {
+            arity(1)?;
+            let s = &args[0].shape;
+            let fits = args[0].dtype.is_float() && *rank >= 1 && *rank <= s.len() && !s[s.len() - rank..].contains(&0);
+            check(fits, || format!("rfft over {rank} axes of {}", args[0]))?;
+            let mut shape = s.clone();
+            shape.insert(s.len() - rank, 2);
+            let last = shape.last_mut().expect("compiler bug: a transform of a number");
+            *last = *last / 2 + 1;
+            one(Type::new(args[0].dtype, shape))
+        }
+        Op::Irfft { rank, n } => {
+            arity(1)?;
+            let s = &args[0].shape;
+            let fits = args[0].dtype.is_float()
+                && *rank >= 1
+                && *rank < s.len()
+                && s[s.len() - rank - 1] == 2
+                && s[s.len() - 1] == n / 2 + 1
+                && !s[s.len() - rank..].contains(&0)
+                && *n > 0;
+            check(fits, || format!("irfft to {n} over {rank} axes of {}", args[0]))?;
+            let mut shape = s.clone();
+            shape.remove(s.len() - rank - 1);
+            *shape.last_mut().expect("compiler bug: a transform of a number") = *n;
+            one(Type::new(args[0].dtype, shape))
+        }
         Op::Reduce { axes, .. } => {
             arity(1)?;
             let fits = axes.windows(2).all(|w| w[0] < w[1]) && axes.iter().all(|&a| a < args[0].rank());

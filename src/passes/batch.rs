@@ -91,6 +91,8 @@ fn push(b: &mut Builder, op: &Op, n: usize, a: &[Item], types: &[&Type]) -> Vec<
             one(b.concat(&parts, axis + 1))
         }
         Op::Reverse(axes) => one(b.op(Op::Reverse(shift(axes)), &[a[0].v])),
+        // The transformed axes are counted from the last.
+        Op::Rfft { .. } | Op::Irfft { .. } => one(b.op(op.clone(), &[a[0].v])),
         Op::Roll { axis, shift } => one(b.op(Op::Roll { axis: axis + 1, shift: *shift }, &[a[0].v])),
         Op::Reduce { kind, axes } => one(b.reduce(*kind, a[0].v, &shift(axes))),
         Op::Dot(d) => one(dot(b, d, a[0], a[1], types)),

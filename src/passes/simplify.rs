@@ -61,6 +61,8 @@ fn put(b: &mut Builder, op: Op, args: &[Value]) -> Value {
         | Op::Pad { .. }
         | Op::Reverse(_)
         | Op::Roll { .. }
+        | Op::Rfft { .. }
+        | Op::Irfft { .. }
         | Op::Map { .. }
         | Op::Scan { .. }
         | Op::Solve { .. }

@@ -208,7 +208,20 @@ impl Maker<'_> {
                 let s = self.b.add(i, a);
                 self.tame(s, exact);
             }
-            18..=20 => self.map(),
+            18 => {
+                let (a, _) = self.of_rank(1);
+                let shape = self.b.ty(a).shape.clone();
+                if shape.contains(&0) {
+                    return;
+                }
+                let rank = 1 + self.dice.below(shape.len());
+                let f = self.b.op(Op::Rfft { rank }, &[a]);
+                let n = shape[shape.len() - 1];
+                let back = self.b.op(Op::Irfft { rank, n }, &[f]);
+                self.tame(f, false);
+                self.tame(back, false);
+            }
+            19 | 20 => self.map(),
             21 => self.scan(),
             22 | 23 => self.cond(),
             _ => self.solve(),

@@ -57,6 +57,8 @@ kinds! {
     Op::Concat(_) => "concat",
     Op::Reverse(_) => "reverse",
     Op::Roll { .. } => "roll",
+    Op::Rfft { .. } => "rfft",
+    Op::Irfft { .. } => "irfft",
     Op::Reduce { kind: Reduce::Sum, .. } => "reduce sum",
     Op::Reduce { kind: Reduce::Max, .. } => "reduce max",
     Op::Reduce { kind: Reduce::Min, .. } => "reduce min",
@@ -160,6 +162,10 @@ fn shapes(all: &mut Vec<Case>) {
     shape("pad", &[2, 3], Op::Pad { low: vec![1, 0], high: vec![0, 2], interior: vec![0, 2] });
     shape("reverse", &[2, 3], Op::Reverse(vec![1]));
     shape("roll", &[2, 5], Op::Roll { axis: 1, shift: 2 });
+    shape("rfft", &[2, 5], Op::Rfft { rank: 1 });
+    shape("rfft", &[3, 4, 6], Op::Rfft { rank: 2 });
+    shape("irfft", &[2, 2, 3], Op::Irfft { rank: 1, n: 5 });
+    shape("irfft", &[2, 3, 4], Op::Irfft { rank: 2, n: 6 });
     shape("sum", &[2, 3, 4], Op::Reduce { kind: Reduce::Sum, axes: vec![0, 2] });
     shape("max", &[2, 3, 4], Op::Reduce { kind: Reduce::Max, axes: vec![0, 2] });
     shape("min", &[2, 3, 4], Op::Reduce { kind: Reduce::Min, axes: vec![1] });

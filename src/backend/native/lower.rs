@@ -1,6 +1,7 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
 use super::dot::Contraction;
+use super::fourier::Fourier;
 use super::fuse::{self, Home};
 use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
@@ -40,6 +41,8 @@ pub(super) enum Kind {
         inner: usize,
         shift: isize,
     },
+    /// `Rfft` and `Irfft`.
+    Fourier(Fourier),
     /// One middle axis vanishes.
     Reduce {
         kind: Reduce,
@@ -205,6 +208,8 @@ impl Lowering<'_> {
             Op::Roll { axis, shift } => {
                 Kind::Roll { n: to[*axis], inner: to[axis + 1..].iter().product(), shift: *shift }
             }
+            Op::Rfft { rank } => Kind::Fourier(Fourier::forward(shape(0), *rank, node.types[0].dtype)),
+            Op::Irfft { rank, .. } => Kind::Fourier(Fourier::backward(to, *rank, node.types[0].dtype)),
             Op::Reduce { kind, axes } => return self.reduce(v, node, *kind, axes),
             Op::Dot(d) => Kind::Dot(Contraction::new(d, shape(0), shape(1))),
             Op::Gather => Kind::Gather { row: shape(0)[1..].iter().product() },

@@ -1,5 +1,7 @@
-//! Worker threads of an executable. They are pinned to processors, because unpinned ones were often put on the same core.
+//! Worker threads of an executable. They are pinned to processors, because unpinned ones were often put on the same core, and wait
+//! for work awake, because a job may be as short as some microseconds.
 
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread::JoinHandle;
@@ -11,29 +13,43 @@ type Task<'a> = dyn Fn(usize, usize) + Sync + 'a;
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// Held while a job runs; a second caller works alone.
-    busy: Mutex<()>,
+    /// Counts jobs; held while one runs. A second caller works alone.
+    busy: Mutex<usize>,
+    pinned: bool,
 }
 
+/// A job is open from its publication until the caller finds no task left. Workers enter open jobs (`inside`), and the caller
+/// waits for those that did: one that sleeps too long is not waited for.
 struct Shared {
-    job: Mutex<Job>,
+    /// The number of the open job, or 0.
+    open: AtomicUsize,
+    inside: AtomicUsize,
+    /// Written between jobs only.
+    job: UnsafeCell<Option<Job>>,
+    /// For each worker the next of its own run of tasks.
+    next: Vec<Counter>,
+    sleepers: AtomicUsize,
+    asleep: Mutex<()>,
     wake: Condvar,
-    /// Counts jobs, so that a spinning worker sees a new one without the lock.
-    generation: AtomicUsize,
-    next: AtomicUsize,
-    running: AtomicUsize,
+    quit: AtomicBool,
     panicked: AtomicBool,
 }
 
+// SAFETY: `job` is written by the holder of `busy` while no job is open and nobody is inside, and read inside a job.
+unsafe impl Sync for Shared {}
+
 #[derive(Clone, Copy)]
 struct Job {
-    generation: usize,
     tasks: usize,
-    f: Option<&'static Task<'static>>,
-    quit: bool,
+    f: &'static Task<'static>,
 }
 
-/// Times a worker looks for a job before it sleeps, and the caller for the end of one before it yields.
+/// Alone in its cache line.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicUsize);
+
+/// Times a worker looks for a job before it sleeps (some 100 µs), and the caller for the end of one before it yields.
 const SPINS: usize = 4000;
 
 impl Pool {
@@ -42,27 +58,30 @@ impl Pool {
         let available = std::thread::available_parallelism().map_or(1, |n| n.get());
         let threads = if threads == 0 { available } else { threads };
         let shared = Arc::new(Shared {
-            job: Mutex::new(Job { generation: 0, tasks: 0, f: None, quit: false }),
+            open: AtomicUsize::new(0),
+            inside: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
+            next: (0..threads).map(|_| Counter::default()).collect(),
+            sleepers: AtomicUsize::new(0),
+            asleep: Mutex::new(()),
             wake: Condvar::new(),
-            generation: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
+            quit: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
-        let pin = threads <= available;
+        let pinned = threads <= available;
         let workers = (1..threads)
             .filter_map(|k| {
                 let shared = shared.clone();
                 let work = move || {
-                    if pin {
-                        pin_to(k);
+                    if pinned {
+                        processors::pin_to(k);
                     }
                     shared.work(k)
                 };
                 std::thread::Builder::new().name(format!("mslc-{k}")).spawn(work).ok()
             })
             .collect();
-        Pool { shared, workers, busy: Mutex::new(()) }
+        Pool { shared, workers, busy: Mutex::new(0), pinned }
     }
 
     /// The pool of so many threads that others use too; it ends with its last user.
@@ -82,30 +101,38 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Runs `f(task, worker)` for every task below `tasks`, each once, and returns when all are done.
+    /// Runs `f(task, worker)` for every task below `tasks`, each once, and returns when all are done. Each worker begins with its
+    /// own run of neighbouring tasks, the same in every job of as many, so that it finds its data in its own cache.
     pub fn run(&self, tasks: usize, f: &Task) {
         let guard = if self.workers.is_empty() || tasks < 2 { None } else { self.busy.try_lock().ok() };
-        if guard.is_none() {
+        let Some(mut count) = guard else {
             return (0..tasks).for_each(|t| f(t, 0));
+        };
+        if self.pinned {
+            processors::leave_to_workers(self.workers.len());
         }
         let s = &*self.shared;
-        // SAFETY: the reference is used only while `running` is above zero, and this function does not return before
-        // every worker has left the job; the workers' last use of it happens before they lower `running`.
+        // SAFETY: the reference is used only inside the job, and this function does not return before it is closed and
+        // everybody has left it.
         let f = unsafe { std::mem::transmute::<&Task, &'static Task<'static>>(f) };
-        s.next.store(0, Relaxed);
-        s.running.store(self.workers.len(), Relaxed);
-        {
-            let mut job = s.job.lock().expect("compiler bug: a poisoned pool");
-            *job = Job { generation: job.generation + 1, tasks, f: Some(f), quit: false };
-            s.generation.store(job.generation, Release);
+        let job = Job { tasks, f };
+        // SAFETY: no job is open, nobody is inside, and `busy` is held.
+        unsafe { *s.job.get() = Some(job) };
+        s.next.iter().for_each(|n| n.0.store(0, Relaxed));
+        *count += 1;
+        s.open.store(*count, SeqCst);
+        if s.sleepers.load(SeqCst) > 0 {
+            drop(s.asleep.lock());
+            s.wake.notify_all();
         }
-        s.wake.notify_all();
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| s.take_tasks(tasks, f, 0)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| s.take_tasks(job, 0)));
+        s.open.store(0, SeqCst);
         let mut spins = 0;
-        while s.running.load(Acquire) > 0 {
+        while s.inside.load(SeqCst) > 0 {
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
+        drop(count);
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
@@ -117,77 +144,134 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        {
-            let mut job = self.shared.job.lock().unwrap_or_else(|e| e.into_inner());
-            *job = Job { generation: job.generation + 1, tasks: 0, f: None, quit: true };
-            self.shared.generation.store(job.generation, Release);
-        }
+        self.shared.quit.store(true, SeqCst);
+        drop(self.shared.asleep.lock());
         self.shared.wake.notify_all();
         self.workers.drain(..).for_each(|w| drop(w.join()));
     }
 }
 
 impl Shared {
-    fn take_tasks(&self, tasks: usize, f: &Task, worker: usize) {
-        loop {
-            let t = self.next.fetch_add(1, Relaxed);
-            if t >= tasks {
-                return;
+    /// A worker's own tasks, then what others have left.
+    fn take_tasks(&self, job: Job, worker: usize) {
+        let n = self.next.len();
+        for owner in (worker..n).chain(0..worker) {
+            let (first, last) = (owner * job.tasks / n, (owner + 1) * job.tasks / n);
+            loop {
+                let t = first + self.next[owner].0.fetch_add(1, Relaxed);
+                if t >= last {
+                    break;
+                }
+                (job.f)(t, worker);
             }
-            f(t, worker);
         }
     }
 
     fn work(&self, worker: usize) {
         let mut seen = 0;
-        loop {
-            for _ in 0..SPINS {
-                if self.generation.load(Acquire) != seen {
-                    break;
-                }
-                std::hint::spin_loop();
+        while !self.quit.load(SeqCst) {
+            if !self.is_new(seen) {
+                self.wait(seen);
+                continue;
             }
-            let job = {
-                let mut job = self.job.lock().expect("compiler bug: a poisoned pool");
-                while job.generation == seen {
-                    job = self.wake.wait(job).expect("compiler bug: a poisoned pool");
-                }
-                *job
-            };
-            seen = job.generation;
-            if job.quit {
-                return;
-            }
-            if let Some(f) = job.f {
-                let work = std::panic::AssertUnwindSafe(|| self.take_tasks(job.tasks, f, worker));
+            self.inside.fetch_add(1, SeqCst);
+            // It may have been closed, or even another one opened, before this worker was counted.
+            let number = self.open.load(SeqCst);
+            if number != 0 && number != seen {
+                seen = number;
+                // SAFETY: a job is open and stays so, or is waited for, since this worker is inside.
+                let job = unsafe { (*self.job.get()).expect("compiler bug: an open job that is none") };
+                let work = std::panic::AssertUnwindSafe(|| self.take_tasks(job, worker));
                 if std::panic::catch_unwind(work).is_err() {
                     self.panicked.store(true, Relaxed);
                 }
-                self.running.fetch_sub(1, Release);
             }
+            self.inside.fetch_sub(1, SeqCst);
         }
+    }
+
+    fn is_new(&self, seen: usize) -> bool {
+        let number = self.open.load(SeqCst);
+        number != 0 && number != seen
+    }
+
+    /// Until there is a job other than `seen`, or the end.
+    fn wait(&self, seen: usize) {
+        for _ in 0..SPINS {
+            if self.is_new(seen) || self.quit.load(Relaxed) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut guard = self.asleep.lock().expect("compiler bug: a poisoned pool");
+        // Counted before the last look: who opens a job after that look sees the count.
+        self.sleepers.fetch_add(1, SeqCst);
+        while !self.is_new(seen) && !self.quit.load(SeqCst) {
+            guard = self.wake.wait(guard).expect("compiler bug: a poisoned pool");
+        }
+        self.sleepers.fetch_sub(1, SeqCst);
     }
 }
 
-/// Pins the calling thread to the `k`-th processor that the process may use. Failing is no harm.
-fn pin_to(k: usize) {
+/// Where threads run. Failing is no harm.
+mod processors {
+    /// Pins the calling thread to the `k`-th processor that the process may use.
     #[cfg(target_os = "linux")]
-    // SAFETY: a set of processors is plain data, which the calls fill and read within its size.
-    unsafe {
-        let size = std::mem::size_of::<libc::cpu_set_t>();
-        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size, &mut allowed) != 0 {
-            return;
-        }
-        let all = (0..libc::CPU_SETSIZE as usize).filter(|&c| libc::CPU_ISSET(c, &allowed));
-        if let Some(cpu) = all.into_iter().nth(k) {
-            let mut one: libc::cpu_set_t = std::mem::zeroed();
-            libc::CPU_SET(cpu, &mut one);
-            libc::sched_setaffinity(0, size, &one);
+    pub fn pin_to(k: usize) {
+        let Some(allowed) = allowed() else { return };
+        if let Some(cpu) = members(&allowed).nth(k) {
+            restrict(&[cpu]);
         }
     }
+
+    /// Moves the calling thread away from a processor that one of the workers 1 … `workers` is pinned to. It stays free to move.
+    #[cfg(target_os = "linux")]
+    pub fn leave_to_workers(workers: usize) {
+        // SAFETY: no arguments, no memory.
+        let here = unsafe { libc::sched_getcpu() };
+        if here < 1 {
+            return;
+        }
+        let Some(allowed) = allowed() else { return };
+        let all: Vec<usize> = members(&allowed).collect();
+        let taken = 1..(workers + 1).min(all.len());
+        if all[taken.clone()].contains(&(here as usize)) {
+            let free: Vec<usize> = (0..all.len()).filter(|k| !taken.contains(k)).map(|k| all[k]).collect();
+            restrict(&free);
+            restrict(&all);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allowed() -> Option<libc::cpu_set_t> {
+        // SAFETY: a set of processors is plain data, which the call fills within its size.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            (libc::sched_getaffinity(0, std::mem::size_of_val(&set), &mut set) == 0).then_some(set)
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn members(set: &libc::cpu_set_t) -> impl Iterator<Item = usize> {
+        // SAFETY: the numbers are below the size of the set.
+        (0..libc::CPU_SETSIZE as usize).filter(|&c| unsafe { libc::CPU_ISSET(c, set) })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn restrict(to: &[usize]) {
+        // SAFETY: as above.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            to.iter().for_each(|&c| libc::CPU_SET(c, &mut set));
+            libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set);
+        }
+    }
+
     #[cfg(not(target_os = "linux"))]
-    let _ = k;
+    pub fn pin_to(_: usize) {}
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn leave_to_workers(_: usize) {}
 }
 
 #[cfg(test)]
@@ -219,5 +303,20 @@ mod tests {
             })
         });
         assert_eq!(sum.load(Relaxed), 450);
+    }
+
+    #[test]
+    fn many_short_jobs_with_pauses() {
+        let pool = Pool::new(3);
+        let sum = AtomicUsize::new(0);
+        for k in 0..3000 {
+            pool.run(3, &|t, _| {
+                sum.fetch_add(t + 1, Relaxed);
+            });
+            if k % 500 == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        }
+        assert_eq!(sum.load(Relaxed), 3000 * 6);
     }
 }

@@ -174,6 +174,11 @@ impl Program {
             Kind::Reduce { kind, outer, n, inner } => {
                 with_float!(dtype, T => arithmetic::reduce(*kind, *outer, *n, *inner, T::of(args[0]), T::of_mut(out)))
             }
+            Kind::Fourier(t) => match (args[0], out) {
+                (View::F64(x), ViewMut::F64(y)) => t.run64(context, x, y),
+                (View::F32(x), ViewMut::F32(y)) => t.run32(context, x, y),
+                _ => unreachable!("compiler bug: a transform of indices"),
+            },
             Kind::Dot(d) => with_float!(dtype, T => d.run(context, T::of(args[0]), T::of(args[1]), T::of_mut(out))),
             Kind::Gather { row } => {
                 let index = u32::of(args[1]);

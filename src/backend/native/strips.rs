@@ -1,5 +1,5 @@
 //! The elementary functions over strips of contiguous elements, in three builds of one source (AVX-512, AVX2, baseline), the
-//! best of which is chosen at start. All give the bits of [`crate::ir::math`], since that has no branches and no fused operations.
+//! best of which is chosen at start. All give the bits of [`crate::ir::math`], since that has no branches and says where it fuses.
 
 use crate::ir::{Binary, Unary, math};
 use std::sync::OnceLock;
@@ -28,7 +28,7 @@ pub fn table() -> &'static Table {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
                 return &avx512::TABLE;
             }
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return &avx2::TABLE;
             }
         }
@@ -117,7 +117,7 @@ macro_rules! build {
 
 build!(baseline);
 #[cfg(target_arch = "x86_64")]
-build!(avx2, "avx2");
+build!(avx2, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
 build!(avx512, "avx512f,avx512dq");
 

@@ -74,6 +74,7 @@ fn apply(f: &Func, op: &Op, args: &[&Tensor], types: &[Type]) -> Result<Vec<Tens
         }
         Op::Reverse(axes) => one(array::reverse(&x(0), shape(0), axes)),
         Op::Roll { axis, shift } => one(array::roll(&x(0), shape(0), *axis, *shift)),
+        Op::Rfft { .. } | Op::Irfft { .. } => eval(&super::fourier::as_products(op, &args[0].ty), &[args[0].clone()]),
         Op::Reduce { kind, axes } => one(array::reduce(*kind, &x(0), shape(0), &ty.shape, axes)),
         Op::Dot(d) => one(array::dot(d, &x(0), shape(0), &x(1), shape(1))),
         Op::Gather => one(array::gather(&x(0), shape(0), &indices(args[1])).map_err(|e| Fault::new(&f.name, e))?),

@@ -165,6 +165,8 @@ impl Parser {
             "pad" => Op::Pad { low: self.list()?, high: self.list()?, interior: self.list()? },
             "concat" => Op::Concat(self.number()?),
             "reverse" => Op::Reverse(self.list()?),
+            "rfft" => Op::Rfft { rank: self.number()? },
+            "irfft" => Op::Irfft { rank: self.number()?, n: self.number()? },
             "roll" => Op::Roll { axis: self.number()?, shift: self.number()? },
             "reduce_sum" => Op::Reduce { kind: Reduce::Sum, axes: self.list()? },
             "reduce_max" => Op::Reduce { kind: Reduce::Max, axes: self.list()? },

@@ -62,6 +62,8 @@ fn head(op: &Op) -> String {
         Op::Concat(axis) => format!("concat {axis}"),
         Op::Reverse(axes) => format!("reverse {}", list(axes)),
         Op::Roll { axis, shift } => format!("roll {axis} {shift}"),
+        Op::Rfft { rank } => format!("rfft {rank}"),
+        Op::Irfft { rank, n } => format!("irfft {rank} {n}"),
         Op::Reduce { kind, axes } => format!("{} {}", reduce_name(*kind), list(axes)),
         Op::Dot(d) => format!(
             "dot {} {} {} {}",
