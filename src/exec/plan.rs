@@ -188,7 +188,8 @@ fn judge(
         () if records.iter().any(|r| r.found > 0) => Status::Cached,
         () => Status::Quick,
     };
-    let mut out = Planned { node, status, reasons: vec![], seconds: entry.map(|e| e.seconds), solves: vec![] };
+    let seconds = entry.map(|e| e.seconds).filter(|s| *s > 0.0);
+    let mut out = Planned { node, status, reasons: vec![], seconds, solves: vec![] };
     if status == Status::Cached {
         return out;
     }
