@@ -180,23 +180,25 @@ impl Candle {
         let outcome = newton(
             &mut u,
             options,
-            |u, r| {
-                let mut inputs = vec![CTensor::from_slice(u, ty.shape.clone(), &Device::Cpu)?];
-                inputs.extend_from_slice(&args[1..]);
-                let out = self.call(&s.residual, &inputs).map_err(Trouble::Fault)?;
-                r.copy_from_slice(&numbers(&out[0])?);
-                Ok(())
-            },
-            |u, r, d| match self.matrix(s, u, &args[0], &args[1..]) {
-                Ok(values) => {
-                    linear.set_values(&values);
-                    linear.solve(r, d, false).map(|_| ())
-                }
-                Err(trouble) => {
-                    inner = Some(trouble);
-                    Err(Failure::NotFinite { unknown: 0 })
-                }
-            },
+            &mut (
+                |u: &[f64], r: &mut [f64]| {
+                    let mut inputs = vec![CTensor::from_slice(u, ty.shape.clone(), &Device::Cpu)?];
+                    inputs.extend_from_slice(&args[1..]);
+                    let out = self.call(&s.residual, &inputs).map_err(Trouble::Fault)?;
+                    r.copy_from_slice(&numbers(&out[0])?);
+                    Ok(())
+                },
+                |u: &[f64], r: &[f64], d: &mut [f64]| match self.matrix(s, u, &args[0], &args[1..]) {
+                    Ok(values) => {
+                        linear.set_values(&values);
+                        linear.solve(r, d, false).map(|stats| stats.residual)
+                    }
+                    Err(trouble) => {
+                        inner = Some(trouble);
+                        Err(Failure::NotFinite { unknown: 0 })
+                    }
+                },
+            ),
         );
         match (outcome, inner) {
             (Ok(_), _) => Ok(CTensor::from_vec(u, ty.shape.clone(), &Device::Cpu)?),

@@ -4,6 +4,7 @@ use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::value::{Residual, Value};
+use super::{listwise, sizeless};
 use crate::base::Span;
 use crate::ir::Unary;
 use crate::sema::hir::Op;
@@ -12,9 +13,16 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     pub fn apply(&mut self, op: &Op, v: &[Value], span: Span) -> Result<Value> {
+        if sizeless::concerns(op, v) {
+            return self.apply_sizeless(op, v, span);
+        }
+        if listwise::concerns(op, v) {
+            return self.apply_listwise(op, v, span);
+        }
         match op {
             Op::Range => Ok(Value::Range(Box::new(v[0].clone()), Box::new(v[1].clone()))),
             Op::Affine(u) => self.affine(&v[0], u.factor, u.offset, span),
+            Op::Neg if is_identity(&v[0]) => self.scaled_identity(&Op::Mul, &v[0], &Value::num(-1.0), span),
             Op::Neg => match self.numeric_or_int(&v[0], span)? {
                 Value::Int(i) => Ok(Value::Int(-i)),
                 Value::Residual(r) => self.scale_residual(&r, -1.0, span),

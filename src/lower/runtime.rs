@@ -3,8 +3,8 @@
 use super::error::{Result, error};
 use super::eval::Lower;
 use super::value::{
-    Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Leaf, Num, PortedNet, Problem, Record, Sample,
-    Solution, Value,
+    Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Integral, Leaf, Num, PortedNet, Problem, Record,
+    Sample, Solution, Value,
 };
 use crate::base::{Diagnostic, Span};
 use crate::data::read::{Loaded, Options};
@@ -264,10 +264,10 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),
-        Value::Functional(x) => Value::Functional(Rc::new(super::value::Functional {
-            integrand: replace_field(&x.integrand, f),
-            mean: x.mean,
-        })),
+        Value::Functional(x) => {
+            let term = |t: &Integral| Integral { integrand: replace_field(&t.integrand, f), ..t.clone() };
+            Value::Functional(Rc::new(super::value::Functional { terms: x.terms.iter().map(term).collect() }))
+        }
         Value::Solution(s) => Value::Solution(Rc::new(Solution { problem: s.problem, members: many(&s.members) })),
         Value::Dataset(d) => Value::Dataset(Rc::new(super::value::DatasetValue {
             name: d.name.clone(),

@@ -201,6 +201,15 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// Copies `len` elements that start at `from` to where `to` says.
+    pub fn copy_within(&mut self, from: usize, to: usize, len: usize) {
+        match self {
+            ViewMut::F64(x) => x.copy_within(from..from + len, to),
+            ViewMut::F32(x) => x.copy_within(from..from + len, to),
+            ViewMut::Index(x) => x.copy_within(from..from + len, to),
+        }
+    }
+
     pub fn copy_from(&mut self, v: View<'_>) {
         match (self, v) {
             (ViewMut::F64(y), View::F64(x)) => y.copy_from_slice(x),
@@ -224,6 +233,14 @@ impl Default for Buffer {
 }
 
 impl Buffer {
+    pub fn copy_of(v: View) -> Buffer {
+        match v {
+            View::F64(x) => Buffer::F64(x.to_vec()),
+            View::F32(x) => Buffer::F32(x.to_vec()),
+            View::Index(x) => Buffer::Index(x.to_vec()),
+        }
+    }
+
     pub fn zeros(dtype: DType, len: usize) -> Buffer {
         match dtype {
             DType::F64 => Buffer::F64(vec![0.0; len]),

@@ -7,6 +7,7 @@ use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
 use super::movement::Strided;
 use super::newton::System;
+use super::repeats::elements_read;
 use super::scalar;
 use super::structured::Body;
 use super::{Output, Place, Program, Root, Step};
@@ -310,7 +311,7 @@ impl Lowering<'_> {
 
     fn body(&mut self, f: &Arc<Func>, threads: usize) -> Result<Body, Fault> {
         self.bodies += 1;
-        Ok(Body { program: lower(f, threads)?, number: self.bodies - 1 })
+        Ok(Body { program: lower(f, threads)?, number: self.bodies - 1, reads: elements_read(f) })
     }
 
     /// One for all steps with the same residual, so that they share factors.
@@ -318,7 +319,7 @@ impl Lowering<'_> {
         if let Some(k) = self.systems.iter().position(|s| s.is(residual, spec)) {
             return Ok(k);
         }
-        self.systems.push(System::new(residual, spec, self.threads)?);
+        self.systems.push(System::new(residual, spec, self.threads, &self.systems)?);
         Ok(self.systems.len() - 1)
     }
 

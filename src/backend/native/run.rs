@@ -115,11 +115,11 @@ impl Program {
             }
             Kind::Solve { system } => {
                 let out = f64::of_mut(taken[0].view_mut());
-                return self.systems[*system].solve(context, &mut systems[*system], args, out);
+                return self.systems[*system].solve(context, systems, *system, args, out);
             }
             Kind::LinearSolve { system, transposed } => {
                 let out = f64::of_mut(taken[0].view_mut());
-                return self.systems[*system].linear_solve(context, &mut systems[*system], *transposed, args, out);
+                return self.systems[*system].linear_solve(context, systems, *transposed, args, out);
             }
             _ => {}
         }

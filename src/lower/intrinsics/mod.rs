@@ -60,7 +60,7 @@ pub fn symbol(name: &str, span: Span) -> Value {
     match name {
         "none" => Value::None,
         "I" => Value::record("identity", span, IndexMap::new()),
-        _ => Value::record(name, span, IndexMap::new()),
+        _ => super::sizeless::named(name, span).unwrap_or_else(|| Value::record(name, span, IndexMap::new())),
     }
 }
 

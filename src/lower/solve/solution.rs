@@ -1,13 +1,13 @@
 //! The solution of a system as fields: its unknowns, then its lets with the unknowns replaced.
 
-use super::points::{Offsets, indices};
+use super::points::Offsets;
 use crate::base::Span;
 use crate::discretize::Space;
 use crate::ir::Type;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::system::{Equations, Gauge};
-use crate::lower::value::{Discrete, Field, Leaf, Num, Solution, Value};
+use crate::lower::value::{Discrete, Field, Integral, Leaf, Num, Solution, Value};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ impl Lower<'_> {
             });
             let id = self.tracer.fresh();
             let mut discrete = Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id });
-            if let Some(g) = eqs.gauges.iter().find(|g| indices(&g.functional.integrand, false).contains(&k)) {
+            if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
                 discrete = self.gauged(&eqs, g, k, &discrete, span)?;
             }
             discretes.push(discrete);
@@ -67,26 +67,26 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<Rc<Discrete>> {
         let u = &eqs.unknowns[k];
-        let is_value = matches!(&g.functional.integrand.leaves[..], [Leaf::Unknown { gradient: false, .. }])
-            && g.functional.integrand.func.nodes.len() == 1;
-        if !is_value {
+        let Some(Integral { mean, factor, .. }) = g.plain() else {
             return error_help(
                 "unsupported.library",
                 g.span,
-                "a gauge fixes the mean of an unknown itself; other integral constraints are not supported yet",
+                "a gauge fixes the mean of an unknown itself",
                 format!("write `mean({}) = 0`", u.name),
             );
-        }
+        };
+        let (mean, factor) = (*mean, *factor);
         let target = self.num(&g.value, g.span)?;
         let leaf = Leaf::Discrete { field: field.clone(), gradient: false };
         let f = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
-        let Value::Num(mean) = self.integrate(&f, g.functional.mean, span)? else {
+        let Value::Num(found) = self.integrate(&f, mean, span)? else {
             return error("run.value", span, "the mean of a solution is a number");
         };
-        let measure = if g.functional.mean { 1.0 } else { eqs.domain.measure() };
+        let measure = if mean { 1.0 } else { eqs.domain.measure() };
         let shape = u.shape.clone();
-        let dofs = self.tracer.build(&[&field.dofs, &mean, &target], |b, v| {
+        let dofs = self.tracer.build(&[&field.dofs, &found, &target], |b, v| {
             let target = b.broadcast_to(v[2], &shape);
+            let target = b.scale(target, 1.0 / factor);
             let missing = b.sub(target, v[1]);
             let missing = b.scale(missing, 1.0 / measure);
             let full = b.ty(v[0]).shape.clone();
