@@ -19,6 +19,7 @@ mod member;
 pub mod minimize;
 pub mod net;
 mod operator;
+mod pairing;
 pub mod runtime;
 mod sizeless;
 pub mod solve;

@@ -142,6 +142,7 @@ impl Lower<'_> {
                 ),
             );
         }
+        out.pair();
         Ok(out)
     }
 

@@ -152,7 +152,8 @@ impl Lower<'_> {
             let refs: Vec<&Num> = all.iter().collect();
             let mut rows = vec![self.tracer.build(&refs, |b, v| b.inline(&discrete.residual, v)[0])];
             let full = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
-            let fields = self.unknown_fields(eqs, &full, space);
+            let slopes = discrete.gradient.as_ref().map(|g| self.tracer.build(&refs, |b, v| b.inline(g, v)[0]));
+            let fields = self.unknown_fields(eqs, &full, slopes.as_ref(), space);
             for gauge in &eqs.gauges {
                 let value = self.constraint(eqs, gauge, &fields, &numbers, span)?;
                 let len = value.ty().len();

@@ -109,7 +109,8 @@ impl Lower<'_> {
         let args: Vec<Num> = std::iter::once(u).chain(args.iter().map(|a| eqs.bound(a, &numbers))).collect();
         let refs: Vec<&Num> = args.iter().collect();
         let full = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
-        self.solution(eqs, full, numbers, &space, span)
+        let slopes = discrete.gradient.as_ref().map(|g| self.tracer.build(&refs, |b, v| b.inline(g, v)[0]));
+        self.solution(eqs, (full, slopes), numbers, &space, span)
     }
 
     /// A field of the same mesh at the quadrature points: a pointwise identity over its leaf.
