@@ -7,7 +7,7 @@ use super::eval::Lower;
 use super::value::{Env, Field, Functional, Integral, Leaf, Num, Problem, Residual, Value};
 use crate::base::Span;
 use crate::ir::Type;
-use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind, TypeExpr, TypeExprKind};
+use crate::sema::hir::{DefId, DefKind, Expr, ExprKind, Op, System, SystemStmtKind, TypeExpr, TypeExprKind};
 use std::rc::Rc;
 
 /// The equations of a problem, as fields over its unknowns.
@@ -92,6 +92,8 @@ impl Gauge {
 /// `condition = 0` on a part of the boundary.
 pub struct Boundary {
     pub part: String,
+    /// `u[i] = …`: of one component of an unknown vector.
+    pub component: Option<usize>,
     pub condition: Field,
     pub span: Span,
 }
@@ -217,6 +219,7 @@ impl Lower<'_> {
                     );
                 }
                 SystemStmtKind::On { places, lhs, rhs } => {
+                    let component = self.component(lhs, env)?;
                     let l = self.expr(lhs, env)?;
                     let r = self.expr(rhs, env)?;
                     let (l, r) = (self.conform(l, &r, stmt.span)?, r);
@@ -226,6 +229,7 @@ impl Lower<'_> {
                     for place in places {
                         out.conditions.push(Boundary {
                             part: place.part.clone(),
+                            component,
                             condition: condition.clone(),
                             span: place.span,
                         });
@@ -278,6 +282,19 @@ impl Lower<'_> {
         let leaf = Leaf::Unknown { problem: out.problem, index: out.unknowns.len(), gradient: false };
         let field = self.leaf(&domain, leaf, Type::f64(shape.clone()));
         Ok(Unknown { name: name.into(), shape, nominal: if nominal > 0.0 { nominal } else { 1.0 }, field })
+    }
+
+    /// The component that `u[i]` names, where u is an unknown vector.
+    fn component(&mut self, e: &Expr, env: &Env) -> Result<Option<usize>> {
+        let ExprKind::Index { base, indices } = &e.kind else { return Ok(None) };
+        let (Value::Field(f), [index]) = (self.expr(base, env)?, &indices[..]) else { return Ok(None) };
+        let bare = matches!(&f.leaves[..], [Leaf::Unknown { gradient: false, .. }]) && f.func.nodes.len() == 1;
+        match self.expr(index, env)? {
+            Value::Int(i) if bare && f.shape().len() == 1 && i >= 0 && (i as usize) < f.shape()[0] => {
+                Ok(Some(i as usize))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn unknown_number(

@@ -302,7 +302,7 @@ fn determined(
                 format!("`{}` is held on the boundary and has a gauge besides", u.name),
             )
             .label(condition.span, "this fixes the constant already")
-            .help("take the gauge away"),
+            .help("take the gauge away; or say what gives way to it by an unknown number: `unknown λ: [unit]` and `… = f + λ`"),
         );
     }
 }
