@@ -11,7 +11,7 @@ impl Equations {
     /// Puts the equations into the order of the unknowns.
     pub fn pair(&mut self) {
         let n = self.unknowns.len();
-        if n < 2 || n > MOST || self.balances.len() != n {
+        if !(2..=MOST).contains(&n) || self.balances.len() != n {
             return;
         }
         let scores: Vec<Vec<i64>> = self.balances.iter().map(|e| (0..n).map(|k| self.score(e, k)).collect()).collect();

@@ -45,7 +45,8 @@ pub struct Number {
 }
 
 impl Number {
-    pub fn len(&self) -> usize {
+    /// Of its components.
+    pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 }
@@ -65,7 +66,7 @@ pub struct Gauge {
 
 impl Gauge {
     /// The number of equations it stands for.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.functional.terms.first().map_or(0, |t| t.integrand.shape().iter().product())
     }
 

@@ -33,8 +33,8 @@ impl Lower<'_> {
         if eqs.gauges.is_empty() && eqs.numbers.is_empty() || eqs.numbers.is_empty() && floating.iter().all(|f| *f) {
             return Ok(Border::None);
         }
-        let rows: usize = eqs.gauges.iter().map(Gauge::len).sum();
-        let mut columns: usize = eqs.numbers.iter().map(Number::len).sum();
+        let rows: usize = eqs.gauges.iter().map(Gauge::count).sum();
+        let mut columns: usize = eqs.numbers.iter().map(Number::count).sum();
         if rows < columns {
             let number = &eqs.numbers[eqs.numbers.len() - 1];
             return error_help(
@@ -60,7 +60,7 @@ impl Lower<'_> {
             } else {
                 self.apply(&crate::sema::hir::Op::Add, &[before, Value::Field(source)], span)?
             });
-            columns += number.len();
+            columns += number.count();
             eqs.numbers.push(number);
         }
         if rows > columns {
@@ -97,7 +97,7 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<(Num, Vec<Num>)> {
         let free = discrete.free;
-        let m: usize = eqs.numbers.iter().map(Number::len).sum();
+        let m: usize = eqs.numbers.iter().map(Number::count).sum();
         let n = free + m;
         let (residual, captures) = self.bordered_residual(eqs, discrete, space, args, n, span)?;
         let values = self.bordered_values(eqs, discrete, args, &residual, &captures);
@@ -109,7 +109,7 @@ impl Lower<'_> {
         let mut guess = first.to_f64();
         let linear = spec.linear;
         for number in &eqs.numbers {
-            guess.extend(vec![if linear { 0.0 } else { number.nominal }; number.len()]);
+            guess.extend(vec![if linear { 0.0 } else { number.nominal }; number.count()]);
         }
         let guess = Num::Const(Tensor::f64([n], guess));
         let refs: Vec<&Num> = std::iter::once(&guess).chain(&captures).collect();
@@ -123,7 +123,7 @@ impl Lower<'_> {
         let u = self.tracer.build(&[z], |b, v| b.slice(v[0], 0, 0, free));
         let mut at = free;
         let numbers = eqs.numbers.iter().map(|number| {
-            let (start, end) = (at, at + number.len());
+            let (start, end) = (at, at + number.count());
             at = end;
             self.tracer.build(&[z], |b, v| {
                 let s = b.slice(v[0], 0, start, end);
