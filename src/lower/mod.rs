@@ -27,6 +27,7 @@ pub mod sought;
 pub mod stages;
 pub mod system;
 pub mod trace;
+pub mod unknowns;
 pub mod value;
 
 pub use error::{Error, Result};

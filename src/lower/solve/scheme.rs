@@ -73,7 +73,10 @@ impl Lower<'_> {
                         "run.scheme",
                         span,
                         format!("there are no elements `{other}`"),
-                        "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"",
+                        crate::sema::suggest::nearest(other, ["quad", "hex", "triangle"]).map_or_else(
+                            || "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"".to_string(),
+                            |near| format!("did you mean \"{near}\"?"),
+                        ),
                     );
                 }
             },
