@@ -3,7 +3,7 @@
 use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Residual, Value};
+use super::value::{Field, Residual, Value};
 use crate::base::Span;
 use crate::ir::Unary;
 use crate::sema::hir::Op;
@@ -42,7 +42,10 @@ impl Lower<'_> {
             Op::Div => {
                 let f = self.field(&v[0], span)?;
                 if f.has_unknown() {
-                    return Ok(Value::Residual(Rc::new(Residual { flux: Some(Value::Field(f)), source: None })));
+                    return Ok(Value::Residual(Rc::new(Residual {
+                        flux: Some(Value::Field(f)),
+                        ..Residual::default()
+                    })));
                 }
                 self.divergence(&f, span)
             }
@@ -53,10 +56,10 @@ impl Lower<'_> {
             }
             Op::Partial(axes) => {
                 let mut f = self.field(&v[0], span)?;
+                if axes.contains(&3) {
+                    return self.rate(f, axes, span);
+                }
                 for &axis in axes {
-                    if axis == 3 {
-                        return error("unsupported.time", span, "problems in time (`∂t`) are not supported yet");
-                    }
                     let g = self.gradient(&f, span)?;
                     let out = self.pointwise(&[Value::Field(g)], span, |l, n| {
                         let last = n[0].shape().len() - 1;
@@ -174,6 +177,14 @@ impl Lower<'_> {
                 Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
                 None => error("run.equation", span, "a divergence can be scaled by a known number only"),
             },
+            // A factor that does not change in time goes under the derivative.
+            (Value::Residual(r), Value::Field(f), Op::Mul) | (Value::Field(f), Value::Residual(r), Op::Mul)
+                if r.flux.is_none() && r.source.is_none() && !f.has_unknown() && !self.reads_time(f) =>
+            {
+                let stored = r.stored.clone().expect("compiler bug: a residual of nothing");
+                let stored = self.apply(op, &[Value::Field(f.clone()), stored], span)?;
+                Ok(Value::Residual(Rc::new(Residual { stored: Some(stored), ..Residual::default() })))
+            }
             (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
                 "run.equation",
                 span,
@@ -208,21 +219,37 @@ impl Lower<'_> {
         Ok(Value::record("identity", span, IndexMap::from([("factor".to_string(), factor)])))
     }
 
+    /// `∂t(f)` of something with the unknown in it.
+    fn rate(&mut self, f: Field, axes: &[u8], span: Span) -> Result<Value> {
+        if axes.len() > 1 {
+            return error_help(
+                "unsupported.time",
+                span,
+                "second and mixed derivatives in time are not supported yet",
+                "write a second unknown for the rate: `∂t(u) = v`, `∂t(v) = …`",
+            );
+        }
+        if !f.has_unknown() {
+            return error("unsupported.time", span, "`∂t` of something without the unknown is not supported yet");
+        }
+        Ok(Value::Residual(Rc::new(Residual { stored: Some(Value::Field(f)), ..Residual::default() })))
+    }
+
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {
         let mut part = |v: &Option<Value>| -> Result<Option<Value>> {
             v.as_ref()
                 .map(|v| self.pointwise(std::slice::from_ref(v), span, |l, n| Ok(l.scale_num(&n[0], x))))
                 .transpose()
         };
-        let (flux, source) = (part(&r.flux)?, part(&r.source)?);
-        Ok(Value::Residual(Rc::new(Residual { flux, source })))
+        let (stored, flux, source) = (part(&r.stored)?, part(&r.flux)?, part(&r.source)?);
+        Ok(Value::Residual(Rc::new(Residual { stored, flux, source })))
     }
 
     /// `a + sign·b`, where one or both are residuals.
     fn add_residuals(&mut self, a: &Value, b: &Value, sign: f64, span: Span) -> Result<Value> {
         let parts = |v: &Value| match v {
             Value::Residual(r) => (**r).clone(),
-            other => Residual { flux: None, source: Some(other.clone()) },
+            other => Residual { source: Some(other.clone()), ..Residual::default() },
         };
         let (a, b) = (parts(a), parts(b));
         let op = if sign < 0.0 { Op::Sub } else { Op::Add };
@@ -235,9 +262,10 @@ impl Lower<'_> {
                 }
             }
         };
+        let stored = join(a.stored, b.stored)?;
         let flux = join(a.flux, b.flux)?;
         let source = join(a.source, b.source)?;
-        Ok(Value::Residual(Rc::new(Residual { flux, source })))
+        Ok(Value::Residual(Rc::new(Residual { stored, flux, source })))
     }
 
     fn numeric_or_int(&mut self, v: &Value, span: Span) -> Result<Value> {

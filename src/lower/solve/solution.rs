@@ -13,8 +13,14 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.
-    pub(super) fn solution(&mut self, eqs: Equations, full: Num, space: &Rc<Space>, span: Span) -> Result<Value> {
-        let offsets = Offsets::of(&eqs);
+    pub(in crate::lower) fn solution(
+        &mut self,
+        eqs: &Equations,
+        full: Num,
+        space: &Rc<Space>,
+        span: Span,
+    ) -> Result<Rc<Solution>> {
+        let offsets = Offsets::of(eqs);
         let mut members = IndexMap::new();
         let mut discretes = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
@@ -30,7 +36,7 @@ impl Lower<'_> {
             let id = self.tracer.fresh();
             let mut discrete = Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id });
             if let Some(g) = eqs.gauges.iter().find(|g| indices(&g.functional.integrand, false).contains(&k)) {
-                discrete = self.gauged(&eqs, g, k, &discrete, span)?;
+                discrete = self.gauged(eqs, g, k, &discrete, span)?;
             }
             discretes.push(discrete);
         }
@@ -54,7 +60,7 @@ impl Lower<'_> {
             };
             members.insert(name.clone(), value);
         }
-        Ok(Value::Solution(Rc::new(Solution { problem: eqs.def, members })))
+        Ok(Rc::new(Solution { problem: eqs.def, members }))
     }
 
     /// The representative that the gauge asks for: a constant is added.
