@@ -11,6 +11,7 @@ mod system;
 
 use crate::ir::{Fault, Func, SolveSpec, Tensor};
 use crate::solve::Method;
+pub use native::{View, ViewMut};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Backend {
@@ -77,6 +78,24 @@ impl Executable {
         match &self.kind {
             Kind::Native(n) => n.run(inputs),
             Kind::Candle(c) => c.run(inputs),
+        }
+    }
+
+    /// The same into memory that the caller keeps, for what is run thousands of times. Lengths and element types as in [`run`](Self::run).
+    pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
+        let f = &self.func;
+        assert_eq!(inputs.len(), f.inputs.len(), "compiler bug: `{}` run with {} inputs", f.name, inputs.len());
+        for (k, (v, ty)) in inputs.iter().zip(&f.inputs).enumerate() {
+            assert_eq!((v.dtype(), v.len()), (ty.dtype, ty.len()), "compiler bug: input {k} of `{}`", f.name);
+        }
+        match &self.kind {
+            Kind::Native(n) => n.run_into(inputs, outputs),
+            Kind::Candle(c) => {
+                let tensors: Vec<Tensor> = inputs.iter().zip(&f.inputs).map(|(v, ty)| v.to_tensor(ty)).collect();
+                let results = c.run(&tensors)?;
+                outputs.iter_mut().zip(&results).for_each(|(o, t)| o.copy_from(View::of_tensor(t)));
+                Ok(())
+            }
         }
     }
 }

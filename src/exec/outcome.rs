@@ -107,6 +107,8 @@ pub struct TaskRecord {
     /// Losses by epoch, where it trained something.
     #[serde(skip)]
     pub history: IndexMap<String, Vec<f64>>,
+    /// What else is worth telling people: how its stages went, how good its table is.
+    pub notes: Vec<String>,
     /// The task that asked for it.
     pub parent: Option<usize>,
     /// The statement or definition.

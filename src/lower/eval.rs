@@ -25,7 +25,9 @@ pub struct Lower<'p> {
     pub(super) weights: Vec<super::net::WeightScope>,
     pub(super) spaces: super::functional::Spaces,
     /// The rows a `minimize` trains on at each step, where it trains in batches.
-    pub(super) batch: Option<super::minimize::Batch>,
+    pub(super) batch: Option<super::losses::Batch>,
+    /// Samples whose rows were walked since a `minimize` began to trace its losses.
+    pub(super) walked: Vec<super::losses::Walked>,
     /// The domain whose coordinates bare `x`, `y`, `z` name.
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
     /// The time at which equations are being evaluated, in problems in time.
@@ -48,6 +50,7 @@ impl<'p> Lower<'p> {
             weights: vec![],
             spaces: Default::default(),
             batch: None,
+            walked: vec![],
             domains: vec![],
             time: None,
             warnings: vec![],

@@ -2,8 +2,9 @@
 
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Artefact, Sample, Value};
+use super::value::{Artefact, Num, Sample, Value};
 use crate::base::Span;
+use crate::ir::Tensor;
 use std::rc::Rc;
 
 impl Lower<'_> {
@@ -62,15 +63,20 @@ impl Lower<'_> {
     }
 
     fn artefact_member(&self, a: &Artefact, name: &str) -> Option<Value> {
-        a.members.get(name).cloned().or_else(|| {
-            let history = a.history.get(name)?;
-            Some(Value::list(history.iter().map(|x| Value::num(*x)).collect()))
+        let curve = |y: &[f64]| Value::Stack(Num::Const(Tensor::f64([y.len()], y)));
+        a.members.get(name).cloned().or_else(|| match name {
+            // One list a loss, a number an epoch.
+            "history" | "losses" => {
+                let curves = a.history.iter().map(|(k, y)| (k.clone(), curve(y))).collect();
+                Some(Value::record("history", Span::default(), curves))
+            }
+            _ => a.history.get(name).map(|y| curve(y)),
         })
     }
 
     fn sample_member(&mut self, s: &Rc<Sample>, name: &str) -> Option<Value> {
         if let Some(rows) = s.splits.get(name) {
-            return Some(Value::Sample(Rc::new(self.rows_of(s, rows))));
+            return Some(Value::Sample(Rc::new(Sample { part: name.into(), ..self.rows_of(s, rows) })));
         }
         if name == "n" || name == "rows" {
             return Some(Value::Int(s.rows as i64));

@@ -146,6 +146,8 @@ pub enum Behind {
     Function(Rc<Function>),
     /// A net behind ports.
     Net(Rc<PortedNet>),
+    /// A Gaussian process.
+    Process(Rc<super::sought::Process>),
     Table(Rc<super::closure::Table>),
     Online(Rc<super::closure::Online>),
 }
@@ -205,6 +207,8 @@ pub struct DatasetValue {
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub name: String,
+    /// The split that it is; empty for a whole sample.
+    pub part: String,
     pub columns: IndexMap<String, Column>,
     pub rows: usize,
     pub splits: IndexMap<String, Rc<Vec<u32>>>,

@@ -78,6 +78,9 @@ pub struct Task {
     pub outputs: Vec<String>,
     /// Systems solved, by name.
     pub solves: Vec<(String, u64)>,
+    /// How its stages went, how good its table is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The task that asked for this one.
     pub parent: Option<usize>,
     /// Tasks whose results it takes.

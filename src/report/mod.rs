@@ -133,6 +133,7 @@ mod tests {
             cost: seconds,
             outputs: vec![],
             solves: solves.iter().map(|(a, n)| (a.to_string(), *n)).collect(),
+            notes: vec![],
             parent,
             needs: vec![],
         };

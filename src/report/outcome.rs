@@ -31,6 +31,7 @@ pub fn tasks(outcome: &Outcome, needs: impl Fn(usize) -> Vec<usize>) -> Vec<Task
         cost: t.cost,
         outputs: t.outputs.clone(),
         solves: t.solves.clone(),
+        notes: t.notes.clone(),
         parent: t.parent,
         needs: needs(i),
     };

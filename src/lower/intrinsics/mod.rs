@@ -40,6 +40,7 @@ const RECORDS: &[&str] = &[
     "loguniform",
     "choice",
     "grf",
+    "sobol",
     // first values of weights
     "glorot",
     "he",

@@ -30,15 +30,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "tan" | "sinh" | "cosh" | "relu" | "gelu" => composed(l, name, args, span),
         "atan2" => two(l, args, span, Binary::Atan2),
         "min" | "max" => extreme(l, name, args, span),
-        "norm2" => each(l, args, span, |b, v| {
-            let s = b.mul(v, v);
-            b.sum_all(s)
-        }),
-        "norm" => each(l, args, span, |b, v| {
-            let s = b.mul(v, v);
-            let s = b.sum_all(s);
-            b.unary(Unary::Sqrt, s)
-        }),
+        "norm2" | "norm" => norm(l, args, span, name == "norm"),
         "tr" | "det" | "inv" => matrix(l, name, args, span),
         "inner" => inner(l, args, span),
         "rows" => first(l, args, span).map(|v| match shape_of(&v).first() {
@@ -54,7 +46,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "diag" => diag(l, args, span),
         "stack" => needed(args, "items", span).cloned().and_then(|v| l.numeric(&v, span)),
         "linspace" => linspace(l, args, span),
-        "length" => needed(args, "items", span).cloned().and_then(|v| match &v {
+        "count" => needed(args, "items", span).cloned().and_then(|v| match &v {
             Value::Sample(s) => Ok(Value::Int(s.rows as i64)),
             other => Ok(Value::Int(l.items(other, span)?.len() as i64)),
         }),
@@ -100,6 +92,20 @@ fn shape_of(v: &Value) -> Vec<usize> {
 fn each(l: &mut Lower, args: &Named, span: Span, f: impl Fn(&mut Builder, Node) -> Node) -> Result<Value> {
     let x = first(l, args, span)?;
     l.pointwise(&[x], span, |l, n| Ok(l.tracer.build(&[&n[0]], |b, v| f(b, v[0]))))
+}
+
+/// Of a list, one for each item.
+fn norm(l: &mut Lower, args: &Named, span: Span, root: bool) -> Result<Value> {
+    let of = |b: &mut Builder, v: Node, first: usize| {
+        let s = b.mul(v, v);
+        let axes: Vec<usize> = (first..b.ty(v).rank()).collect();
+        let s = if axes.is_empty() { s } else { b.reduce(Reduce::Sum, s, &axes) };
+        if root { b.unary(Unary::Sqrt, s) } else { s }
+    };
+    if let Some(Value::Stack(items)) = args.values().next() {
+        return Ok(Value::Stack(l.tracer.build(&[items], |b, v| of(b, v[0], 1))));
+    }
+    each(l, args, span, |b, v| of(b, v, 0))
 }
 
 fn composed(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Value> {
