@@ -3,7 +3,7 @@
 use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Field, Residual, Value};
+use super::value::{Field, Leaf, Residual, Value};
 use crate::base::Span;
 use crate::ir::Unary;
 use crate::sema::hir::Op;
@@ -59,13 +59,18 @@ impl Lower<'_> {
                 if axes.contains(&3) {
                     return self.rate(f, axes, span);
                 }
-                for &axis in axes {
+                for (k, &axis) in axes.iter().enumerate() {
+                    if axis as usize >= f.domain.dimension() {
+                        return error("names.coordinate", span, "the domain has fewer dimensions");
+                    }
+                    // A derivative of a gradient of the unknown is a divergence of a flux.
+                    if k + 1 == axes.len() && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { gradient: true, .. }))
+                    {
+                        return self.axis_divergence(f, axis as usize, span);
+                    }
                     let g = self.gradient(&f, span)?;
                     let out = self.pointwise(&[Value::Field(g)], span, |l, n| {
                         let last = n[0].shape().len() - 1;
-                        if axis as usize >= n[0].shape()[last] {
-                            return error("names.coordinate", span, "the domain has fewer dimensions");
-                        }
                         Ok(l.tracer.build(&[&n[0]], |b, v| b.index(v[0], last, axis as usize)))
                     })?;
                     let Value::Field(next) = out else { return Ok(out) };
@@ -175,6 +180,15 @@ impl Lower<'_> {
             (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide)
             | (Value::Num(n), Value::Residual(r), Op::Mul) => match n.known() {
                 Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
+                // The same everywhere, so that it may stand inside the divergence; but it may change in time.
+                None if r.stored.is_none() && n.shape().is_empty() => {
+                    let factor = Value::Num(n.clone());
+                    let mut part = |v: &Option<Value>| {
+                        v.as_ref().map(|v| self.apply(op, &[v.clone(), factor.clone()], span)).transpose()
+                    };
+                    let (flux, source) = (part(&r.flux)?, part(&r.source)?);
+                    Ok(Value::Residual(Rc::new(Residual { stored: None, flux, source })))
+                }
                 None => error("run.equation", span, "a divergence can be scaled by a known number only"),
             },
             // A factor that does not change in time goes under the derivative.
@@ -233,6 +247,20 @@ impl Lower<'_> {
             return error("unsupported.time", span, "`∂t` of something without the unknown is not supported yet");
         }
         Ok(Value::Residual(Rc::new(Residual { stored: Some(Value::Field(f)), ..Residual::default() })))
+    }
+
+    /// `∂_axis f = ∇·(f ⊗ e_axis)`
+    fn axis_divergence(&mut self, f: Field, axis: usize, span: Span) -> Result<Value> {
+        let d = f.domain.dimension();
+        let flux = self.pointwise(&[Value::Field(f)], span, |l, n| {
+            Ok(l.tracer.build(&[&n[0]], |b, v| {
+                let zero = b.zeros_like(v[0]);
+                let columns: Vec<_> = (0..d).map(|k| if k == axis { v[0] } else { zero }).collect();
+                let last = b.ty(v[0]).rank();
+                b.stack(&columns, last)
+            }))
+        })?;
+        Ok(Value::Residual(Rc::new(Residual { flux: Some(flux), ..Residual::default() })))
     }
 
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {

@@ -209,9 +209,6 @@ impl Lower<'_> {
                             ),
                         );
                     }
-                    if out.initial.iter().any(|(k, ..)| *k == index) {
-                        return error("pde.initial.doubled", stmt.span, "this unknown has an initial value already");
-                    }
                     out.initial.push((index, value, stmt.span));
                 }
             }

@@ -115,7 +115,7 @@ impl Lower<'_> {
         for (k, u) in eqs.unknowns.iter().enumerate() {
             if !eqs.initial.iter().any(|(i, ..)| *i == k) {
                 return error_help(
-                    "pde.initial.missing",
+                    "pde.init.missing",
                     eqs.balances[0].span,
                     format!("`{}` has no initial value", u.name),
                     format!("add `init {} = …` to the system", u.name),
