@@ -60,18 +60,12 @@ pub struct Picture {
 #[derive(Clone, Debug)]
 pub enum Panel {
     /// A scalar field on a regular grid, row by row from the bottom.
-    Map {
-        label: String,
-        unit: String,
-        x: (f64, f64),
-        y: (f64, f64),
-        columns: usize,
-        rows: usize,
-        values: Vec<f64>,
-    },
+    Map { label: String, unit: String, x: (f64, f64), y: (f64, f64), columns: usize, rows: usize, values: Vec<f64> },
     Curves {
         x_label: String,
         x_unit: String,
+        /// Empty: the name of the only curve.
+        y_label: String,
         y_unit: String,
         curves: Vec<Curve>,
         log_y: bool,
@@ -123,6 +117,7 @@ pub fn losses(history: &IndexMap<String, Vec<f64>>) -> Panel {
     Panel::Curves {
         x_label: "epoch".into(),
         x_unit: String::new(),
+        y_label: "loss".into(),
         y_unit: String::new(),
         curves: history.iter().map(curve).collect(),
         log_y: true,

@@ -124,7 +124,8 @@ pub fn plan(program: &Program, graph: &Graph, store: Store, options: Options) ->
         let mut writer = Nowhere;
         let mut studies = Studies::new(&mut lower, &mut writer);
         for &id in options.studies {
-            problems.extend(studies.attempt(id).into_iter().map(|e| *e));
+            // The first failure is what a run would end with; the rest may follow from it.
+            problems.extend(studies.attempt(id).into_iter().next().map(|e| *e));
         }
     }
     // What failed on placeholders says nothing about the program.
@@ -139,16 +140,31 @@ pub fn plan(program: &Program, graph: &Graph, store: Store, options: Options) ->
         }
     }
     let mut planned: HashMap<NodeIndex, Planned> = HashMap::new();
+    // What changed in tasks that are too quick to be kept is the reason of those that need them.
+    let mut inherited: HashMap<NodeIndex, Vec<String>> = HashMap::new();
     for node in graph.node_indices() {
         let made_of = MadeOf::of(program, &prints, &graph[node], &options.options);
         let records = records.get(&node).map_or(&[][..], Vec::as_slice);
-        let before: Vec<&str> = graph
-            .neighbors_directed(node, petgraph::Direction::Incoming)
+        let needs = || graph.neighbors_directed(node, petgraph::Direction::Incoming);
+        let before: Vec<&str> = needs()
             .filter(|n| planned.get(n).is_some_and(|p| p.status == Status::Run))
             .map(|n| graph[n].label.as_str())
             .collect();
         let entry = entries.get(&graph[node].path);
-        let p = judge(program, &graph[node], node, records, &before, entry, made_of, &dry.store);
+        let mut p = judge(program, &graph[node], node, records, &before, entry, made_of);
+        if p.status != Status::Cached {
+            let mut more: Vec<String> = needs().filter_map(|n| inherited.get(&n)).flatten().cloned().collect();
+            more.retain(|r| !p.reasons.contains(r));
+            p.reasons.splice(0..0, more);
+            p.reasons.dedup();
+        }
+        match p.status {
+            Status::Quick => {
+                inherited.insert(node, std::mem::take(&mut p.reasons));
+            }
+            Status::Run if p.reasons.is_empty() => p.reasons.push(unexplained(entry, &dry.store)),
+            Status::Run | Status::Cached => {}
+        }
         planned.insert(node, p);
     }
     let tasks = graph.node_indices().filter_map(|n| planned.remove(&n)).collect();
@@ -164,7 +180,6 @@ fn judge(
     before: &[&str],
     entry: Option<&Entry>,
     mut now: MadeOf,
-    store: &Store,
 ) -> Planned {
     now.files.extend(records.iter().flat_map(|r| r.files.iter().cloned()));
     let missing = records.iter().any(|r| r.missing > 0);
@@ -174,10 +189,11 @@ fn judge(
         () => Status::Quick,
     };
     let mut out = Planned { node, status, reasons: vec![], seconds: entry.map(|e| e.seconds), solves: vec![] };
-    if status != Status::Run {
+    if status == Status::Cached {
         return out;
     }
     match entry {
+        None if status == Status::Quick => {}
         None => out.reasons.push("never ran".into()),
         Some(e) => {
             match e.state {
@@ -195,10 +211,8 @@ fn judge(
             _ => format!("it needs {}, which run", names.join(", ")),
         });
     }
-    if out.reasons.is_empty() {
-        let lost = entry.is_some_and(|e| e.kept.iter().any(|k| !store.has_hex(k)));
-        out.reasons
-            .push(if lost { "its result is no longer in the cache" } else { "a value it rests on changed" }.into());
+    if status == Status::Quick {
+        return out;
     }
     let mut solves: IndexMap<(String, bool), u64> = IndexMap::new();
     for (name, each_step, n) in records.iter().flat_map(|r| &r.work) {
@@ -213,6 +227,12 @@ fn judge(
         })
         .collect();
     out
+}
+
+/// Why a task runs of which nothing is known to have changed.
+fn unexplained(entry: Option<&Entry>, store: &Store) -> String {
+    let lost = entry.is_some_and(|e| e.kept.iter().any(|k| !store.has_hex(k)));
+    if lost { "its result is no longer in the cache" } else { "a value it rests on changed" }.into()
 }
 
 /// What tracing asks for is looked up; nothing that takes long is computed.

@@ -128,7 +128,9 @@ impl<'a, 'p> Studies<'a, 'p> {
         };
         let label = format!("check {text}");
         let unit = match &e.kind {
-            ExprKind::Op { args, .. } if relation.is_some() => self.unit(&args[0]),
+            ExprKind::Op { args, .. } if relation.is_some() => {
+                args.iter().map(|a| self.unit(a)).find(|u| !u.is_empty()).unwrap_or_default()
+            }
             _ => String::new(),
         };
         let (value, bound, held) = match (&e.kind, relation) {
@@ -252,6 +254,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             panels.push(Panel::Curves {
                 x_label: "index".into(),
                 x_unit: String::new(),
+                y_label: String::new(),
                 y_unit: unit,
                 curves: vec![Curve { label, x, y }],
                 log_y: false,
@@ -265,6 +268,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             panels.push(Panel::Curves {
                 x_label: x_label.clone(),
                 x_unit: x_unit.clone(),
+                y_label: String::new(),
                 y_unit: rest[0].1.clone(),
                 curves,
                 log_y: false,
@@ -286,6 +290,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             return Ok(Panel::Curves {
                 x_label: "x".into(),
                 x_unit: "m".into(),
+                y_label: String::new(),
                 y_unit: unit,
                 curves: vec![Curve { label, x, y }],
                 log_y: false,

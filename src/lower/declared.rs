@@ -1,12 +1,13 @@
 //! Values made to fit their declared types.
 
-use super::arith::{identity, is_identity, shape_name};
+use super::arith::{identity, identity_factor, is_identity, shape_name};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::sizeless::is_sizeless;
 use super::value::{Env, Num, Value};
 use crate::base::Span;
 use crate::ir::{Tensor, Type};
-use crate::sema::hir::{Expr, ExprKind, TypeExpr, TypeExprKind};
+use crate::sema::hir::{Expr, ExprKind, Op, TypeExpr, TypeExprKind};
 
 impl Lower<'_> {
     /// Makes a value fit a declared type: a function becomes the closure it is declared to be, a net takes the closure's
@@ -35,14 +36,16 @@ impl Lower<'_> {
             (TypeExprKind::Field { domain, element }, _) => {
                 let domain_value = self.expr(domain, env)?;
                 let Value::Domain(d) = domain_value else { return Ok(v) };
+                // An isotropic stiffness serves as it is: contracted, it never becomes an array.
+                if is_sizeless(&v) && matches!(element.kind, TypeExprKind::Stiff(_)) {
+                    return Ok(v);
+                }
+                let v = match self.element_shape(element, d.dimension(), env)? {
+                    Some(shape) => self.filled(v, &shape, span)?,
+                    None => v,
+                };
                 match self.numeric(&v, span)? {
-                    Value::Num(n) => {
-                        let n = match (&element.kind, n.known()) {
-                            (TypeExprKind::Real, _) | (_, None) => n,
-                            _ => n,
-                        };
-                        Ok(Value::Field(self.constant_field(&d, &n)))
-                    }
+                    Value::Num(n) => Ok(Value::Field(self.constant_field(&d, &n))),
                     Value::Field(f) if *f.domain != *d => error_help(
                         "shapes.domains",
                         span,
@@ -54,6 +57,22 @@ impl Lower<'_> {
             }
             _ => Ok(v),
         }
+    }
+
+    /// The shape of a field's values; sizes that are not written are those of space.
+    pub fn element_shape(&mut self, element: &TypeExpr, d: usize, env: &Env) -> Result<Option<Vec<usize>>> {
+        let n = |l: &mut Self, n: &Option<Box<Expr>>| -> Result<usize> { Ok(l.size(n.as_deref(), env)?.unwrap_or(d)) };
+        Ok(match &element.kind {
+            TypeExprKind::Real => Some(vec![]),
+            TypeExprKind::Vec(m) => Some(vec![n(self, m)?]),
+            TypeExprKind::Sym(m) => Some(vec![n(self, m)?; 2]),
+            TypeExprKind::Stiff(m) => Some(vec![n(self, m)?; 4]),
+            TypeExprKind::Mat(r, c) => match (self.size(Some(r), env)?, self.size(Some(c), env)?) {
+                (Some(r), Some(c)) => Some(vec![r, c]),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 
     /// A declared extent, where its names are bound.
@@ -75,7 +94,15 @@ impl Lower<'_> {
             return Ok(v);
         }
         if is_identity(&v) && shape.len() == 2 {
-            return Ok(Value::Num(identity(shape[0])));
+            return self.apply(
+                &Op::Mul,
+                &[identity_factor(&v).unwrap_or(Value::num(1.0)), Value::Num(identity(shape[0]))],
+                span,
+            );
+        }
+        if is_sizeless(&v) {
+            let v = self.materialised(&v, shape[0], span)?;
+            return self.filled(v, shape, span);
         }
         match self.numeric(&v, span)? {
             Value::Num(n) if n.shape() == shape => Ok(Value::Num(n)),
@@ -84,6 +111,11 @@ impl Lower<'_> {
                 "shapes.mismatch",
                 span,
                 format!("expected {}, found {}", shape_name(shape), shape_name(n.shape())),
+            ),
+            Value::Field(f) if f.shape() != shape => error(
+                "shapes.mismatch",
+                span,
+                format!("expected {} at each point, found {}", shape_name(shape), shape_name(f.shape())),
             ),
             other => Ok(other),
         }

@@ -3,7 +3,7 @@
 use super::error::{Error, Result, error, error_help};
 use super::runtime::Runtime;
 use super::trace::Tracer;
-use super::value::{Env, Field, Function, Functional, Leaf, Num, Value};
+use super::value::{Env, Field, Function, Leaf, Num, Value};
 use crate::base::{Diagnostic, Span};
 use crate::sema::hir::{Block, BlockStmt, DefId, Expr, ExprKind, Lambda, Program};
 use indexmap::IndexMap;
@@ -251,10 +251,6 @@ impl<'p> Lower<'p> {
             },
             other => error("shapes.field", span, format!("expected a field, found {}", other.kind())),
         }
-    }
-
-    pub fn functional(&mut self, integrand: Field, mean: bool) -> Value {
-        Value::Functional(Rc::new(Functional { integrand, mean }))
     }
 
     /// Adds where the evaluation was, for errors that come from inside the library.

@@ -3,8 +3,8 @@
 use super::error::{Result, error};
 use super::eval::Lower;
 use super::value::{
-    Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Leaf, Num, PortedNet, Problem, Record, Sample,
-    Solution, Value,
+    Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Integral, Leaf, Num, PortedNet, Problem, Record,
+    Sample, Solution, Value,
 };
 use crate::base::{Diagnostic, Span};
 use crate::data::read::{Loaded, Options};
@@ -29,6 +29,9 @@ pub trait Runtime {
     fn guesses(&self) -> bool {
         false
     }
+
+    /// Something about the open task that people want to know: how good a table is.
+    fn remark(&mut self, _text: &str) {}
 
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
@@ -262,10 +265,10 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),
-        Value::Functional(x) => Value::Functional(Rc::new(super::value::Functional {
-            integrand: replace_field(&x.integrand, f),
-            mean: x.mean,
-        })),
+        Value::Functional(x) => {
+            let term = |t: &Integral| Integral { integrand: replace_field(&t.integrand, f), ..t.clone() };
+            Value::Functional(Rc::new(super::value::Functional { terms: x.terms.iter().map(term).collect() }))
+        }
         Value::Solution(s) => Value::Solution(Rc::new(Solution { problem: s.problem, members: many(&s.members) })),
         Value::Dataset(d) => Value::Dataset(Rc::new(super::value::DatasetValue {
             name: d.name.clone(),
@@ -322,7 +325,6 @@ fn replace_behind(b: &Behind, f: &dyn Fn(&Num) -> Num) -> Behind {
             closure: replace(&o.closure, f),
             on_fail: o.on_fail.as_ref().map(|v| replace(v, f)),
             reuse: o.reuse,
-            scale: o.scale.clone(),
             range: o.range.clone(),
         })),
     }

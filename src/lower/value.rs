@@ -183,10 +183,19 @@ pub struct Residual {
     pub source: Option<Value>,
 }
 
-#[derive(Clone, Debug)]
+/// A sum of integrals and means, some with an unknown in them.
+#[derive(Clone, Debug, Default)]
 pub struct Functional {
+    pub terms: Vec<Integral>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Integral {
     pub integrand: Field,
+    /// The part of the boundary; none for the whole domain.
+    pub part: Option<String>,
     pub mean: bool,
+    pub factor: f64,
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::field::prune;
 use crate::lower::functional::refused;
-use crate::lower::solve::{Method, Scheme};
+use crate::lower::solve::{Border, Method, Scheme};
 use crate::lower::system::Equations;
 use crate::lower::value::{Field, Leaf, Num, Problem, Value};
 use std::rc::Rc;
@@ -61,7 +61,7 @@ impl Lower<'_> {
             let mut eqs = l.equations(problem)?;
             eqs.rates = true;
             let capacity = l.capacities(&mut eqs, space, span)?;
-            let (balance, shared) = l.balance(&eqs, span)?;
+            let (balance, shared) = l.balance(&eqs, &Border::None, span)?;
             let (func, data) = match scheme.method {
                 Method::Grid(how) => {
                     let func = grid::rates(&balance, &space.mesh, how).map_err(|r| refused(r, span))?;

@@ -7,7 +7,7 @@ use crate::ir::{Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::solve::{Integrator, Scheme};
-use crate::lower::value::{Discrete, Field, Leaf, Num, Problem, Value};
+use crate::lower::value::{Field, Leaf, Num, Problem, Value};
 use crate::sema::hir::Op;
 use std::rc::Rc;
 
@@ -119,19 +119,7 @@ impl Lower<'_> {
     ) -> Result<Num> {
         self.at_time(time, |l| {
             let mut eqs = l.equations(problem)?;
-            let mut fields = vec![];
-            let mut start = 0;
-            for u in &eqs.unknowns {
-                let n: usize = u.shape.iter().product();
-                let shape = [&[space.node_count()], &u.shape[..]].concat();
-                let dofs = l.tracer.build(&[base], |b, v| {
-                    let s = b.slice(v[0], 1, start, start + n);
-                    b.reshape(s, &shape)
-                });
-                start += n;
-                let id = l.tracer.fresh();
-                fields.push(Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id }));
-            }
+            let fields = l.unknown_fields(&eqs, base, space);
             let of = eqs.problem;
             for equation in &mut eqs.balances {
                 let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };
@@ -149,8 +137,9 @@ impl Lower<'_> {
                 };
                 equation.residual.source = Some(source);
             }
-            let parts = l.balance(&eqs, span)?;
-            Ok(l.emit(&eqs, parts, scheme, None, span)?.0)
+            let border = l.border(&mut eqs)?;
+            let parts = l.balance(&eqs, &border, span)?;
+            Ok(l.emit(&eqs, border, parts, scheme, None, span)?.nodal)
         })
     }
 }

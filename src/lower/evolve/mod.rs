@@ -9,9 +9,9 @@ mod implicit;
 mod timeline;
 
 use self::timeline::Timeline;
-use super::error::{Result, error_help};
+use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::solve::{Integrator, Method, Scheme};
+use super::solve::{Integrator, Method, Scheme, Solved};
 use super::system::Equations;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
@@ -82,7 +82,8 @@ impl Lower<'_> {
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
             let values = self.nodal(values, scheme, &space);
-            trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), values, &space, span)?);
+            let solved = Solved { nodal: values, numbers: vec![], space: space.clone() };
+            trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
         Ok(Value::Solution(gathered(trajectory)))
     }
@@ -110,6 +111,13 @@ impl Lower<'_> {
                 span,
                 format!("nothing in `{}` changes in time", eqs.name),
                 "leave out `t`, or write `∂t(u) + … = …`",
+            );
+        }
+        if let Some(number) = eqs.numbers.first() {
+            return error(
+                "unsupported.library",
+                number.span,
+                "unknown numbers in problems that change in time are not supported yet",
             );
         }
         for (k, u) in eqs.unknowns.iter().enumerate() {

@@ -68,7 +68,7 @@ pub fn symbol(name: &str, span: Span) -> Value {
     match name {
         "none" => Value::None,
         "I" => Value::record("identity", span, IndexMap::new()),
-        _ => Value::record(name, span, IndexMap::new()),
+        _ => super::sizeless::named(name, span).unwrap_or_else(|| Value::record(name, span, IndexMap::new())),
     }
 }
 
@@ -92,6 +92,7 @@ pub fn call(l: &mut Lower, name: &str, args: Named, span: Span) -> Result<Value>
 pub fn variadic(l: &mut Lower, name: &str, args: &Args, span: Span) -> Option<Result<Value>> {
     match name {
         "tabulate" => Some(verbs::tabulate(l, args, span)),
+        "online" => Some(verbs::online(l, args, span)),
         _ => None,
     }
 }

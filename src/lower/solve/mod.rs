@@ -2,12 +2,14 @@
 //! fields. Emits one `Op::Solve`; whether it runs now or inside a closure of a larger problem is not known here.
 
 mod balance;
+mod bordered;
 mod conditions;
 mod definite;
 mod points;
 mod scheme;
 mod solution;
 
+pub(super) use self::bordered::Border;
 use self::points::{Shared, data_type};
 pub(super) use self::scheme::{Integrator, Method, Scheme};
 use super::error::{Result, error, error_help};
@@ -25,6 +27,15 @@ use std::sync::Arc;
 /// An argument, if it was given.
 pub(super) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
     args.get(name).filter(|v| !matches!(v, Value::None))
+}
+
+/// What a solve gives, traced.
+pub(super) struct Solved {
+    /// Values at all nodes, `[N, c]`.
+    pub nodal: Num,
+    /// Of the system's unknown numbers.
+    pub numbers: Vec<Num>,
+    pub space: Rc<Space>,
 }
 
 impl Lower<'_> {
@@ -45,7 +56,7 @@ impl Lower<'_> {
         if scheme.time.is_some() || ["t", "every", "steps"].iter().any(|n| given(args, n).is_some()) {
             return self.evolve(&problem, &scheme, args, span);
         }
-        let eqs = self.equations(&problem)?;
+        let mut eqs = self.equations(&problem)?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",
@@ -54,24 +65,23 @@ impl Lower<'_> {
                 "say how long and how: `solve(…, fem(n=64, time=bdf2(0.1 [s])), t=(0..10) [s])`",
             );
         }
-        let balance_parts = self.balance(&eqs, span)?;
-        let guess = match args.get("guess") {
-            Some(v) if !matches!(v, Value::None) => Some(self.known_real(&v.clone(), span)?),
-            _ => None,
-        };
-        let (full, space) = self.emit(&eqs, balance_parts, &scheme, guess, span)?;
-        Ok(Value::Solution(self.solution(&eqs, full, &space, span)?))
+        let border = self.border(&mut eqs)?;
+        let balance_parts = self.balance(&eqs, &border, span)?;
+        let guess = given(args, "guess").cloned().map(|v| self.known_real(&v, span)).transpose()?;
+        let solved = self.emit(&eqs, border, balance_parts, &scheme, guess, span)?;
+        Ok(Value::Solution(self.solution(&eqs, solved, span)?))
     }
 
-    /// Solves: the values at all nodes, `[N, c]`.
+    /// Emits the solve.
     pub(super) fn emit(
         &mut self,
         eqs: &Equations,
+        border: Border,
         (balance, shared): (Balance, Shared),
         scheme: &Scheme,
         guess: Option<f64>,
         span: Span,
-    ) -> Result<(Num, Rc<Space>)> {
+    ) -> Result<Solved> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
         let options = discretize::Options {
@@ -102,18 +112,20 @@ impl Lower<'_> {
             None if balance.linear => Tensor::zeros(&Type::f64([free])),
             None => discrete.nominal.clone(),
         };
-        let mut all = vec![Num::Const(first)];
-        all.extend(args.iter().cloned());
-        let refs: Vec<&Num> = all.iter().collect();
-        let u = self
-            .tracer
-            .build(&refs, |b, v| b.op(Op::Solve { residual: discrete.residual.clone(), spec: Arc::new(spec) }, v));
-        let mut expand_args = vec![u];
-        expand_args.extend(args);
-        let refs: Vec<&Num> = expand_args.iter().collect();
-        let expand = discrete.expand.clone();
-        let full = self.tracer.build(&refs, |b, v| b.inline(&expand, v)[0]);
-        Ok((full, space))
+        let (u, numbers) = match border {
+            Border::Rows => self.solve_bordered(eqs, &discrete, &space, &args, first, spec, span)?,
+            Border::None => {
+                let first = Num::Const(first);
+                let refs: Vec<&Num> = std::iter::once(&first).chain(&args).collect();
+                let residual = discrete.residual.clone();
+                let u = self.tracer.build(&refs, |b, v| b.op(Op::Solve { residual, spec: Arc::new(spec) }, v));
+                (u, vec![])
+            }
+        };
+        let args: Vec<Num> = std::iter::once(u).chain(args.iter().map(|a| eqs.bound(a, &numbers))).collect();
+        let refs: Vec<&Num> = args.iter().collect();
+        let nodal = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
+        Ok(Solved { nodal, numbers, space })
     }
 
     /// The fields that a discretised balance reads, at the points where it reads them.

@@ -1,66 +1,71 @@
 //! The solution of a system as fields: its unknowns, then its lets with the unknowns replaced.
 
-use super::points::{Offsets, indices};
+use super::Solved;
+use super::points::Offsets;
 use crate::base::Span;
 use crate::discretize::Space;
 use crate::ir::Type;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::system::{Equations, Gauge};
-use crate::lower::value::{Discrete, Field, Leaf, Num, Solution, Value};
+use crate::lower::value::{Discrete, Field, Integral, Leaf, Num, Solution, Value};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
 impl Lower<'_> {
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.
-    pub(in crate::lower) fn solution(
-        &mut self,
-        eqs: &Equations,
-        full: Num,
-        space: &Rc<Space>,
-        span: Span,
-    ) -> Result<Rc<Solution>> {
-        let offsets = Offsets::of(eqs);
-        let mut members = IndexMap::new();
-        let mut discretes = vec![];
-        for (k, u) in eqs.unknowns.iter().enumerate() {
-            let n: usize = u.shape.iter().product();
-            let nodes = full.shape()[0];
-            let mut shape = vec![nodes];
-            shape.extend(&u.shape);
-            let start = offsets.start[k];
-            let dofs = self.tracer.build(&[&full], |b, v| {
-                let s = b.slice(v[0], 1, start, start + n);
-                b.reshape(s, &shape)
-            });
-            let id = self.tracer.fresh();
-            let mut discrete = Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id });
-            if let Some(g) = eqs.gauges.iter().find(|g| indices(&g.functional.integrand, false).contains(&k)) {
-                discrete = self.gauged(eqs, g, k, &discrete, span)?;
-            }
-            discretes.push(discrete);
-        }
-        let substitute = |l: &Self, f: &Field| {
-            l.substitute(f, |leaf| match leaf {
-                Leaf::Unknown { problem, index, gradient } if *problem == eqs.problem => {
-                    Some(Leaf::Discrete { field: discretes[*index].clone(), gradient: *gradient })
+    pub(in crate::lower) fn solution(&mut self, eqs: &Equations, solved: Solved, span: Span) -> Result<Rc<Solution>> {
+        let Solved { nodal, numbers, space } = solved;
+        let mut fields = self.unknown_fields(eqs, &nodal, &space);
+        if eqs.numbers.is_empty() {
+            for (k, field) in fields.iter_mut().enumerate() {
+                if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
+                    *field = self.gauged(eqs, g, k, field, span)?;
                 }
-                _ => None,
-            })
-        };
+            }
+        }
+        let mut members = IndexMap::new();
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            let leaf = Leaf::Discrete { field: discretes[k].clone(), gradient: false };
+            let leaf = Leaf::Discrete { field: fields[k].clone(), gradient: false };
             let field = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
             members.insert(u.name.clone(), Value::Field(field));
         }
+        for (number, value) in eqs.numbers.iter().zip(&numbers) {
+            members.insert(number.name.clone(), Value::Num(value.clone()));
+        }
+        let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.solved(leaf, &fields, &numbers));
         for (name, value) in &eqs.lets {
             let value = match value {
-                Value::Field(f) => Value::Field(substitute(self, f)),
+                Value::Field(f) => Value::Field(solved(self, f)),
+                Value::Functional(f) => Value::Num(self.functional_value(f, &|l, f| solved(l, f), span)?),
                 other => other.clone(),
             };
             members.insert(name.clone(), value);
         }
         Ok(Rc::new(Solution { problem: eqs.def, members }))
+    }
+
+    /// The unknowns as discrete fields, from all nodal values `[N, c]`.
+    pub(in crate::lower) fn unknown_fields(
+        &mut self,
+        eqs: &Equations,
+        full: &Num,
+        space: &Rc<Space>,
+    ) -> Vec<Rc<Discrete>> {
+        let offsets = Offsets::of(eqs);
+        let mut fields = vec![];
+        for (u, &start) in eqs.unknowns.iter().zip(&offsets.start) {
+            let n: usize = u.shape.iter().product();
+            let mut shape = vec![full.shape()[0]];
+            shape.extend(&u.shape);
+            let dofs = self.tracer.build(&[full], |b, v| {
+                let s = b.slice(v[0], 1, start, start + n);
+                b.reshape(s, &shape)
+            });
+            let id = self.tracer.fresh();
+            fields.push(Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id }));
+        }
+        fields
     }
 
     /// The representative that the gauge asks for: a constant is added.
@@ -73,26 +78,26 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<Rc<Discrete>> {
         let u = &eqs.unknowns[k];
-        let is_value = matches!(&g.functional.integrand.leaves[..], [Leaf::Unknown { gradient: false, .. }])
-            && g.functional.integrand.func.nodes.len() == 1;
-        if !is_value {
+        let Some(Integral { mean, factor, .. }) = g.plain() else {
             return error_help(
                 "unsupported.library",
                 g.span,
-                "a gauge fixes the mean of an unknown itself; other integral constraints are not supported yet",
+                "a gauge fixes the mean of an unknown itself",
                 format!("write `mean({}) = 0`", u.name),
             );
-        }
+        };
+        let (mean, factor) = (*mean, *factor);
         let target = self.num(&g.value, g.span)?;
         let leaf = Leaf::Discrete { field: field.clone(), gradient: false };
         let f = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
-        let Value::Num(mean) = self.integrate(&f, g.functional.mean, span)? else {
+        let Value::Num(found) = self.integrate(&f, mean, span)? else {
             return error("run.value", span, "the mean of a solution is a number");
         };
-        let measure = if g.functional.mean { 1.0 } else { eqs.domain.measure() };
+        let measure = if mean { 1.0 } else { eqs.domain.measure() };
         let shape = u.shape.clone();
-        let dofs = self.tracer.build(&[&field.dofs, &mean, &target], |b, v| {
+        let dofs = self.tracer.build(&[&field.dofs, &found, &target], |b, v| {
             let target = b.broadcast_to(v[2], &shape);
+            let target = b.scale(target, 1.0 / factor);
             let missing = b.sub(target, v[1]);
             let missing = b.scale(missing, 1.0 / measure);
             let full = b.ty(v[0]).shape.clone();
