@@ -102,7 +102,8 @@ fn tell(found: &crate::exec::outcome::Outcome, out: &Output) {
         let mark = if c.held { "✓" } else { "✗" };
         let unit = if c.unit.is_empty() { String::new() } else { format!(" {}", c.unit) };
         let value = if c.relation == "holds" { String::new() } else { ticks::number(c.value) + &unit };
-        out.say(&format!("{mark} {:widest$}  {value}", c.claim));
+        let round = if c.round.is_empty() { String::new() } else { format!("  ({})", c.round) };
+        out.say(&format!("{mark} {:widest$}  {value}{round}", c.claim));
     }
     for c in report::outcome::checks(found) {
         let mut event = json!(c);

@@ -21,6 +21,8 @@ pub struct Check {
     pub study: String,
     /// As written.
     pub claim: String,
+    /// `w = 3, r = 0.1`: the rounds of the loops it stands in.
+    pub round: String,
     /// Left and right side of the comparison, in SI.
     pub value: f64,
     pub bound: f64,

@@ -107,8 +107,13 @@ fn checks(run: &Run) -> String {
             let (class, mark) = if c.held { ("good", "holds") } else { ("bad", "fails") };
             let study = if many { format!("<td>{}</td>", escape(&c.study)) } else { String::new() };
             let unit = if c.unit.is_empty() { String::new() } else { format!(" {}", escape(&c.unit)) };
+            let round = if c.round.is_empty() {
+                String::new()
+            } else {
+                format!(" <span class=\"was\">{}</span>", escape(&c.round))
+            };
             format!(
-                "<tr class=\"{class}\"><td class=\"mark\">{mark}</td>{study}<td><code>{}</code></td>\
+                "<tr class=\"{class}\"><td class=\"mark\">{mark}</td>{study}<td><code>{}</code>{round}</td>\
                  <td class=\"n\">{}{unit}</td><td class=\"n\">{} {}{unit}</td></tr>\n",
                 escape(&c.claim),
                 ticks::number(c.value),

@@ -9,6 +9,7 @@ pub fn checks(outcome: &Outcome) -> Vec<Check> {
     let of = |c: &outcome::Check| Check {
         study: c.study.clone(),
         claim: c.claim.clone(),
+        round: c.round.clone(),
         value: c.value,
         relation: c.relation.clone(),
         bound: c.bound,

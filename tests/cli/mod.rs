@@ -1,6 +1,7 @@
 //! The command from outside: the built binary, its exit codes, what it says and where.
 
 mod plan;
+mod report;
 mod trouble;
 
 use serde_json::Value;

@@ -137,6 +137,8 @@ fn ctrl_c_stops_a_run_and_the_same_command_resumes() {
     let o = child.wait_with_output().unwrap();
     assert_eq!(code(&o), 130, "{}", err(&o));
     assert!(err(&o).contains("interrupted"), "{}", err(&o));
+    let o = mslc(["plan", path(&program), "--out", path(&out_dir)]);
+    assert!(out(&o).contains("it was interrupted"), "{}", out(&o));
     assert!(start(&program, &out_dir).wait().unwrap().success());
     assert!(cached(&out_dir) > 0);
 }
