@@ -81,7 +81,8 @@ impl Lower<'_> {
         Ok(space)
     }
 
-    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several.
+    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several. Values of cells are
+    /// integrated by the midpoint rule, which is exact for the trigonometric polynomials of a periodic grid.
     pub fn space_of(&mut self, f: &Field, span: Span) -> Result<Rc<Space>> {
         let finest = f
             .leaves
@@ -89,8 +90,7 @@ impl Lower<'_> {
             .filter_map(|l| if let Leaf::Discrete { field, .. } = l { Some(field.space.clone()) } else { None })
             .max_by_key(|s| (s.mesh.element_count(), s.order));
         match finest {
-            Some(s) if s.order > 0 => Ok(s),
-            Some(s) => self.space(s.mesh.clone(), 1, span),
+            Some(s) => Ok(s),
             None => {
                 let mesh = self.mesh(&f.domain.clone(), None, &Cells::Count(INTEGRATION_CELLS), span)?;
                 self.space(mesh, 1, span)

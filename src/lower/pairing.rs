@@ -1,5 +1,5 @@
-//! Which equation belongs to which unknown: the one whose flux holds the unknown's gradient, whatever the order in which both are
-//! written. Conditions on an unknown then act in its own equation.
+//! Which equation belongs to which unknown: the one that holds its rate, else the one whose flux holds its gradient, whatever the
+//! order in which both are written. Conditions on an unknown then act in its own equation.
 
 use super::system::{Equation, Equations};
 use super::value::{Field, Leaf, Value};
@@ -36,6 +36,7 @@ impl Equations {
         };
         let weight = |on: bool, w: i64| if on { w } else { 0 };
         weight(fits, 1000)
+            + weight(holds(&e.residual.stored, false), 10_000)
             + weight(holds(&e.residual.flux, true), 100)
             + weight(holds(&e.residual.source, true) || holds(&e.residual.flux, false), 10)
             + weight(holds(&e.residual.source, false), 1)

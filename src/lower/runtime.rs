@@ -261,6 +261,7 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
             Value::Problem(Rc::new(Problem { def: p.def, args: replace_env(&p.args, f), span: p.span }))
         }
         Value::Residual(r) => Value::Residual(Rc::new(super::value::Residual {
+            stored: r.stored.as_ref().map(|v| replace(v, f)),
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),

@@ -25,10 +25,15 @@ pub struct Equations {
     pub balances: Vec<Equation>,
     pub gauges: Vec<Gauge>,
     pub conditions: Vec<Boundary>,
+    /// The rates of the unknowns are asked for, not a solution.
+    pub rates: bool,
+    /// Values at the start, by unknown.
+    pub initial: Vec<(usize, Field, Span)>,
     /// Lets of the system, by name.
     pub lets: Vec<(String, Value)>,
 }
 
+#[derive(Clone)]
 pub struct Equation {
     pub name: String,
     pub residual: Residual,
@@ -101,6 +106,8 @@ impl Lower<'_> {
             balances: vec![],
             gauges: vec![],
             conditions: vec![],
+            rates: false,
+            initial: vec![],
             lets: vec![],
         };
         let mut env = p.args.clone();
@@ -214,12 +221,30 @@ impl Lower<'_> {
                         });
                     }
                 }
-                SystemStmtKind::Init { .. } => {
-                    return error(
-                        "unsupported.time",
-                        stmt.span,
-                        "initial conditions belong to problems in time, which are not supported yet",
-                    );
+                SystemStmtKind::Init { lhs, rhs } => {
+                    let unknown = self.expr(lhs, env)?;
+                    let (index, shape) = match &unknown {
+                        Value::Field(f) if f.func.nodes.len() == 1 => match f.leaves[..] {
+                            [Leaf::Unknown { index, gradient: false, .. }] => (index, f.shape().to_vec()),
+                            _ => return initial_of_what(stmt.span),
+                        },
+                        _ => return initial_of_what(stmt.span),
+                    };
+                    let value = self.expr(rhs, env)?;
+                    let value = self.conform(value, &unknown, stmt.span)?;
+                    let value = self.field(&value, stmt.span)?;
+                    if value.shape() != shape {
+                        return error(
+                            "shapes.mismatch",
+                            stmt.span,
+                            format!(
+                                "the initial value is {}, its unknown is {}",
+                                super::arith::shape_name(value.shape()),
+                                super::arith::shape_name(&shape)
+                            ),
+                        );
+                    }
+                    out.initial.push((index, value, stmt.span));
                 }
             }
         }
@@ -254,7 +279,7 @@ impl Lower<'_> {
         let whole = self.apply(&Op::Sub, &[l, r], span)?;
         let residual = match whole {
             Value::Residual(r) => (*r).clone(),
-            Value::Field(f) if f.has_unknown() => Residual { flux: None, source: Some(Value::Field(f)) },
+            Value::Field(f) if f.has_unknown() => Residual { source: Some(Value::Field(f)), ..Residual::default() },
             _ => {
                 return error("pde.equation.constant", span, format!("the equation `{name}` contains no unknown"));
             }
@@ -289,4 +314,13 @@ impl Lower<'_> {
     pub(super) fn tracer_fresh(&mut self) -> u64 {
         self.tracer.fresh()
     }
+}
+
+fn initial_of_what<T>(span: Span) -> Result<T> {
+    error_help(
+        "run.equation",
+        span,
+        "this is not an unknown",
+        "write `init u = …`, once for each unknown with a derivative in time",
+    )
 }

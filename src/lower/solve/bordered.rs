@@ -29,7 +29,7 @@ pub enum Border {
 impl Lower<'_> {
     /// Counts integral equations against unknown numbers. A gauge of an unknown that is determined up to a constant, beside others
     /// that are not, gets a number of its own: a source that is zero where the data are compatible.
-    pub(super) fn border(&mut self, eqs: &mut Equations) -> Result<Border> {
+    pub(in crate::lower) fn border(&mut self, eqs: &mut Equations) -> Result<Border> {
         let floating: Vec<bool> = (0..eqs.unknowns.len()).map(|k| floats(eqs, k)).collect();
         if eqs.gauges.is_empty() && eqs.numbers.is_empty() || eqs.numbers.is_empty() && floating.iter().all(|f| *f) {
             return Ok(Border::None);

@@ -1,5 +1,6 @@
 //! The solution of a system as fields: its unknowns, then its lets with the unknowns replaced.
 
+use super::Solved;
 use super::points::Offsets;
 use crate::base::Span;
 use crate::discretize::Space;
@@ -13,19 +14,13 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.
-    pub(super) fn solution(
-        &mut self,
-        eqs: Equations,
-        (full, slopes): (Num, Option<Num>),
-        numbers: Vec<Num>,
-        space: &Rc<Space>,
-        span: Span,
-    ) -> Result<Value> {
-        let mut fields = self.unknown_fields(&eqs, &full, slopes.as_ref(), space);
+    pub(in crate::lower) fn solution(&mut self, eqs: &Equations, solved: Solved, span: Span) -> Result<Rc<Solution>> {
+        let Solved { nodal, slopes, numbers, space } = solved;
+        let mut fields = self.unknown_fields(eqs, &nodal, slopes.as_ref(), &space);
         if eqs.numbers.is_empty() {
             for (k, field) in fields.iter_mut().enumerate() {
                 if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
-                    *field = self.gauged(&eqs, g, k, field, span)?;
+                    *field = self.gauged(eqs, g, k, field, span)?;
                 }
             }
         }
@@ -47,12 +42,12 @@ impl Lower<'_> {
             };
             members.insert(name.clone(), value);
         }
-        Ok(Value::Solution(Rc::new(Solution { problem: eqs.def, members })))
+        Ok(Rc::new(Solution { problem: eqs.def, members }))
     }
 
     /// The unknowns as discrete fields, from all nodal values `[N, c]`.
     /// `slopes[N, c, d]` are their gradients, where the method has its own.
-    pub(super) fn unknown_fields(
+    pub(in crate::lower) fn unknown_fields(
         &mut self,
         eqs: &Equations,
         full: &Num,

@@ -309,7 +309,15 @@ fn determined(
 
 fn in_time(program: &Program, flat: &Flat<'_>, u: &Unknown, out: &mut Vec<Diagnostic>) {
     let evolves = flat.equations.iter().flat_map(|e| &e.uses).any(|x| x.unknown == u.local && x.in_time);
-    let init = flat.inits.iter().find(|i| i.uses.iter().any(|x| x.unknown == u.local));
+    let mut inits = flat.inits.iter().filter(|i| i.uses.iter().any(|x| x.unknown == u.local));
+    let init = inits.next();
+    if let (Some(first), Some(second)) = (init, inits.next()) {
+        out.push(
+            Diagnostic::error("pde.init.doubled", second.span, format!("`{}` has two initial values", u.name))
+                .label(first.span, "the first is here")
+                .help("keep one of them"),
+        );
+    }
     let name = &program.def(flat.system).name;
     match (evolves, init) {
         (true, None) => out.push(
