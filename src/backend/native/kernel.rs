@@ -1,10 +1,11 @@
 //! Generated kernels: compiled once, called with buffers, the outermost loop shared among threads.
 
-use super::Context;
 use super::buffer::{View, ViewMut};
 use super::emit::{self, Table};
 use super::nest::Nest;
+use super::wide;
 use crate::ir::Fault;
+use cranelift_codegen::Context;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -38,8 +39,18 @@ pub struct Code {
     _tables: Vec<Table>,
 }
 
+/// Who writes the machine code. All give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Emitter {
+    /// Cranelift, 128-bit vectors.
+    Portable,
+    /// Our own, 512-bit vectors, and the portable one for what it does not take.
+    Wide,
+}
+
 /// Collects the kernels of a program.
 pub struct Compiler {
+    emitter: Emitter,
     module: JITModule,
     context: FunctionBuilderContext,
     tables: Vec<Table>,
@@ -69,15 +80,24 @@ fn target() -> Option<Arc<dyn TargetIsa>> {
     TARGET.get_or_init(make).clone()
 }
 
+fn failed(e: &dyn std::fmt::Display) -> Fault {
+    Fault::new("kernel", format!("code generation failed: {e}"))
+}
+
 /// Whether kernels can be generated on this machine.
 pub fn available() -> bool {
     target().is_some()
 }
 
 impl Compiler {
+    /// With the best emitter of this processor.
     pub fn new() -> Option<Compiler> {
+        Compiler::with(if wide::available() { Emitter::Wide } else { Emitter::Portable })
+    }
+
+    pub fn with(emitter: Emitter) -> Option<Compiler> {
         let module = JITModule::new(JITBuilder::with_isa(target()?, default_libcall_names()));
-        Some(Compiler { module, context: FunctionBuilderContext::new(), tables: vec![], count: 0 })
+        Some(Compiler { emitter, module, context: FunctionBuilderContext::new(), tables: vec![], count: 0 })
     }
 
     /// `lengths`: of the buffers, in elements.
@@ -88,29 +108,36 @@ impl Compiler {
 
     fn nest(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
         nest.verify(lengths);
-        let failed = |e: &dyn std::fmt::Display| Fault::new("kernel", format!("code generation failed: {e}"));
-        let call = self.module.target_config().default_call_conv;
+        self.count += 1;
         let mut context = self.module.make_context();
-        context.func.signature = emit::signature(call);
+        context.func.signature = emit::signature(self.module.target_config().default_call_conv);
+        let id = self
+            .module
+            .declare_function(&format!("k{}", self.count), Linkage::Local, &context.func.signature)
+            .map_err(|e| failed(&e))?;
+        let code = if self.emitter == Emitter::Wide { wide::emit(nest, lengths) } else { None };
+        let (least, scratch) = match code {
+            Some(code) => {
+                self.module.define_function_bytes(id, 64, &code.bytes, &[]).map_err(|e| failed(&e))?;
+                (1, code.scratch)
+            }
+            None => {
+                self.portable(nest, id, &mut context)?;
+                (emit::least_range(nest), emit::scratch_bytes(nest))
+            }
+        };
+        let iterations: usize = nest.shape.iter().product();
+        let cost = iterations * nest.graph.exprs.len();
+        Ok(Compiled { id, entry: None, extent: nest.shape[0], least, cost, scratch })
+    }
+
+    fn portable(&mut self, nest: &Nest, id: FuncId, context: &mut Context) -> Result<(), Fault> {
         let mut table = Table::default();
         let mut b = FunctionBuilder::new(&mut context.func, &mut self.context);
-        emit::emit(&mut b, nest, &mut table, call);
+        emit::emit(&mut b, nest, &mut table, self.module.target_config().default_call_conv);
         b.finalize(self.module.target_config());
         self.tables.push(table);
-        self.count += 1;
-        let name = format!("k{}", self.count);
-        let id =
-            self.module.declare_function(&name, Linkage::Local, &context.func.signature).map_err(|e| failed(&e))?;
-        self.module.define_function(id, &mut context).map_err(|e| failed(&e))?;
-        let iterations: usize = nest.shape.iter().product();
-        Ok(Compiled {
-            id,
-            entry: None,
-            extent: nest.shape[0],
-            least: emit::least_range(nest),
-            cost: iterations * nest.graph.exprs.len(),
-            scratch: emit::scratch_bytes(nest),
-        })
+        self.module.define_function(id, context).map_err(|e| failed(&e))
     }
 
     /// Makes the code runnable and tells the kernels where it is.
@@ -145,7 +172,7 @@ unsafe impl Sync for Pointers<'_> {}
 
 impl Kernel {
     /// Arguments and results in the order of the nests' buffers.
-    pub fn run(&self, context: &Context, args: &[View], results: &mut [ViewMut]) {
+    pub fn run(&self, context: &super::Context, args: &[View], results: &mut [ViewMut]) {
         let mut few = [std::ptr::null_mut(); 16];
         let many: Vec<*mut u8>;
         let n = args.len() + results.len();

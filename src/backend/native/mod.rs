@@ -17,6 +17,7 @@ mod run;
 mod scalar;
 mod strips;
 mod structured;
+mod wide;
 
 use crate::backend::plan::Slot;
 use crate::ir::{Fault, Func, Tensor, Type};

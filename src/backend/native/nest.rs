@@ -2,7 +2,7 @@
 
 use crate::ir::eval::{binary, compare, unary};
 use crate::ir::{Binary, Compare, DType, Unary};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An expression of a [`Graph`], by position. Operands come before what uses them.
 pub type Id = u32;
@@ -231,6 +231,25 @@ impl Nest {
             self.each(|a| a.steps.push(0));
         }
         self
+    }
+
+    /// What some expressions need, operands first, each as late as possible.
+    pub fn order(&self, roots: impl Iterator<Item = Id>) -> Vec<Id> {
+        let mut done = HashSet::new();
+        let mut order = vec![];
+        for root in roots {
+            let mut stack = vec![(root, false)];
+            while let Some((id, ready)) = stack.pop() {
+                if ready {
+                    order.push(id);
+                } else if done.insert(id) {
+                    stack.push((id, true));
+                    let operands: Vec<Id> = self.graph.exprs[id as usize].operands().collect();
+                    stack.extend(operands.into_iter().rev().filter(|a| !done.contains(a)).map(|a| (a, false)));
+                }
+            }
+        }
+        order
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut Affine)) {
