@@ -9,7 +9,9 @@ pub mod native;
 mod plan;
 mod system;
 
-use crate::ir::{Fault, Func, Tensor};
+use crate::ir::{Fault, Func, SolveSpec, Tensor};
+use crate::solve::Method;
+pub use native::{View, ViewMut};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Backend {
@@ -53,6 +55,18 @@ pub fn compile(f: &Func, options: &Options) -> Result<Executable, Fault> {
     Ok(Executable { func, kind })
 }
 
+/// How the linear systems of a `Solve` will be solved, in words. None where it has no sparse Jacobian yet.
+pub fn method(residual: &Func, spec: &SolveSpec) -> Option<&'static str> {
+    spec.jacobian.as_ref()?;
+    let (_, plan) = system::prepare(residual, spec, 1).ok()?;
+    Some(match plan.method() {
+        Method::Dense => "dense elimination",
+        Method::Cholesky => "sparse Cholesky",
+        Method::Lu => "sparse LU",
+        Method::Multigrid => "CG with multigrid",
+    })
+}
+
 impl Executable {
     /// Inputs must have the types of the function's inputs (else: a compiler bug, and a panic).
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
@@ -64,6 +78,24 @@ impl Executable {
         match &self.kind {
             Kind::Native(n) => n.run(inputs),
             Kind::Candle(c) => c.run(inputs),
+        }
+    }
+
+    /// The same into memory that the caller keeps, for what is run thousands of times. Lengths and element types as in [`run`](Self::run).
+    pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
+        let f = &self.func;
+        assert_eq!(inputs.len(), f.inputs.len(), "compiler bug: `{}` run with {} inputs", f.name, inputs.len());
+        for (k, (v, ty)) in inputs.iter().zip(&f.inputs).enumerate() {
+            assert_eq!((v.dtype(), v.len()), (ty.dtype, ty.len()), "compiler bug: input {k} of `{}`", f.name);
+        }
+        match &self.kind {
+            Kind::Native(n) => n.run_into(inputs, outputs),
+            Kind::Candle(c) => {
+                let tensors: Vec<Tensor> = inputs.iter().zip(&f.inputs).map(|(v, ty)| v.to_tensor(ty)).collect();
+                let results = c.run(&tensors)?;
+                outputs.iter_mut().zip(&results).for_each(|(o, t)| o.copy_from(View::of_tensor(t)));
+                Ok(())
+            }
         }
     }
 }

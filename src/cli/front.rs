@@ -2,17 +2,26 @@
 
 use super::input;
 use crate::base::{Diagnostic, FileId, Sources, Span};
-use crate::sema::{self, hir::Program};
+use crate::sema::{self, check::NaturalBoundary, hir::Program, scales::ScaleMap};
 use crate::syntax::{self, ast::ItemKind};
 use std::path::Path;
 
 /// A program and everything there is to say about it. Its sources are there even where the program could not be read.
+#[derive(Default)]
 pub struct Analysis {
     pub program: Program,
     pub diagnostics: Vec<Diagnostic>,
+    pub scales: ScaleMap,
+    /// Boundaries without a condition.
+    pub natural: Vec<NaturalBoundary>,
 }
 
 impl Analysis {
+    /// Of a program that could not be read.
+    fn unread(sources: Sources, diagnostics: Vec<Diagnostic>) -> Analysis {
+        Analysis { program: Program { sources, ..Program::default() }, diagnostics, ..Analysis::default() }
+    }
+
     pub fn is_sound(&self) -> bool {
         !self.diagnostics.iter().any(Diagnostic::is_error)
     }
@@ -24,20 +33,20 @@ pub fn analyse(path: &Path, set: &[String], seed: Option<u64>) -> Analysis {
     let mut diagnostics = vec![];
     let root = match input::read(path, &mut sources) {
         Ok(root) => root,
-        Err(d) => return Analysis { program: Program { sources, ..Program::default() }, diagnostics: vec![d] },
+        Err(d) => return Analysis::unread(sources, vec![d]),
     };
     let mut overrides = settings(set, &mut sources, &mut diagnostics);
     // The option itself stands in the sources now, which the resolver would take for a module.
     if !diagnostics.is_empty() {
-        return Analysis { program: Program { sources, ..Program::default() }, diagnostics };
+        return Analysis::unread(sources, diagnostics);
     }
     if let Some(seed) = seed.filter(|_| declares_seed(root, &sources)) {
         overrides.push(("seed".into(), seed.to_string()));
     }
     modules(path, root, &mut sources, &mut diagnostics);
-    let (program, found) = sema::analyse(sources, root, &sema::Options { overrides, ..sema::Options::default() });
-    diagnostics.extend(found);
-    Analysis { program, diagnostics }
+    let found = sema::analyse_all(sources, root, &sema::Options { overrides, ..sema::Options::default() });
+    diagnostics.extend(found.diagnostics);
+    Analysis { program: found.program, diagnostics, scales: found.scales, natural: found.natural }
 }
 
 /// `name=value` pairs; what has no such form is reported.

@@ -3,6 +3,7 @@
 
 mod args;
 mod check;
+mod compare;
 mod draw;
 mod explain;
 mod folder;
@@ -11,6 +12,7 @@ mod front;
 mod input;
 mod output;
 mod panics;
+mod plan;
 mod run;
 mod story;
 
@@ -54,7 +56,7 @@ pub fn main() -> ExitCode {
     };
     let done = std::panic::catch_unwind(|| match args.command {
         Command::Run(a) => run::run(&a),
-        Command::Plan(a) => run::plan(&a),
+        Command::Plan(a) => plan::plan(&a),
         Command::Check(a) => check::check(&a),
         Command::Fmt(a) => format::format(&a),
         Command::Explain(a) => explain::explain(&a),

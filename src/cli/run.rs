@@ -1,4 +1,4 @@
-//! `mslc run` and `mslc plan`.
+//! `mslc run`, and what it shares with `mslc plan`.
 
 use super::folder::Folder;
 use super::{Outcome, Output, args, front, story};
@@ -7,7 +7,6 @@ use crate::exec::engine::Engine;
 use crate::exec::fs::Disk;
 use crate::exec::progress::{self, Lines, Progress};
 use crate::exec::{interrupt, run as exec_run};
-use crate::flow;
 use crate::report::{self, manifest::Verdict, ticks};
 use crate::sema::hir::{DefKind, Program};
 use crate::sema::suggest;
@@ -19,39 +18,22 @@ pub fn run(args: &args::Run) -> Outcome {
     let clock = Instant::now();
     let started = report::manifest::now();
     let mut out = Output::new(args.json, args.quiet);
-    let mut analysis = front::analyse(&args.file, &args.set, args.seed);
-    if analysis.is_sound() {
-        unknown_studies(args, &mut analysis);
-    }
+    let Some(Prepared { analysis, folder }) = prepare(args, &mut out) else { return Outcome::ProgramWrong };
     let program = &analysis.program;
-    out.diagnostics(&analysis.diagnostics, &program.sources);
-    if !analysis.is_sound() {
-        return Outcome::ProgramWrong;
-    }
     interrupt::install();
-    let home = args.file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let folder = results(args);
-    let threads = args.threads.map_or_else(cores, usize::from);
     let meter: Box<dyn Progress> = match (args.json, args.quiet) {
         (true, false) => Box::new(Lines::new(std::io::stdout())),
         (_, quiet) => progress::on_terminal(quiet || args.json),
     };
     let mut files = Folder::new(folder.clone());
-    let options = exec_run::Options {
-        engine: Engine { threads, candle: args.backend == args::Backend::Candle },
-        seed: args.seed,
-        studies: args.studies.clone(),
-        out: folder.clone(),
-        folder: home,
-        progress: meter,
-    };
-    let finished = exec_run::run(program, options, &mut files);
+    let finished = exec_run::run(program, options(args, &folder, meter), &mut files);
     out.diagnostics(&finished.outcome.warnings, &program.sources);
     tell(&finished.outcome, &out);
     if let Some(d) = &finished.failure {
         out.diagnostic(d, &program.sources);
     }
-    let told = story::Told { args, program, started, seconds: clock.elapsed().as_secs_f64(), threads };
+    let seconds = clock.elapsed().as_secs_f64();
+    let told = story::Told { args, analysis: &analysis, started, seconds, threads: threads(args) };
     let mut report = story::report(&told, &finished, files.written);
     let written = report::write(&mut report, &folder, &Disk);
     let outcome = match report.run.verdict {
@@ -76,6 +58,34 @@ pub fn run(args: &args::Run) -> Outcome {
     }
 }
 
+/// A sound program and where its results go.
+pub struct Prepared {
+    pub analysis: front::Analysis,
+    pub folder: PathBuf,
+}
+
+/// Reads and checks the program, and tells what there is to say. None where it is not fit to run.
+pub fn prepare(args: &args::Run, out: &mut Output) -> Option<Prepared> {
+    let mut analysis = front::analyse(&args.file, &args.set, args.seed);
+    if analysis.is_sound() {
+        unknown_studies(args, &mut analysis);
+    }
+    out.diagnostics(&analysis.diagnostics, &analysis.program.sources);
+    analysis.is_sound().then(|| Prepared { analysis, folder: results(args) })
+}
+
+/// The options of the command as those of the run.
+pub fn options(args: &args::Run, folder: &Path, progress: Box<dyn Progress>) -> exec_run::Options {
+    exec_run::Options {
+        engine: Engine { threads: threads(args), candle: args.backend == args::Backend::Candle },
+        seed: args.seed,
+        studies: args.studies.clone(),
+        out: folder.to_path_buf(),
+        folder: args.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
+        progress,
+    }
+}
+
 /// Reported rows and checks, for people and for scripts.
 fn tell(found: &crate::exec::outcome::Outcome, out: &Output) {
     for row in &found.rows {
@@ -85,7 +95,8 @@ fn tell(found: &crate::exec::outcome::Outcome, out: &Output) {
     let widest = found.checks.iter().map(|c| c.claim.chars().count()).max().unwrap_or(0).min(72);
     for c in &found.checks {
         let mark = if c.held { "✓" } else { "✗" };
-        let value = if c.relation == "holds" { String::new() } else { ticks::number(c.value) };
+        let unit = if c.unit.is_empty() { String::new() } else { format!(" {}", c.unit) };
+        let value = if c.relation == "holds" { String::new() } else { ticks::number(c.value) + &unit };
         out.say(&format!("{mark} {:widest$}  {value}", c.claim));
     }
     for c in report::outcome::checks(found) {
@@ -123,39 +134,6 @@ fn results(args: &args::Run) -> PathBuf {
     args.out.clone().unwrap_or_else(|| args.file.with_file_name(".mslc").join(stem))
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// The tasks in an order in which they can run, each with the time it took in the last run of this folder.
-pub fn plan(args: &args::Run) -> Outcome {
-    let mut out = Output::new(args.json, args.quiet);
-    let mut analysis = front::analyse(&args.file, &args.set, args.seed);
-    if analysis.is_sound() {
-        unknown_studies(args, &mut analysis);
-    }
-    let program = &analysis.program;
-    out.diagnostics(&analysis.diagnostics, &program.sources);
-    if !analysis.is_sound() {
-        return Outcome::ProgramWrong;
-    }
-    let graph = flow::graph::graph(program, &exec_run::studies(program, &args.studies));
-    // A graph of a program without recursion has no cycles; the order of its making serves where it had.
-    let order = petgraph::algo::toposort(&graph, None).unwrap_or_else(|_| graph.node_indices().collect());
-    let last =
-        std::fs::read_to_string(results(args).join("run.json")).ok().and_then(|t| report::Run::from_json(&t).ok());
-    let took = |label: &str, kind: &str| {
-        let tasks = &last.as_ref()?.tasks;
-        tasks.iter().find(|t| t.label == label || t.label == format!("{kind} {label}")).map(|t| t.seconds)
-    };
-    for node in order {
-        let (kind, label) = (graph[node].kind.name(), &graph[node].label);
-        let seconds = took(label, kind);
-        let cost = seconds.map_or(String::new(), |s| format!("last {}", report::html::duration(s)));
-        if !args.json {
-            super::output::print(&format!("{kind:9} {label:48} {cost}\n").replace(" \n", "\n"));
-        }
-        out.event(&json!({ "kind": "task", "task": kind, "label": label, "last_seconds": seconds }));
-    }
-    Outcome::Good
+fn threads(args: &args::Run) -> usize {
+    args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }

@@ -1,15 +1,19 @@
 //! The report of a run, out of the program and what the run found.
 
-use super::args;
-use crate::base::Fingerprint;
+use super::compare::{self, own_seconds};
+use super::{args, front};
+use crate::base::{Fingerprint, Span};
+use crate::exec::outcome::TaskRecord;
 use crate::exec::run::Finished;
-use crate::flow;
-use crate::report::figure::{Content, Figure, ScaleBox, ScaleMap, TaskBox, TaskGraph, TaskState};
+use crate::flow::graph::{self, Graph, Kind};
+use crate::report::figure::{Content, Figure, ScaleArrow, ScaleBox, ScaleMap, TaskBox, TaskGraph, TaskState};
 use crate::report::html::duration;
 use crate::report::manifest::{self, Run, Verdict};
-use crate::report::{Report, outcome};
-use crate::sema::hir::{DefKind, Expr, ExprKind, Op, Program};
+use crate::report::{Report, outcome, ticks};
+use crate::sema;
 use indexmap::IndexMap;
+use petgraph::graph::NodeIndex;
+use std::collections::HashMap;
 
 /// A larger graph is no picture any more; its tasks are still in the table of costs.
 const MOST_DRAWN: usize = 60;
@@ -17,7 +21,7 @@ const MOST_DRAWN: usize = 60;
 /// What is known besides the results.
 pub struct Told<'a> {
     pub args: &'a args::Run,
-    pub program: &'a Program,
+    pub analysis: &'a front::Analysis,
     /// ISO 8601.
     pub started: String,
     pub seconds: f64,
@@ -26,9 +30,12 @@ pub struct Told<'a> {
 
 /// `written` are the files of studies with their hashes.
 pub fn report(told: &Told, finished: &Finished, written: IndexMap<String, String>) -> Report {
-    let Told { args, program, .. } = told;
+    let (args, program) = (told.args, &told.analysis.program);
+    let studies = crate::exec::run::studies(program, &args.studies);
+    let graph = graph::graph(program, &studies);
     let source = program.sources.get(program.modules[program.root.index()].file);
     let found = &finished.outcome;
+    let records = Records::new(&graph, &found.tasks);
     let verdict = match &finished.failure {
         Some(d) if d.code == "run.interrupted" => Verdict::Interrupted,
         Some(_) => Verdict::RunFailed,
@@ -58,27 +65,31 @@ pub fn report(told: &Told, finished: &Finished, written: IndexMap<String, String
         inputs: finished.inputs.iter().map(|(k, v)| (k.clone(), v.hex())).collect(),
         outputs: written,
         checks: outcome::checks(found),
-        tasks: outcome::tasks(found),
+        tasks: outcome::tasks(found, |i| records.needs(&graph, i, found.tasks[i].span)),
+        comparisons: compare::comparisons(program, &graph, &studies, found),
     };
     let mut figures = vec![];
-    let scales = scale_map(program);
+    let scales = scale_map(&told.analysis.scales);
     if !scales.scales.is_empty() {
         let title = "What each scale resolves".into();
         figures.push(Figure { id: "scales".into(), title, caption: String::new(), content: Content::Scales(scales) });
     }
     figures.extend(outcome::figures(found));
-    let graph = task_graph(program, args, finished);
+    figures.extend(outcome::trainings(found));
+    let graph = task_graph(&graph, &records, finished);
     if graph.tasks.len() > 1 && graph.tasks.len() <= MOST_DRAWN {
         let title = "What needed what".into();
         figures.push(Figure { id: "tasks".into(), title, caption: String::new(), content: Content::Tasks(graph) });
     }
+    let mut tables: Vec<_> = run.comparisons.iter().map(compare::table).collect();
+    tables.extend(outcome::tables(found));
     Report {
         title: args.file.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned()),
         doc: first_words(&source.text),
         source: source.text.to_string(),
         run,
         figures,
-        tables: outcome::tables(found),
+        tables,
     }
 }
 
@@ -88,58 +99,95 @@ fn first_words(text: &str) -> String {
     lines.map(|l| l.trim_start().trim_start_matches('/').trim()).collect::<Vec<_>>().join(" ")
 }
 
-/// Tasks of the studies that ran, with what they cost where the run has a record of that name.
-fn task_graph(program: &Program, args: &args::Run, finished: &Finished) -> TaskGraph {
-    let graph = flow::graph::graph(program, &crate::exec::run::studies(program, &args.studies));
-    let records = &finished.outcome.tasks;
-    let tasks = graph.node_weights().map(|t| {
-        let kind = t.kind.name();
-        let record = records.iter().find(|r| r.label == t.label || r.label == format!("{kind} {}", t.label));
-        let state = match record {
-            Some(r) if r.cached => TaskState::Cached,
-            None if finished.failure.is_some() => TaskState::Waiting,
-            _ => TaskState::Ran,
+/// The records of each task of the graph.
+struct Records(HashMap<NodeIndex, Vec<usize>>);
+
+impl Records {
+    fn new(graph: &Graph, tasks: &[TaskRecord]) -> Records {
+        let mut all: HashMap<NodeIndex, Vec<usize>> = HashMap::new();
+        for (i, t) in tasks.iter().enumerate() {
+            if let Some(node) = graph::at(graph, t.span) {
+                all.entry(node).or_default().push(i);
+            }
+        }
+        Records(all)
+    }
+
+    fn of(&self, node: NodeIndex) -> &[usize] {
+        self.0.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// Records whose results the i-th takes.
+    fn needs(&self, graph: &Graph, i: usize, span: Span) -> Vec<usize> {
+        let Some(node) = graph::at(graph, span) else { return vec![] };
+        let before = graph.neighbors_directed(node, petgraph::Direction::Incoming);
+        let mut out: Vec<usize> = before.flat_map(|n| self.of(n)).copied().filter(|k| *k != i).collect();
+        out.sort_unstable();
+        out
+    }
+}
+
+/// Tasks of the studies that ran, with what became of each and what it cost.
+fn task_graph(graph: &Graph, records: &Records, finished: &Finished) -> TaskGraph {
+    let tasks = &finished.outcome.tasks;
+    let draw = |node: NodeIndex| {
+        let of: Vec<&TaskRecord> = records.of(node).iter().map(|&i| &tasks[i]).collect();
+        let state = match () {
+            () if of.is_empty() => TaskState::Waiting,
+            () if of.iter().any(|t| !t.done) => TaskState::Failed,
+            () if of.iter().any(|t| t.cached) && of.iter().all(|t| t.cached || t.outputs.is_empty()) => {
+                TaskState::Cached
+            }
+            () => TaskState::Ran,
         };
-        let note = record.filter(|r| r.seconds >= 1e-3).map_or(String::new(), |r| duration(r.seconds));
-        TaskBox { label: shortened(&format!("{kind} {}", t.label)), note, state }
-    });
+        let seconds: f64 = records.of(node).iter().map(|&i| own_seconds(tasks, i)).sum();
+        let cost: f64 = of.iter().map(|t| t.cost).sum();
+        let note = match state {
+            TaskState::Cached => format!("took {}", duration(cost)),
+            _ if seconds >= 1e-3 => duration(seconds),
+            _ => String::new(),
+        };
+        let rounds = if of.len() > 1 { format!("{} × ", of.len()) } else { String::new() };
+        let task = &graph[node];
+        let name = match task.kind {
+            Kind::Check | Kind::Output => task.label.clone(),
+            kind => format!("{} {}", kind.name(), task.label),
+        };
+        let name = if task.kind == Kind::Check { format!("check {name}") } else { name };
+        TaskBox { label: shortened(&(rounds + &name)), note, state }
+    };
     let ends = |e: petgraph::graph::EdgeIndex| graph.edge_endpoints(e).map(|(a, b)| (a.index(), b.index()));
-    TaskGraph { tasks: tasks.collect(), edges: graph.edge_indices().filter_map(ends).collect() }
+    TaskGraph {
+        tasks: graph.node_indices().map(draw).collect(),
+        edges: graph.edge_indices().filter_map(ends).collect(),
+    }
 }
 
 fn shortened(label: &str) -> String {
-    let label = label.strip_prefix("output ").unwrap_or(label);
     if label.chars().count() <= 34 { label.into() } else { label.chars().take(33).chain(['…']).collect() }
 }
 
-fn scale_map(program: &Program) -> ScaleMap {
+/// Scales with what is solved on each, and the closures between them.
+fn scale_map(found: &sema::scales::ScaleMap) -> ScaleMap {
     let mut map = ScaleMap::default();
-    for (_, def) in program.root_defs() {
-        let DefKind::Scale { ranges } = &def.kind else { continue };
-        let range = |name: &str| ranges.iter().find(|r| r.0 == name).and_then(|r| ends(&r.1));
-        if let Some(length) = range("length").filter(|r| r.0 > 0.0) {
-            map.scales.push(ScaleBox { name: def.name.clone(), length, time: range("time"), note: String::new() });
+    let mut place = vec![None; found.scales.len()];
+    for (i, s) in found.scales.iter().enumerate() {
+        let Some(length) = s.length.filter(|r| r.0 > 0.0) else { continue };
+        place[i] = Some(map.scales.len());
+        let mut uses: Vec<String> = s.uses.iter().map(|u| format!("{} on {}", u.system, u.domain)).collect();
+        uses.dedup();
+        map.scales.push(ScaleBox { name: s.name.clone(), length, time: s.time, note: uses.join(", ") });
+    }
+    for l in &found.links {
+        let at = |i: Option<usize>| i.and_then(|i| place[i]);
+        if let (Some(from), Some(to)) = (at(l.fine), at(l.coarse)) {
+            let note = format!("separation {}", ticks::number(l.separation));
+            let known =
+                map.closures.iter().any(|a| a.closure == l.closure && (a.from, a.to, &a.note) == (from, to, &note));
+            if !known && from != to {
+                map.closures.push(ScaleArrow { closure: l.closure.clone(), from, to, note, warn: l.thin });
+            }
         }
     }
     map
-}
-
-/// The ends of a range of literals, in SI.
-fn ends(e: &Expr) -> Option<(f64, f64)> {
-    match &e.kind {
-        ExprKind::Op { op: Op::Range, args } => Some((number(&args[0])?, number(&args[1])?)),
-        ExprKind::Op { op: Op::Affine(unit), args } => ends(&args[0]).map(|(a, b)| (unit.to_si(a), unit.to_si(b))),
-        _ => None,
-    }
-}
-
-fn number(e: &Expr) -> Option<f64> {
-    match &e.kind {
-        ExprKind::Number { value, .. } => Some(*value),
-        ExprKind::Op { op: Op::Neg, args } => Some(-number(&args[0])?),
-        ExprKind::Op { op: Op::Affine(unit), args } => Some(unit.to_si(number(&args[0])?)),
-        ExprKind::Op { op: Op::Mul, args } => Some(number(&args[0])? * number(&args[1])?),
-        ExprKind::Op { op: Op::Divide, args } => Some(number(&args[0])? / number(&args[1])?),
-        _ => None,
-    }
 }

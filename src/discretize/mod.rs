@@ -8,6 +8,7 @@ pub mod element_map;
 mod family;
 pub mod finite_element;
 pub mod finite_volume;
+pub mod grid;
 pub mod mesh;
 pub mod points;
 pub mod post;

@@ -233,6 +233,15 @@ impl Space {
             .collect()
     }
 
+    /// A quadrature over a side: points `[P, d]` and their weights `[P]`.
+    pub fn facet_points(&self, side: Side) -> (Tensor, Tensor) {
+        let family = Family::facets(&self.mesh, side, self.gauss);
+        let x = family.coordinates();
+        let points = x.len() / self.mesh.dimension();
+        let weights: Vec<f64> = (0..family.count).flat_map(|_| family.weights.iter().copied()).collect();
+        (Tensor::f64([points, self.mesh.dimension()], x), Tensor::f64([points], weights))
+    }
+
     /// Facets of a side with the nodes on each, `[F, m]` row-major, and the shape functions there.
     pub(crate) fn facets(&self, side: Side) -> (Family, Table, Vec<u32>) {
         let family = Family::facets(&self.mesh, side, self.gauss);

@@ -3,10 +3,14 @@
 pub mod engine;
 pub mod fs;
 pub mod interrupt;
+pub mod journal;
 pub mod key;
+mod objective;
 pub mod outcome;
+pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod store;
 pub mod study;
+mod training;
 pub mod world;

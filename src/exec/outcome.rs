@@ -1,6 +1,7 @@
 //! What a run found: checks, tables, pictures, files, costs. Plain data; the report draws it, `run.json` keeps it.
 
 use crate::base::{Diagnostic, Span};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub struct Check {
     pub value: f64,
     pub bound: f64,
     pub relation: String,
+    /// Of value and bound; empty where they have none.
+    pub unit: String,
     pub held: bool,
     #[serde(skip)]
     pub span: Span,
@@ -34,6 +37,8 @@ pub struct Check {
 pub struct Row {
     pub study: String,
     pub entries: Vec<(String, Entry)>,
+    #[serde(skip)]
+    pub span: Span,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,16 +87,45 @@ pub struct Curve {
 }
 
 /// What a task cost.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TaskRecord {
     pub label: String,
+    /// Wall time in this run, with the tasks inside it.
     pub seconds: f64,
+    /// Seconds that its own results took when they were computed, in this run or an earlier one.
+    pub cost: f64,
+    /// It ended well.
+    pub done: bool,
     /// Its results were found, not computed.
     pub cached: bool,
     /// Keys of its results in the store.
     pub outputs: Vec<String>,
-    /// Nonlinear or linear systems solved, by name.
+    /// Nonlinear or linear systems solved for its own results, by name.
     pub solves: Vec<(String, u64)>,
+    /// Data files it read, with their hashes.
+    pub inputs: Vec<(String, String)>,
+    /// Losses by epoch, where it trained something.
+    #[serde(skip)]
+    pub history: IndexMap<String, Vec<f64>>,
+    /// What else is worth telling people: how its stages went, how good its table is.
+    pub notes: Vec<String>,
     /// The task that asked for it.
     pub parent: Option<usize>,
+    /// The statement or definition.
+    #[serde(skip)]
+    pub span: Span,
+}
+
+/// The losses of a training over its epochs.
+pub fn losses(history: &IndexMap<String, Vec<f64>>) -> Panel {
+    let epochs = |n: usize| (0..n).map(|i| i as f64).collect();
+    let curve = |(name, y): (&String, &Vec<f64>)| Curve { label: name.clone(), x: epochs(y.len()), y: y.clone() };
+    Panel::Curves {
+        x_label: "epoch".into(),
+        x_unit: String::new(),
+        y_unit: String::new(),
+        curves: history.iter().map(curve).collect(),
+        log_y: true,
+        points: false,
+    }
 }

@@ -2,17 +2,20 @@
 
 use super::engine::Engine;
 use super::fs::Disk;
+use super::journal::Journal;
 use super::outcome::Outcome;
+use super::plan;
 use super::progress::Progress;
 use super::store::Store;
 use super::study::{Studies, Writer};
 use super::world::World;
 use crate::base::{Diagnostic, Fingerprint, Span};
+use crate::flow::graph::{self, Graph};
 use crate::lower::Lower;
 use crate::lower::value::Value;
 use crate::sema::hir::{DefId, DefKind, Program};
 use indexmap::IndexMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub struct Options {
@@ -49,12 +52,15 @@ pub fn studies(program: &Program, names: &[String]) -> Vec<DefId> {
 
 /// Runs the studies; `files` takes what they write.
 pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finished {
-    let store = Store::open(options.out.join("cache"), Arc::new(Disk));
+    let store = store(&options.out);
+    let backend = options.engine.name();
     let mut world = World::new(options.engine, store, options.progress, options.folder);
     let seed = options.seed.unwrap_or_else(|| declared_seed(program, &mut world));
+    let ids = studies(program, &options.studies);
+    let graph = graph::graph(program, &ids);
+    world.journal = Some(Journal::new(&name(program), program, &graph, &choices(seed, backend), &world.store));
     let (outcome, failure) = {
         let mut lower = Lower::new(program, &mut world, seed);
-        let ids = studies(program, &options.studies);
         let mut studies = Studies::new(&mut lower, files);
         let mut failure = None;
         for id in ids {
@@ -67,8 +73,48 @@ pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finis
         outcome.warnings = std::mem::take(&mut lower.warnings);
         (outcome, failure)
     };
+    if let Some(journal) = &mut world.journal {
+        journal.close(&world.store);
+    }
     let outcome = Outcome { tasks: world.tasks, ..outcome };
     Finished { outcome, failure, seed, inputs: world.inputs }
+}
+
+/// What [`run`] would do with the same options.
+pub fn plan(program: &Program, graph: &Graph, options: Options) -> plan::Plan {
+    let store = store(&options.out);
+    let backend = options.engine.name();
+    let seed = options.seed.unwrap_or_else(|| {
+        let silent = Box::new(super::progress::Silent);
+        declared_seed(program, &mut World::new(options.engine.clone(), store.clone(), silent, options.folder.clone()))
+    });
+    let plan = plan::Options {
+        engine: options.engine,
+        seed,
+        studies: &studies(program, &options.studies),
+        folder: options.folder,
+        name: &name(program),
+        options: choices(seed, backend),
+    };
+    plan::plan(program, graph, store, plan)
+}
+
+/// The cache of a folder of results.
+pub fn store(out: &Path) -> Store {
+    Store::open(out.join("cache"), Arc::new(Disk))
+}
+
+/// Of the program, in the journal: its file without the folder, so that it is found from anywhere.
+fn name(program: &Program) -> String {
+    let file = &program.sources.get(program.modules[program.root.index()].file).name;
+    Path::new(file).file_name().map_or(file.clone(), |f| f.to_string_lossy().into_owned())
+}
+
+/// What results rest on besides the program and its data.
+fn choices(seed: u64, backend: &str) -> IndexMap<String, String> {
+    let choices =
+        [("seed", seed.to_string()), ("backend", backend.into()), ("compiler", env!("CARGO_PKG_VERSION").into())];
+    choices.map(|(k, v)| (k.to_string(), v)).into()
 }
 
 fn declared_seed(program: &Program, world: &mut World) -> u64 {

@@ -28,12 +28,12 @@ pub struct Artifact {
     pub arrays: IndexMap<String, Tensor>,
 }
 
-/// The folder of finished tasks.
-#[derive(Debug)]
+/// The folder of finished tasks. Copies of a store are one store.
+#[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
     fs: Arc<dyn FileSystem>,
-    complaints: Mutex<Vec<String>>,
+    complaints: Arc<Mutex<Vec<String>>>,
 }
 
 const MAGIC: &[u8; 8] = b"mslc\x00\x01\r\n";
@@ -60,7 +60,7 @@ struct ArrayHeader {
 impl Store {
     /// Opens a store, creating nothing: folders appear with the first task.
     pub fn open(dir: impl Into<PathBuf>, fs: Arc<dyn FileSystem>) -> Store {
-        Store { dir: dir.into(), fs, complaints: Mutex::default() }
+        Store { dir: dir.into(), fs, complaints: Arc::default() }
     }
 
     /// The result of the task with this fingerprint. None where it has not finished, or where its file is damaged: that is
@@ -89,6 +89,11 @@ impl Store {
     /// Whether [`Store::get`] would look for a result here; the bytes are not verified.
     pub fn has(&self, key: &Fingerprint) -> bool {
         self.fs.open(&self.task_path(key)).is_ok()
+    }
+
+    /// As [`Store::has`], of a key in hex.
+    pub fn has_hex(&self, key: &str) -> bool {
+        parse_key(key).is_some_and(|k| self.has(&k))
     }
 
     /// Kind and meta of a finished task, without reading its arrays or verifying them.
@@ -180,7 +185,10 @@ impl Artifact {
 }
 
 fn key_of(path: &Path) -> Option<Fingerprint> {
-    let hex = path.file_name()?.to_str()?.strip_suffix(".task")?;
+    parse_key(path.file_name()?.to_str()?.strip_suffix(".task")?)
+}
+
+fn parse_key(hex: &str) -> Option<Fingerprint> {
     let mut key = [0; 32];
     if hex.len() != 64 || !hex.is_ascii() {
         return None;

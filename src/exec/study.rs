@@ -1,10 +1,10 @@
 //! Running studies: statement by statement, each a trace of its own, with its checks and outputs recorded.
 
-use super::outcome::{Check, Curve, Entry, Outcome, Panel, Picture, Row};
+use super::outcome::{Check, Curve, Entry, Outcome, Panel, Picture, Row, losses};
 use crate::base::{Diagnostic, Span};
 use crate::discretize::Space;
 use crate::ir::Tensor;
-use crate::lower::value::{Artefact, DatasetValue, Env, Field, Num, Value};
+use crate::lower::value::{DatasetValue, Env, Field, Num, Value};
 use crate::lower::{Lower, Result};
 use crate::sema::hir::{Arg, DefId, DefKind, Expr, ExprKind, Op, StudyStmt, StudyStmtKind};
 use crate::sema::types::Type;
@@ -62,6 +62,20 @@ impl<'a, 'p> Studies<'a, 'p> {
         self.statements(stmts, &mut env)
     }
 
+    /// Runs a study past its failures, each of which is given; what rests on a failed statement fails too.
+    pub fn attempt(&mut self, id: DefId) -> Vec<Box<Diagnostic>> {
+        let program = self.lower.program;
+        let def = program.def(id);
+        let DefKind::Study { params, stmts } = &def.kind else { return vec![] };
+        self.study = def.name.clone();
+        let args = crate::lower::call::Args { values: vec![] };
+        let mut env = match self.lower.apart_env(&def.name, params, args, def.span) {
+            Ok(env) => env,
+            Err(e) => return vec![e],
+        };
+        stmts.iter().filter_map(|s| self.statements(std::slice::from_ref(s), &mut env).err()).collect()
+    }
+
     fn statements(&mut self, stmts: &[StudyStmt], env: &mut Env) -> Result<()> {
         for s in stmts {
             match &s.kind {
@@ -113,6 +127,10 @@ impl<'a, 'p> Studies<'a, 'p> {
             _ => None,
         };
         let label = format!("check {text}");
+        let unit = match &e.kind {
+            ExprKind::Op { args, .. } if relation.is_some() => self.unit(&args[0]),
+            _ => String::new(),
+        };
         let (value, bound, held) = match (&e.kind, relation) {
             (ExprKind::Op { args, .. }, Some(r)) => {
                 let sides = self.lower.statement(&label, e.span, |l| {
@@ -139,6 +157,7 @@ impl<'a, 'p> Studies<'a, 'p> {
         self.outcome.checks.push(Check {
             study: self.study.clone(),
             claim: text,
+            unit,
             value,
             bound,
             relation: relation.unwrap_or("holds").into(),
@@ -208,7 +227,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             };
             entries.push((self.label(a), entry));
         }
-        self.outcome.rows.push(Row { study: self.study.clone(), entries });
+        self.outcome.rows.push(Row { study: self.study.clone(), entries, span });
         Ok(())
     }
 
@@ -220,7 +239,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             let (label, unit) = (self.label(a), self.unit(&a.value));
             match v {
                 Value::Field(f) => panels.push(self.map(label, unit, f, span)?),
-                Value::Artefact(a) => panels.push(training(a)),
+                Value::Artefact(a) => panels.push(losses(&a.history)),
                 other => {
                     let n = self.lower.statement("plot", span, |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
                     lists.push((label, unit, entries(&n)));
@@ -363,22 +382,5 @@ fn compare(relation: &str, a: f64, b: f64) -> bool {
         "≥" => a >= b,
         "==" => a == b,
         _ => a != b,
-    }
-}
-
-/// Losses over epochs, on a logarithmic axis.
-fn training(a: &Artefact) -> Panel {
-    let curves = a
-        .history
-        .iter()
-        .map(|(name, y)| Curve { label: name.clone(), x: (0..y.len()).map(|i| i as f64).collect(), y: y.clone() })
-        .collect();
-    Panel::Curves {
-        x_label: "epoch".into(),
-        x_unit: String::new(),
-        y_unit: String::new(),
-        curves,
-        log_y: true,
-        points: false,
     }
 }

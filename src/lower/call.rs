@@ -17,11 +17,24 @@ impl Lower<'_> {
     pub fn call_expr(&mut self, callee: &Expr, args: &[Arg], env: &Env, span: Span) -> Result<Value> {
         // `fit(...)`-like verbs see their arguments unevaluated only where a loss is called in a `minimize`.
         let f = self.expr(callee, env)?;
+        // `∫(q·n, Ω.right)`: bare coordinates and the normal are those of the place.
+        let over = match (self.is_intrinsic(callee, "integrate") || self.is_intrinsic(callee, "mean"), args) {
+            (true, [_, over]) => match self.expr(&over.value, env)? {
+                Value::Domain(d) | Value::Place(d, _) => Some(d),
+                _ => None,
+            },
+            _ => None,
+        };
+        let entered = over.is_some();
+        self.domains.extend(over);
         let values = args
             .iter()
             .map(|a| Ok((a.name.clone(), self.expr(&a.value, env)?, a.value.span)))
-            .collect::<Result<Vec<_>>>()?;
-        self.call(&f, Args { values }, span)
+            .collect::<Result<Vec<_>>>();
+        if entered {
+            self.domains.pop();
+        }
+        self.call(&f, Args { values: values? }, span)
     }
 
     pub fn call(&mut self, f: &Value, args: Args, span: Span) -> Result<Value> {

@@ -120,6 +120,11 @@ impl Lower<'_> {
                 self.num(&out, span)
             }
             Behind::Net(net) => self.call_ported(net, args, span),
+            Behind::Process(p) => {
+                let refs: Vec<&Num> = args.iter().collect();
+                let z = self.tracer.build(&refs, |b, v| p.process.to_ir(b, v));
+                Ok(self.through_head(&p.head, &z))
+            }
             Behind::Table(t) => {
                 let refs: Vec<&Num> = args.iter().collect();
                 Ok(self.tracer.build(&refs, |b, v| t.table.to_ir(b, v)))

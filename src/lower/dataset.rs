@@ -2,6 +2,7 @@
 
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::losses::Walked;
 use super::value::{Column, DatasetValue, Env, Num, Sample, Value};
 use crate::base::Span;
 use crate::data::design::Design;
@@ -46,6 +47,10 @@ impl Lower<'_> {
                 "sobol" => Design::Sobol { scramble: crate::data::design::Scramble::None },
                 other => return error("run.data", span, format!("`{other}` is not a design of samples")),
             },
+            // The design by its name, without a number of points.
+            Some(Value::Intrinsic(def)) if self.program.def(*def).name == "sobol" => {
+                Design::Sobol { scramble: crate::data::design::Scramble::None }
+            }
             Some(other) => return error("run.data", span, format!("`by` is a design, not {}", other.kind())),
         };
         let stream = Stream::new(self.seed, &dataset.name);
@@ -61,7 +66,7 @@ impl Lower<'_> {
             .or_else(|e| error("run.data", span, format!("the split cannot be made: {e}")))?;
         let names: &[&str] = if fractions.len() == 2 { &["train", "test"] } else { &SPLIT_NAMES };
         let splits = names.iter().zip(parts).map(|(n, rows)| (n.to_string(), Rc::new(rows))).collect();
-        Ok(Value::Sample(Rc::new(Sample { name: dataset.name.clone(), columns, rows: n, splits })))
+        Ok(Value::Sample(Rc::new(Sample { name: dataset.name.clone(), part: String::new(), columns, rows: n, splits })))
     }
 
     fn columns(
@@ -212,7 +217,11 @@ impl Lower<'_> {
     /// The columns of a sample; in a training by batches, those of the batch.
     fn batched(&mut self, sample: &Sample) -> (Vec<Num>, usize) {
         let columns: Vec<Num> = sample.columns.values().map(|c| c.values.clone()).collect();
-        let Some(batch) = self.batch.clone().filter(|b| b.rows == sample.rows) else {
+        let walked = Walked::of(sample);
+        if !self.walked.contains(&walked) {
+            self.walked.push(walked.clone());
+        }
+        let Some(batch) = self.batch.clone().filter(|b| b.of == walked) else {
             return (columns, sample.rows);
         };
         let gathered =
@@ -234,7 +243,7 @@ impl Lower<'_> {
                 (name.clone(), Column { values, closure: c.closure, args: c.args.clone() })
             })
             .collect();
-        Sample { name: s.name.clone(), columns, rows: rows.len(), splits: IndexMap::new() }
+        Sample { name: s.name.clone(), part: s.part.clone(), columns, rows: rows.len(), splits: IndexMap::new() }
     }
 
     pub fn row(&mut self, s: &Sample, i: usize) -> Result<Value> {

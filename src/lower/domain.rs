@@ -22,6 +22,17 @@ impl Domain {
         self.extent.iter().product()
     }
 
+    /// Length, area or (in one dimension) number of points of a part of the boundary.
+    pub fn measure_of(&self, part: &str) -> f64 {
+        let across = |axis: usize| self.extent.iter().enumerate().filter(|(k, _)| *k != axis).map(|(_, x)| x).product();
+        match part {
+            "left" | "right" => across(0),
+            "bottom" | "top" => across(1),
+            "back" | "front" => across(2),
+            _ => (0..self.dimension()).map(|axis| 2.0 * across(axis)).sum::<f64>(),
+        }
+    }
+
     /// Names of the parts of the boundary.
     pub fn parts(&self) -> &'static [&'static str] {
         if self.periodic {

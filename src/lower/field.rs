@@ -5,6 +5,7 @@ use super::arith::{identity, identity_factor, is_identity};
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::sizeless::is_sizeless;
 use super::value::{Discrete, Field, Leaf, Num, Value};
 use crate::ad;
 use crate::base::Span;
@@ -63,6 +64,11 @@ impl Lower<'_> {
                 let items: Vec<Value> = items.iter().map(|i| self.numeric(i, span)).collect::<Result<_>>()?;
                 self.pointwise(&items, span, |l, nums| l.stack_nums(nums, span))
             }
+            other if is_sizeless(other) => match self.domains.last().map(|d| d.dimension()) {
+                Some(d) => self.materialised(other, d, span),
+                None => self.sizeless_error(std::slice::from_ref(other), span),
+            },
+            other if is_identity(other) => self.sizeless_error(&[], span),
             other => error("shapes.number", span, format!("expected a number or a field, found {}", other.kind())),
         }
     }

@@ -3,10 +3,10 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Discrete, Field, Leaf, Num, Value};
+use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Value};
 use crate::base::{Diagnostic, Span};
 use crate::discretize::{self, Element, Mesh, Refusal, Space};
-use crate::ir::Reduce;
+use crate::ir::{Dot, Reduce, Tensor};
 use std::rc::Rc;
 
 /// Spaces made so far: one for each mesh and order, so that fields of one scheme share it.
@@ -39,6 +39,11 @@ pub enum Cells {
     Count(usize),
     /// Largest size.
     Size(f64),
+}
+
+fn functional(f: &Field, part: Option<&str>, mean: bool) -> Value {
+    let term = Integral { integrand: f.clone(), part: part.map(String::from), mean, factor: 1.0 };
+    Value::Functional(Rc::new(Functional { terms: vec![term] }))
 }
 
 impl Lower<'_> {
@@ -96,7 +101,7 @@ impl Lower<'_> {
     /// `∫ f dΩ`, or the mean over Ω.
     pub fn integrate(&mut self, f: &Field, mean: bool, span: Span) -> Result<Value> {
         if f.has_unknown() {
-            return Ok(self.functional(f.clone(), mean));
+            return Ok(functional(f, None, mean));
         }
         let space = self.space_of(f, span)?;
         let scale = if mean { 1.0 / f.domain.measure() } else { 1.0 };
@@ -105,6 +110,37 @@ impl Lower<'_> {
             b.scale(i, scale)
         })?;
         Ok(Value::Num(n))
+    }
+
+    /// `∫ f ds` over a part of the boundary, or the mean there; the outward normal may stand in f.
+    pub fn integrate_part(&mut self, f: &Field, part: &str, mean: bool, span: Span) -> Result<Value> {
+        if f.has_unknown() {
+            return Ok(functional(f, Some(part), mean));
+        }
+        let space = self.space_of(f, span)?;
+        let sides = space.mesh.part(part).map_err(|r| refused(r, span))?;
+        let scale = if mean { 1.0 / f.domain.measure_of(part) } else { 1.0 };
+        let mut sum: Option<Num> = None;
+        for side in sides {
+            let (x, weights) = space.facet_points(side);
+            let d = f.domain.dimension();
+            let normal = Num::Const(Tensor::f64([d], side.normal(d)));
+            let on_side = self.substitute(f, |leaf| match leaf {
+                Leaf::Normal => Some(Leaf::Shared(normal.clone())),
+                _ => None,
+            });
+            let values = self.field_at_points(&on_side, &Num::Const(x), span)?;
+            let one = self.tracer.build(&[&Num::Const(weights), &values], |b, v| {
+                let sum = Dot { lhs_contract: vec![0], rhs_contract: vec![0], ..Dot::default() };
+                let s = b.dot(v[0], v[1], sum);
+                b.scale(s, scale)
+            });
+            sum = Some(match sum {
+                None => one,
+                Some(s) => self.tracer.build(&[&s, &one], |b, v| b.add(v[0], v[1])),
+            });
+        }
+        Ok(Value::Num(sum.unwrap_or(Num::scalar(0.0))))
     }
 
     /// Values at the quadrature points of the field's space, `[E, q, …]`.

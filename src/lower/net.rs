@@ -52,6 +52,41 @@ impl Head {
             Head::Symmetric { n, .. } | Head::Spd { n, .. } => n * (n + 1) / 2,
         }
     }
+
+    /// The outputs that would give this result (row-major); none where no outputs could.
+    pub fn inverse(&self, result: &[f64]) -> Option<Vec<f64>> {
+        match self {
+            Head::Free { shift, scale, .. } => {
+                Some(result.iter().zip(shift).zip(scale).map(|((y, a), s)| (y - a) / s).collect())
+            }
+            Head::Symmetric { n, shift, scale } => {
+                let entries = (0..*n).flat_map(|i| (0..=i).map(move |j| result[i * n + j]));
+                Some(entries.zip(shift).zip(scale).map(|((y, a), s)| (y - a) / s).collect())
+            }
+            Head::Spd { n, scale } => {
+                // Cholesky, row by row; then L = I + z.
+                let mut l: Vec<f64> = vec![];
+                for i in 0..*n {
+                    for j in 0..=i {
+                        let floor = if i == j { SPD_FLOOR } else { 0.0 };
+                        let inner: f64 = (0..j).map(|k| l[lower(i, k)] * l[lower(j, k)]).sum();
+                        let rest = result[i * n + j] / scale - floor - inner;
+                        let root = if i == j { rest.sqrt() } else { rest / l[lower(j, j)] };
+                        if !root.is_finite() {
+                            return None;
+                        }
+                        l.push(root);
+                    }
+                }
+                Some(
+                    (0..*n)
+                        .flat_map(|i| (0..=i).map(move |j| (i, j)))
+                        .map(|(i, j)| l[lower(i, j)] - (i == j) as u8 as f64)
+                        .collect(),
+                )
+            }
+        }
+    }
 }
 
 /// Position of entry (i, j), i ≥ j, among the lower-triangular entries row by row.
@@ -239,7 +274,7 @@ impl Lower<'_> {
         Ok(if members == 1 { sum } else { self.scale_num(&sum, 1.0 / members as f64) })
     }
 
-    fn through_head(&mut self, head: &Head, z: &Num) -> Num {
+    pub fn through_head(&mut self, head: &Head, z: &Num) -> Num {
         self.tracer.build(&[z], |b, v| {
             let mut affine = |z, shift: &[f64], scale: &[f64]| {
                 let scale = b.constant(Tensor::f64([scale.len()], scale.to_vec()));

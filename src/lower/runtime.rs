@@ -3,13 +3,14 @@
 use super::error::{Result, error};
 use super::eval::Lower;
 use super::value::{
-    Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Leaf, Num, PortedNet, Problem, Record, Sample,
-    Solution, Value,
+    Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Integral, Leaf, Num, PortedNet, Problem, Record,
+    Sample, Solution, Value,
 };
 use crate::base::{Diagnostic, Span};
 use crate::data::read::{Loaded, Options};
 use crate::ir::{Func, Tensor};
 use crate::sema::hir::DefId;
+pub use crate::train::Precision;
 use indexmap::IndexMap;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -24,28 +25,45 @@ pub trait Runtime {
     /// Trains: see [`Training`]. Gives the best weights and the losses by epoch.
     fn train(&mut self, label: &str, training: Training, span: Span) -> std::result::Result<Trained, Failure>;
 
+    /// Whether numbers may be placeholders, of the right shapes (in a plan).
+    fn guesses(&self) -> bool {
+        false
+    }
+
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
 
-    /// Tells that a task of the program begins and ends (for progress and the task graph).
-    fn enter(&mut self, label: &str, def: Option<DefId>);
-    fn leave(&mut self);
+    /// Tells that a task of the program begins: a definition or the statement at `span`. Tasks nest.
+    fn enter(&mut self, label: &str, def: Option<DefId>, span: Span);
+    /// Tells that the innermost open task has ended, and whether it has its result.
+    fn leave(&mut self, done: bool);
 }
 
 /// An optimisation problem, ready to run.
 pub struct Training {
-    /// `(weights…, rows index[batch])` or `(weights…)` → `(total, losses…)`; f64.
+    /// `(weights…) → losses…` over all rows; f64.
     pub losses: Func,
+    /// The same over the rows of a batch, for each size that a stage asks for.
+    pub batches: Vec<Batched>,
     pub names: Vec<String>,
-    /// The same over the validation rows, if there are any: `(weights…) → (total, …)`.
+    /// The same as `losses` over the validation rows, if there are any.
     pub validation: Option<Func>,
     pub initial: Vec<Tensor>,
     /// Bounds of each weight tensor, where it has any.
     pub bounds: Vec<Option<(f64, f64)>>,
     pub stages: Vec<Stage>,
-    /// Rows that batches are drawn from, and the batch size.
-    pub rows: Option<(Rc<Vec<u32>>, usize)>,
+    /// Only weights of nets are sought, and the losses solve nothing: single precision will do where it agrees with double.
+    pub nets_alone: bool,
     pub seed: u64,
+}
+
+/// Losses over batches.
+pub struct Batched {
+    /// `(weights…, rows index[size]) → losses…`
+    pub losses: Func,
+    /// Rows that are drawn from.
+    pub rows: usize,
+    pub size: usize,
 }
 
 /// One stage of a schedule, its arguments as written.
@@ -53,14 +71,25 @@ pub struct Training {
 pub struct Stage {
     pub kind: String,
     pub numbers: IndexMap<String, f64>,
-    /// Names of losses (`on=`), schedules and the like.
+    /// Names of schedules.
     pub words: IndexMap<String, String>,
+    /// Numbers of the losses whose sum is lowered.
+    pub on: Vec<usize>,
+    /// Numbers of the weights that move.
+    pub of: Vec<usize>,
+    /// None: chosen by the runtime.
+    pub precision: Option<Precision>,
     pub span: Span,
 }
 
 pub struct Trained {
     pub weights: Vec<Tensor>,
+    /// By loss, a number an epoch; `loss` is their sum, `validation` that over the validation rows.
     pub history: IndexMap<String, Vec<f64>>,
+    /// At the end, over all rows.
+    pub losses: IndexMap<String, f64>,
+    /// How each stage went, for people.
+    pub notes: Vec<String>,
     pub seconds: f64,
 }
 
@@ -150,11 +179,12 @@ impl Lower<'_> {
 
     /// Evaluates a definition as a task of its own.
     pub fn task(&mut self, label: &str, def: DefId, f: impl FnOnce(&mut Self) -> Result<Value>) -> Result<Value> {
-        self.runtime.enter(label, Some(def));
-        let outer = std::mem::replace(&mut self.here, self.program.def(def).span);
+        let span = self.program.def(def).span;
+        self.runtime.enter(label, Some(def), span);
+        let outer = std::mem::replace(&mut self.here, span);
         let out = self.apart(f);
         self.here = outer;
-        self.runtime.leave();
+        self.runtime.leave(out.is_ok());
         out
     }
 
@@ -165,11 +195,11 @@ impl Lower<'_> {
         span: Span,
         f: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        self.runtime.enter(label, None);
+        self.runtime.enter(label, None, span);
         let outer = std::mem::replace(&mut self.here, span);
         let out = self.apart(f);
         self.here = outer;
-        self.runtime.leave();
+        self.runtime.leave(out.is_ok());
         out
     }
 }
@@ -231,10 +261,10 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),
-        Value::Functional(x) => Value::Functional(Rc::new(super::value::Functional {
-            integrand: replace_field(&x.integrand, f),
-            mean: x.mean,
-        })),
+        Value::Functional(x) => {
+            let term = |t: &Integral| Integral { integrand: replace_field(&t.integrand, f), ..t.clone() };
+            Value::Functional(Rc::new(super::value::Functional { terms: x.terms.iter().map(term).collect() }))
+        }
         Value::Solution(s) => Value::Solution(Rc::new(Solution { problem: s.problem, members: many(&s.members) })),
         Value::Dataset(d) => Value::Dataset(Rc::new(super::value::DatasetValue {
             name: d.name.clone(),
@@ -243,6 +273,7 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
         })),
         Value::Sample(s) => Value::Sample(Rc::new(Sample {
             name: s.name.clone(),
+            part: s.part.clone(),
             columns: s
                 .columns
                 .iter()
@@ -284,6 +315,7 @@ fn replace_behind(b: &Behind, f: &dyn Fn(&Num) -> Num) -> Behind {
             ports: n.ports.clone(),
             ensemble: n.ensemble,
         })),
+        Behind::Process(p) => Behind::Process(p.clone()),
         Behind::Table(t) => Behind::Table(t.clone()),
         Behind::Online(o) => Behind::Online(Rc::new(super::closure::Online {
             closure: replace(&o.closure, f),

@@ -4,7 +4,7 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Env, Field, Functional, Leaf, Problem, Residual, Value};
+use super::value::{Env, Field, Functional, Integral, Leaf, Problem, Residual, Value};
 use crate::base::Span;
 use crate::ir::Type;
 use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind, TypeExpr, TypeExprKind};
@@ -44,6 +44,27 @@ pub struct Gauge {
     pub functional: Rc<Functional>,
     pub value: Value,
     pub span: Span,
+}
+
+impl Gauge {
+    /// The one term, where it is the integral or mean of an unknown itself over its domain.
+    pub fn plain(&self) -> Option<&Integral> {
+        match &self.functional.terms[..] {
+            [t @ Integral { integrand, part: None, .. }]
+                if matches!(&integrand.leaves[..], [Leaf::Unknown { gradient: false, .. }])
+                    && integrand.func.nodes.len() == 1 =>
+            {
+                Some(t)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the value of this unknown occurs in it.
+    pub fn fixes(&self, unknown: usize) -> bool {
+        let leaves = self.functional.terms.iter().flat_map(|t| &t.integrand.leaves);
+        leaves.into_iter().any(|l| matches!(l, Leaf::Unknown { index, gradient: false, .. } if *index == unknown))
+    }
 }
 
 /// `condition = 0` on a part of the boundary.

@@ -146,6 +146,8 @@ pub enum Behind {
     Function(Rc<Function>),
     /// A net behind ports.
     Net(Rc<PortedNet>),
+    /// A Gaussian process.
+    Process(Rc<super::sought::Process>),
     Table(Rc<super::closure::Table>),
     Online(Rc<super::closure::Online>),
 }
@@ -179,10 +181,19 @@ pub struct Residual {
     pub source: Option<Value>,
 }
 
-#[derive(Clone, Debug)]
+/// A sum of integrals and means, some with an unknown in them.
+#[derive(Clone, Debug, Default)]
 pub struct Functional {
+    pub terms: Vec<Integral>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Integral {
     pub integrand: Field,
+    /// The part of the boundary; none for the whole domain.
+    pub part: Option<String>,
     pub mean: bool,
+    pub factor: f64,
 }
 
 #[derive(Debug)]
@@ -203,6 +214,8 @@ pub struct DatasetValue {
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub name: String,
+    /// The split that it is; empty for a whole sample.
+    pub part: String,
     pub columns: IndexMap<String, Column>,
     pub rows: usize,
     pub splits: IndexMap<String, Rc<Vec<u32>>>,

@@ -5,9 +5,11 @@ mod flatten;
 mod hoist;
 mod prune;
 mod simplify;
+mod single;
 
 pub use batch::{batch, runs_item_by_item};
 pub use flatten::flatten;
+pub use single::single;
 
 use crate::ad;
 use crate::ir::Func;

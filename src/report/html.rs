@@ -210,7 +210,11 @@ fn costs(run: &Run) -> String {
                  <td class=\"bar\"><span style=\"width:{:.1}%\"></span></td><td>{}</td></tr>\n",
                 0.6 + 1.2 * depth(i) as f64,
                 escape(&t.label),
-                duration(t.seconds),
+                if t.state == State::Cached && t.cost > 1e-3 {
+                    format!("{} <span class=\"was\">(took {})</span>", duration(t.seconds), duration(t.cost))
+                } else {
+                    duration(t.seconds)
+                },
                 100.0 * t.seconds / most,
                 solves.join(", ")
             )

@@ -31,6 +31,9 @@ pub struct Run {
     pub outputs: IndexMap<String, String>,
     pub checks: Vec<Check>,
     pub tasks: Vec<Task>,
+    /// Systems that were solved with several realisations of a closure.
+    #[serde(default)]
+    pub comparisons: Vec<Comparison>,
 }
 
 pub const SCHEMA: u32 = 1;
@@ -66,15 +69,51 @@ pub struct Task {
     /// `minimize offline`
     pub label: String,
     pub state: State,
+    /// In this run, with the tasks inside it.
     pub seconds: f64,
+    /// That its own results took when they were computed, in this run or an earlier one.
+    #[serde(default)]
+    pub cost: f64,
     /// Hashes of its results.
     pub outputs: Vec<String>,
     /// Systems solved, by name.
     pub solves: Vec<(String, u64)>,
+    /// How its stages went, how good its table is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The task that asked for this one.
     pub parent: Option<usize>,
     /// Tasks whose results it takes.
     pub needs: Vec<usize>,
+}
+
+/// Solutions of one system that differ in what realises a closure.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    pub study: String,
+    pub system: String,
+    pub closure: String,
+    /// The solution that the others are held against.
+    pub reference: Option<String>,
+    pub rows: Vec<Realisation>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Realisation {
+    /// Name of the solution.
+    pub name: String,
+    /// The closure's argument as written.
+    pub realisation: String,
+    /// Value of `measure`, where the study has one.
+    #[serde(with = "any_number::maybe")]
+    pub error: Option<f64>,
+    pub measure: Option<String>,
+    /// To solve the system, when it was computed; and systems solved inside the closure meanwhile.
+    pub seconds: f64,
+    pub fine_solves: u64,
+    /// For the samples, tables and trainings that the realisation was made of.
+    pub offline_seconds: f64,
+    pub offline_fine_solves: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -143,6 +182,22 @@ mod any_number {
         match Any::deserialize(d)? {
             Any::Number(v) => Ok(v),
             Any::Text(t) => t.parse().map_err(serde::de::Error::custom),
+        }
+    }
+
+    /// Of numbers that may be absent.
+    pub mod maybe {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        #[derive(Serialize, Deserialize)]
+        struct Number(#[serde(with = "super")] f64);
+
+        pub fn serialize<S: Serializer>(v: &Option<f64>, s: S) -> Result<S::Ok, S::Error> {
+            v.map(Number).serialize(s)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+            Ok(Option::<Number>::deserialize(d)?.map(|n| n.0))
         }
     }
 }

@@ -130,8 +130,10 @@ mod tests {
             label: label.into(),
             state,
             seconds,
+            cost: seconds,
             outputs: vec![],
             solves: solves.iter().map(|(a, n)| (a.to_string(), *n)).collect(),
+            notes: vec![],
             parent,
             needs: vec![],
         };

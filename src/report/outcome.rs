@@ -12,23 +12,45 @@ pub fn checks(outcome: &Outcome) -> Vec<Check> {
         value: c.value,
         relation: c.relation.clone(),
         bound: c.bound,
-        unit: String::new(),
+        unit: c.unit.clone(),
         held: c.held,
     };
     outcome.checks.iter().map(of).collect()
 }
 
-pub fn tasks(outcome: &Outcome) -> Vec<Task> {
-    let of = |t: &outcome::TaskRecord| Task {
+/// `needs` gives for each task those whose results it takes.
+pub fn tasks(outcome: &Outcome, needs: impl Fn(usize) -> Vec<usize>) -> Vec<Task> {
+    let of = |(i, t): (usize, &outcome::TaskRecord)| Task {
         label: t.label.clone(),
-        state: if t.cached { State::Cached } else { State::Ran },
+        state: match (t.done, t.cached) {
+            (false, _) => State::Failed,
+            (true, true) => State::Cached,
+            (true, false) => State::Ran,
+        },
         seconds: t.seconds,
+        cost: t.cost,
         outputs: t.outputs.clone(),
         solves: t.solves.clone(),
+        notes: t.notes.clone(),
         parent: t.parent,
-        needs: vec![],
+        needs: needs(i),
     };
-    outcome.tasks.iter().map(of).collect()
+    outcome.tasks.iter().enumerate().map(of).collect()
+}
+
+/// The losses of every training that no `plot(...)` shows already.
+pub fn trainings(outcome: &Outcome) -> Vec<Figure> {
+    let shown = |loss: &[f64]| {
+        let panels = outcome.pictures.iter().flat_map(|p| &p.panels);
+        panels.into_iter().any(|p| matches!(p, Panel::Curves { curves, .. } if curves.iter().any(|c| c.y == loss)))
+    };
+    let trained = outcome.tasks.iter().filter(|t| t.history.get("loss").is_some_and(|l| l.len() > 1 && !shown(l)));
+    trained
+        .flat_map(|t| {
+            let panels = vec![outcome::losses(&t.history)];
+            figures_of(&Picture { study: "training".into(), title: t.label.clone(), panels })
+        })
+        .collect()
 }
 
 /// A figure for each `plot(...)`; where fields and curves stand side by side, one for each kind.
@@ -206,6 +228,7 @@ mod tests {
                     Entry::Numbers { values: vec![1.0, 0.0, 0.0, 1.0], shape: vec![2, 2], unit: "W/m/K".into() },
                 ),
             ],
+            span: Default::default(),
         };
         let outcome = Outcome { rows: vec![row(1.0), row(2.0)], ..Outcome::default() };
         let t = tables(&outcome);

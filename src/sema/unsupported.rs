@@ -21,8 +21,6 @@ pub const FUNCTIONS: &[&str] = &[
     "cnn",
     "fno",
     "unet",
-    "gp",
-    "matern52",
     "freeze",
     "reptile",
     "alternate",

@@ -123,7 +123,7 @@ impl Plan {
     }
 
     /// How a matrix is solved at first. Elimination takes over where it does not work out.
-    fn method(&self) -> Method {
+    pub fn method(&self) -> Method {
         let (n, o) = (self.pattern.n(), &self.options);
         if n <= DENSE || 3 * self.pattern.entries() > n * n {
             return Method::Dense;

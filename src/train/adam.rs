@@ -80,12 +80,28 @@ macro_rules! real {
                 let (b1, b2) = (c.beta1 as $t, c.beta2 as $t);
                 let (a1, a2) = ((1.0 - c.beta1) as $t, (1.0 - c.beta2) as $t);
                 let (rate, epsilon, keep) = (c.rate as $t, c.epsilon as $t, c.keep as $t);
-                // Independent lanes and no sums across them: the compiler vectorises this.
-                for (((x, &g), m), v) in x.iter_mut().zip(g).zip(mean).zip(square) {
-                    *m = b1 * *m + a1 * g;
-                    *v = b2 * *v + a2 * (g * g);
-                    *x = keep * *x - rate * *m / (v.sqrt() + epsilon);
+                // Independent lanes and no sums across them: the compiler vectorises this, and every build has the same bits.
+                #[inline(always)]
+                fn step(x: &mut [$t], g: &[$t], mean: &mut [$t], square: &mut [$t], c: [$t; 7]) {
+                    let [b1, b2, a1, a2, rate, epsilon, keep] = c;
+                    for (((x, &g), m), v) in x.iter_mut().zip(g).zip(mean).zip(square) {
+                        *m = b1 * *m + a1 * g;
+                        *v = b2 * *v + a2 * (g * g);
+                        *x = keep * *x - rate * *m / (v.sqrt() + epsilon);
+                    }
                 }
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx512f")]
+                fn wide(x: &mut [$t], g: &[$t], mean: &mut [$t], square: &mut [$t], c: [$t; 7]) {
+                    step(x, g, mean, square, c)
+                }
+                let c = [b1, b2, a1, a2, rate, epsilon, keep];
+                #[cfg(target_arch = "x86_64")]
+                if is_x86_feature_detected!("avx512f") {
+                    // SAFETY: the processor was just asked for the feature.
+                    return unsafe { wide(x, g, mean, square, c) };
+                }
+                step(x, g, mean, square, c)
             }
         }
     };

@@ -1,222 +1,13 @@
 //! The driver of a training: stages one after the other over one flat parameter vector, with named losses, validation,
 //! early stopping, detection of divergence, and a state that can be written down and resumed with the same bits.
 
-use super::adam::{Adam, AdamOptions};
-use super::bits;
-use super::lbfgs::{Bounds, Lbfgs, LbfgsOptions, Progress};
-use super::schedule::Schedule;
+use super::adam::Adam;
+use super::checkpoint::{Best, Checkpoint, Optimiser};
+use super::lbfgs::{Bounds, Lbfgs, Progress};
+use super::objective::{Control, Number, Objective, Observer, TrainError};
+use super::stage::{Epoch, History, Stage, StageKind, StopReason};
 use super::vector::norm;
 use crate::data::Stream;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
-/// What is minimised.
-pub trait Objective {
-    type Error;
-
-    /// Value at `x`, and its gradient into `g`. `batch` lists the rows of the dataset to use; `None` means all.
-    /// All batches of a stage have the same length.
-    fn value_and_gradient(&mut self, x: &[f64], batch: Option<&[u32]>, g: &mut [f64]) -> Result<f64, Self::Error>;
-
-    /// A stage begins; an objective of several losses may select those of the stage.
-    fn begin(&mut self, _stage: usize) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// Names of the losses that the value is made of.
-    fn names(&self) -> Vec<String> {
-        vec![]
-    }
-
-    /// The losses at the last evaluation, in the order of `names`.
-    fn parts(&self) -> &[f64] {
-        &[]
-    }
-
-    /// Rows of the training set, for minibatches; 0 where there are none.
-    fn rows(&self) -> usize {
-        0
-    }
-
-    /// The loss over the validation set, where there is one.
-    fn validation(&mut self, _x: &[f64]) -> Result<Option<f64>, Self::Error> {
-        Ok(None)
-    }
-
-    /// A box that the parameters must stay in.
-    fn bounds(&self) -> Option<Bounds> {
-        None
-    }
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Stage {
-    pub name: String,
-    pub kind: StageKind,
-    /// Passes through the training set for Adam (steps, where there are no batches); iterations for L-BFGS.
-    pub epochs: u64,
-    /// Rows in a batch; `None` or at least all rows: every step uses all rows.
-    /// Rows left over after the last full batch of an epoch are not used in it; each epoch has another order.
-    pub batch: Option<usize>,
-    /// Epochs between two looks at the validation loss.
-    pub validate_every: u64,
-    /// Stops after this many epochs without a better validation loss; the best parameters are restored at the end.
-    pub patience: Option<u64>,
-    /// Order of the rows.
-    pub seed: u64,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum StageKind {
-    Adam { learning_rate: f64, schedule: Schedule, options: AdamOptions },
-    Lbfgs(LbfgsOptions),
-}
-
-impl Stage {
-    pub fn adam(learning_rate: f64, epochs: u64) -> Stage {
-        let kind = StageKind::Adam { learning_rate, schedule: Schedule::Constant, options: AdamOptions::default() };
-        Stage { name: "adam".into(), kind, epochs, batch: None, validate_every: 1, patience: None, seed: 0 }
-    }
-
-    pub fn lbfgs(iterations: u64) -> Stage {
-        let kind = StageKind::Lbfgs(LbfgsOptions::default());
-        Stage {
-            name: "lbfgs".into(),
-            kind,
-            epochs: iterations,
-            batch: None,
-            validate_every: 1,
-            patience: None,
-            seed: 0,
-        }
-    }
-}
-
-/// One line of the history: an epoch of Adam or an iteration of L-BFGS.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Epoch {
-    pub stage: usize,
-    /// From 0 within the stage.
-    pub epoch: u64,
-    /// Mean over the epoch's steps of the value before each step (Adam), or the value after the iteration (L-BFGS).
-    pub value: f64,
-    /// The same of each named loss.
-    pub parts: Vec<f64>,
-    pub validation: Option<f64>,
-    /// Of the last step.
-    pub gradient_norm: f64,
-    /// Of the last step; 0 for L-BFGS.
-    pub learning_rate: f64,
-}
-
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct History {
-    pub names: Vec<String>,
-    pub epochs: Vec<Epoch>,
-    /// How each finished stage ended.
-    pub stages: Vec<StopReason>,
-}
-
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub enum StopReason {
-    /// All epochs were run.
-    Finished,
-    /// The gradient vanished to its tolerance.
-    Converged,
-    /// The line search found nothing better: usually rounding.
-    Stalled,
-    /// The validation loss did not improve; the parameters of this epoch were restored.
-    Patience { best: u64 },
-    /// The observer asked to stop.
-    Interrupted,
-}
-
-/// Everything a training needs to go on with the same bits as if it had not stopped.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Checkpoint {
-    pub stage: usize,
-    /// Finished epochs of the stage.
-    pub epoch: u64,
-    #[serde(with = "bits")]
-    pub x: Vec<f64>,
-    optimiser: Optimiser,
-    best: Option<Best>,
-    pub history: History,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-enum Optimiser {
-    /// The stage has not begun.
-    None,
-    Adam(Adam<f64>),
-    Lbfgs(Lbfgs),
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Best {
-    epoch: u64,
-    /// One number.
-    #[serde(with = "bits")]
-    loss: Vec<f64>,
-    #[serde(with = "bits")]
-    x: Vec<f64>,
-}
-
-impl Checkpoint {
-    pub fn new(x: Vec<f64>) -> Checkpoint {
-        Checkpoint { stage: 0, epoch: 0, x, optimiser: Optimiser::None, best: None, history: History::default() }
-    }
-}
-
-/// Hears of the progress. The training's result depends on it only through `Control::Stop`.
-pub trait Observer {
-    fn epoch(&mut self, _stage: &Stage, _epoch: &Epoch) -> Control {
-        Control::Continue
-    }
-
-    /// Called after each epoch with a state that may be kept; serialise it as often as is worth the time.
-    fn checkpoint(&mut self, _state: &Checkpoint) {}
-}
-
-/// An observer that looks away.
-impl Observer for () {}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Control {
-    Continue,
-    Stop,
-}
-
-#[derive(Debug, PartialEq)]
-pub enum TrainError<E> {
-    Objective(E),
-    /// The value or the gradient is not finite, or the value has grown beyond all measure.
-    Diverged {
-        stage: String,
-        epoch: u64,
-        value: f64,
-        /// The last value that was finite, if there was one.
-        last_finite: Option<f64>,
-        learning_rate: f64,
-    },
-}
-
-impl<E: fmt::Display> fmt::Display for TrainError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TrainError::Objective(e) => e.fmt(f),
-            TrainError::Diverged { stage, epoch, value, last_finite, learning_rate } => {
-                let what = if value.is_finite() { format!("the loss is {value:e}") } else { "not a number".into() };
-                write!(f, "stage `{stage}` diverged in epoch {epoch}: {what}")?;
-                match last_finite {
-                    Some(v) => write!(f, "; the last loss before was {v:e}")?,
-                    None => write!(f, " at the very first evaluation")?,
-                }
-                if *learning_rate > 0.0 { write!(f, ", at learning rate {learning_rate:e}") } else { Ok(()) }
-            }
-        }
-    }
-}
 
 /// A value this many times the stage's first one (or 1) counts as divergence.
 const DIVERGENCE: f64 = 1e8;
@@ -251,9 +42,22 @@ pub fn resume<O: Objective>(
         if reason == StopReason::Interrupted {
             break;
         }
-        (state.stage, state.epoch, state.optimiser, state.best) = (state.stage + 1, 0, Optimiser::None, None);
+        state.advance();
     }
     Ok(state)
+}
+
+/// The memory of a stage of Adam: parameters and gradient in the numbers it computes with.
+struct Work<T> {
+    x: Vec<T>,
+    gradient: Vec<T>,
+    order: Vec<u32>,
+}
+
+impl<T: Number> Work<T> {
+    fn new(x: &[f64]) -> Work<T> {
+        Work { x: x.iter().map(|&x| T::narrow(x)).collect(), gradient: vec![T::narrow(0.0); x.len()], order: vec![] }
+    }
 }
 
 fn run_stage<O: Objective>(
@@ -264,23 +68,22 @@ fn run_stage<O: Objective>(
 ) -> Result<StopReason, TrainError<O::Error>> {
     let bounds = objective.bounds();
     if let Optimiser::None = state.optimiser {
-        state.optimiser = match &stage.kind {
-            StageKind::Adam { options, .. } => Optimiser::Adam(Adam::new(state.x.len(), *options)),
-            StageKind::Lbfgs(options) => Optimiser::Lbfgs(Lbfgs::new(*options)),
-        };
+        state.optimiser = Optimiser::of(stage, state.x.len());
     }
+    let single = matches!(state.optimiser, Optimiser::Single(_));
+    let mut double_work = Work::<f64>::new(if single { &[] } else { &state.x });
+    let mut single_work = Work::<f32>::new(if single { &state.x } else { &[] });
     let mut reason = StopReason::Finished;
-    let mut gradient = vec![0.0; state.x.len()];
     while state.epoch < stage.epochs && reason == StopReason::Finished {
+        let at = (stage, state.stage, state.epoch);
         let (mut epoch, progress) = match &mut state.optimiser {
             Optimiser::Adam(adam) => {
-                let at = (stage, state.stage, state.epoch);
-                let e = adam_epoch(at, objective, adam, &mut state.x, &mut gradient, bounds.as_ref())?;
-                (e, Progress::Moved)
+                (adam_epoch(at, objective, adam, &mut double_work, &mut state.x, bounds.as_ref())?, Progress::Moved)
             }
-            Optimiser::Lbfgs(lbfgs) => {
-                lbfgs_iteration(state.stage, state.epoch, objective, lbfgs, &mut state.x, bounds.as_ref())?
+            Optimiser::Single(adam) => {
+                (adam_epoch(at, objective, adam, &mut single_work, &mut state.x, bounds.as_ref())?, Progress::Moved)
             }
+            Optimiser::Lbfgs(lbfgs) => lbfgs_iteration(at, objective, lbfgs, &mut state.x, bounds.as_ref())?,
             Optimiser::None => unreachable!("compiler bug: a stage without an optimiser"),
         };
         check_divergence(stage, &state.history, &epoch)?;
@@ -313,13 +116,14 @@ fn run_stage<O: Objective>(
     Ok(reason)
 }
 
-/// One pass through the rows; batches in an order that depends on the seed and the epoch alone.
-fn adam_epoch<O: Objective>(
+/// One pass through the rows; batches in an order that depends on the seed and the epoch alone. The new parameters are left
+/// in `x`, too.
+fn adam_epoch<T: Number, O: Objective>(
     (stage, stage_index, epoch): (&Stage, usize, u64),
     objective: &mut O,
-    adam: &mut Adam<f64>,
+    adam: &mut Adam<T>,
+    work: &mut Work<T>,
     x: &mut [f64],
-    gradient: &mut [f64],
     bounds: Option<&Bounds>,
 ) -> Result<Epoch, TrainError<O::Error>> {
     let StageKind::Adam { learning_rate, schedule, .. } = &stage.kind else {
@@ -327,10 +131,9 @@ fn adam_epoch<O: Objective>(
     };
     let rows = objective.rows();
     let batch = stage.batch.filter(|b| (1..rows).contains(b));
-    let order = match batch {
-        Some(_) => Stream::new(stage.seed, "minibatch order").indexed(stage_index as u64).permutation(epoch, rows),
-        None => vec![],
-    };
+    if batch.is_some() {
+        work.order = Stream::new(stage.seed, "minibatch order").indexed(stage_index as u64).permutation(epoch, rows);
+    }
     let steps = batch.map_or(1, |b| rows / b);
     let total = stage.epochs * steps as u64;
     let mut record = Epoch {
@@ -343,10 +146,11 @@ fn adam_epoch<O: Objective>(
         learning_rate: 0.0,
     };
     for k in 0..steps {
-        let rows = batch.map(|b| &order[k * b..(k + 1) * b]);
-        let value = objective.value_and_gradient(x, rows, gradient).map_err(TrainError::Objective)?;
+        let rows = batch.map(|b| &work.order[k * b..(k + 1) * b]);
+        let value =
+            T::value_and_gradient(objective, &work.x, rows, &mut work.gradient).map_err(TrainError::Objective)?;
         record.learning_rate = learning_rate * schedule.factor(adam.steps, total);
-        record.gradient_norm = norm(gradient);
+        record.gradient_norm = norm(&work.gradient);
         record.value += value / steps as f64;
         record.parts.resize(objective.parts().len(), 0.0);
         record.parts.iter_mut().zip(objective.parts()).for_each(|(sum, p)| *sum += p / steps as f64);
@@ -355,17 +159,19 @@ fn adam_epoch<O: Objective>(
             record.value = if value.is_finite() { f64::NAN } else { value };
             return Ok(record);
         }
-        adam.step(x, gradient, record.learning_rate);
+        adam.step(&mut work.x, &work.gradient, record.learning_rate);
         if let Some(b) = bounds {
+            work.x.iter().zip(x.iter_mut()).for_each(|(w, x)| *x = (*w).into());
             b.project(x);
+            work.x.iter_mut().zip(x.iter()).for_each(|(w, x)| *w = T::narrow(*x));
         }
     }
+    work.x.iter().zip(x).for_each(|(w, x)| *x = (*w).into());
     Ok(record)
 }
 
 fn lbfgs_iteration<O: Objective>(
-    stage: usize,
-    epoch: u64,
+    (_, stage, epoch): (&Stage, usize, u64),
     objective: &mut O,
     lbfgs: &mut Lbfgs,
     x: &mut [f64],
@@ -386,8 +192,8 @@ fn lbfgs_iteration<O: Objective>(
 }
 
 fn check_divergence<E>(stage: &Stage, history: &History, epoch: &Epoch) -> Result<(), TrainError<E>> {
-    let of_stage = history.epochs.iter().find(|e| e.stage == epoch.stage);
-    let limit = DIVERGENCE * of_stage.map_or(f64::INFINITY, |e| e.value.abs().max(1.0));
+    let first = history.epochs.partition_point(|e| e.stage < epoch.stage);
+    let limit = DIVERGENCE * history.epochs.get(first).map_or(f64::INFINITY, |e| e.value.abs().max(1.0));
     if epoch.value.is_finite() && epoch.gradient_norm.is_finite() && epoch.value.abs() <= limit {
         return Ok(());
     }
@@ -402,6 +208,7 @@ fn check_divergence<E>(stage: &Stage, history: &History, epoch: &Epoch) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use super::super::stage::Precision;
     use super::*;
 
     /// Least squares of a line through (t, 2t - 1), two parameters, rows given.
@@ -438,6 +245,17 @@ mod tests {
             self.parts = vec![value, 2.0 * value];
             Ok(value)
         }
+        fn value_and_gradient_single(
+            &mut self,
+            x: &[f32],
+            batch: Option<&[u32]>,
+            g: &mut [f32],
+        ) -> Result<f64, String> {
+            let mut wide = [0.0; 2];
+            let value = self.value_and_gradient(&[x[0] as f64, x[1] as f64], batch, &mut wide)?;
+            g.iter_mut().zip(wide).for_each(|(g, w)| *g = w as f32);
+            Ok(value as f32 as f64)
+        }
         fn names(&self) -> Vec<String> {
             vec!["fit".into(), "twice".into()]
         }
@@ -454,6 +272,20 @@ mod tests {
 
     fn batched() -> Vec<Stage> {
         vec![Stage { batch: Some(4), ..Stage::adam(0.05, 40) }, Stage::lbfgs(20)]
+    }
+
+    fn single() -> Vec<Stage> {
+        vec![Stage { precision: Precision::Single, ..batched()[0].clone() }, Stage::lbfgs(20)]
+    }
+
+    #[test]
+    fn single_precision_follows_double() {
+        let (mut x, mut y) = (vec![0.0, 0.0], vec![0.0, 0.0]);
+        let a = run(&batched(), &mut Line::new(), &mut x, &mut ()).unwrap();
+        let b = run(&single(), &mut Line::new(), &mut y, &mut ()).unwrap();
+        assert!(a.epochs[..40].iter().zip(&b.epochs).all(|(a, b)| (a.value - b.value).abs() < 1e-5 * a.value.max(0.1)));
+        // The polish is in double precision again.
+        assert!((y[0] - 2.0).abs() < 1e-9 && (y[1] + 1.0).abs() < 1e-9);
     }
 
     #[test]
@@ -491,18 +323,20 @@ mod tests {
 
     #[test]
     fn a_killed_training_resumes_with_the_same_bits() {
-        let mut whole = vec![0.3, 0.1];
-        let history = run(&batched(), &mut Line::new(), &mut whole, &mut ()).unwrap();
-        for stop in [1, 7, 42] {
-            let mut killer = Killer(stop, None);
-            let mut x = vec![0.3, 0.1];
-            let h = run(&batched(), &mut Line::new(), &mut x, &mut killer).unwrap();
-            assert_eq!(h.stages.last(), Some(&StopReason::Interrupted));
-            let state: Checkpoint = serde_json::from_str(&killer.1.unwrap()).unwrap();
-            let end = resume(&batched(), &mut Line::new(), state, &mut ()).unwrap();
-            assert_eq!(end.history.stages, history.stages);
-            assert_eq!(end.x, whole);
-            assert_eq!(end.history.epochs.len(), history.epochs.len());
+        for stages in [batched(), single()] {
+            let mut whole = vec![0.3, 0.1];
+            let history = run(&stages, &mut Line::new(), &mut whole, &mut ()).unwrap();
+            for stop in [1, 7, 42] {
+                let mut killer = Killer(stop, None);
+                let mut x = vec![0.3, 0.1];
+                let h = run(&stages, &mut Line::new(), &mut x, &mut killer).unwrap();
+                assert_eq!(h.stages.last(), Some(&StopReason::Interrupted));
+                let state: Checkpoint = serde_json::from_str(&killer.1.unwrap()).unwrap();
+                let end = resume(&stages, &mut Line::new(), state, &mut ()).unwrap();
+                assert_eq!(end.history.stages, history.stages);
+                assert_eq!(end.x, whole);
+                assert_eq!(end.history.epochs.len(), history.epochs.len());
+            }
         }
     }
 

@@ -19,8 +19,18 @@ pub fn add_scaled(y: &mut [f64], a: f64, x: &[f64]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
 }
 
-pub fn norm(a: &[f64]) -> f64 {
-    dot(a, a).sqrt()
+/// In double precision, whatever the numbers.
+pub fn norm<T: Copy + Into<f64>>(a: &[T]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let chunks = a.chunks_exact(LANES);
+    let tail: f64 = chunks.remainder().iter().map(|&x| x.into() * x.into()).sum();
+    for x in chunks {
+        for k in 0..LANES {
+            let x: f64 = x[k].into();
+            lanes[k] += x * x;
+        }
+    }
+    (lanes.iter().sum::<f64>() + tail).sqrt()
 }
 
 /// Largest magnitude; NaN if any is.

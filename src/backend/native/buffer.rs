@@ -97,6 +97,14 @@ impl<'a> View<'a> {
         }
     }
 
+    pub fn dtype(&self) -> DType {
+        match self {
+            View::F64(_) => DType::F64,
+            View::F32(_) => DType::F32,
+            View::Index(_) => DType::Index,
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             View::F64(x) => x.len(),

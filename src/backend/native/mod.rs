@@ -21,7 +21,8 @@ mod wide;
 
 use crate::backend::plan::Slot;
 use crate::ir::{Fault, Func, Tensor, Type};
-use buffer::{Buffer, View, ViewMut};
+use buffer::Buffer;
+pub use buffer::{View, ViewMut};
 use pool::Pool;
 use std::sync::{Arc, Mutex};
 
@@ -40,21 +41,27 @@ impl Native {
     }
 
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+        let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
+        let mut results = buffers(self.program.output_types());
+        let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
+        self.run_into(&inputs, &mut outputs)?;
+        Ok(results.iter().zip(&self.program.outputs).map(|(b, t)| b.view().to_tensor(&t.ty)).collect())
+    }
+
+    /// Takes no memory once every workspace has been made.
+    pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
+        let same = outputs.iter().zip(self.program.output_types()).all(|(o, ty)| o.view().len() == ty.len());
+        assert!(
+            same && outputs.len() == self.program.outputs.len(),
+            "compiler bug: results of `{}`",
+            self.program.name
+        );
         let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
         let reused = idle().pop();
         let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
-        let mut results = std::mem::take(&mut workspace.results);
-        if results.is_empty() {
-            results = buffers(self.program.output_types());
-        }
-        let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
-        let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
-        let outcome = self.program.run(&Context { pool: Some(&self.pool) }, &mut workspace, &inputs, &mut outputs);
-        let tensors = outcome
-            .map(|()| results.iter().zip(&self.program.outputs).map(|(b, t)| b.view().to_tensor(&t.ty)).collect());
-        workspace.results = results;
+        let outcome = self.program.run(&Context { pool: Some(&self.pool) }, &mut workspace, inputs, outputs);
         idle().push(workspace);
-        tensors
+        outcome
     }
 }
 
@@ -128,8 +135,6 @@ struct Workspace {
     /// One for each body, by its number.
     nested: Vec<structured::Nested>,
     systems: Vec<newton::State>,
-    /// Outputs of the outermost function.
-    results: Vec<Buffer>,
     /// The state of a scan with this body, before and after a step.
     carry: [Vec<Buffer>; 2],
 }
@@ -140,7 +145,6 @@ impl Workspace {
             slots: p.slots.iter().map(|s| Buffer::zeros(s.dtype, s.len)).collect(),
             nested: p.steps.iter().flat_map(|s| s.kind.bodies()).map(|_| structured::Nested::default()).collect(),
             systems: p.systems.iter().map(newton::State::new).collect(),
-            results: vec![],
             carry: [vec![], vec![]],
         }
     }

@@ -32,6 +32,7 @@ const RECORDS: &[&str] = &[
     "loguniform",
     "choice",
     "grf",
+    "sobol",
     // first values of weights
     "glorot",
     "he",
@@ -59,7 +60,7 @@ pub fn symbol(name: &str, span: Span) -> Value {
     match name {
         "none" => Value::None,
         "I" => Value::record("identity", span, IndexMap::new()),
-        _ => Value::record(name, span, IndexMap::new()),
+        _ => super::sizeless::named(name, span).unwrap_or_else(|| Value::record(name, span, IndexMap::new())),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Named, arg, needed};
 use crate::base::Span;
 use crate::ir::{Binary, Builder, Compare, Dot, Reduce, Tensor, Unary, Value as Node};
 use crate::lower::arith::{identity, shape_name};
-use crate::lower::error::{Result, error};
+use crate::lower::error::{Result, error, error_help};
 use crate::lower::value::{NetValue, Num, Value};
 use crate::lower::{Lower, value::Closure};
 use std::rc::Rc;
@@ -30,15 +30,10 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "tan" | "sinh" | "cosh" | "relu" | "gelu" => composed(l, name, args, span),
         "atan2" => two(l, args, span, Binary::Atan2),
         "min" | "max" => extreme(l, name, args, span),
-        "norm2" => each(l, args, span, |b, v| {
-            let s = b.mul(v, v);
-            b.sum_all(s)
-        }),
-        "norm" => each(l, args, span, |b, v| {
-            let s = b.mul(v, v);
-            let s = b.sum_all(s);
-            b.unary(Unary::Sqrt, s)
-        }),
+        "norm2" | "norm" => match args.values().next() {
+            Some(v @ (Value::List(_) | Value::Stack(_))) => norms(l, name, v, span),
+            _ => each(l, args, span, |b, v| norm(b, name, v, 0)),
+        },
         "tr" | "det" | "inv" => matrix(l, name, args, span),
         "inner" => inner(l, args, span),
         "rows" => first(l, args, span).map(|v| match shape_of(&v).first() {
@@ -54,7 +49,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "diag" => diag(l, args, span),
         "stack" => needed(args, "items", span).cloned().and_then(|v| l.numeric(&v, span)),
         "linspace" => linspace(l, args, span),
-        "length" => needed(args, "items", span).cloned().and_then(|v| match &v {
+        "count" => needed(args, "items", span).cloned().and_then(|v| match &v {
             Value::Sample(s) => Ok(Value::Int(s.rows as i64)),
             other => Ok(Value::Int(l.items(other, span)?.len() as i64)),
         }),
@@ -100,6 +95,36 @@ fn shape_of(v: &Value) -> Vec<usize> {
 fn each(l: &mut Lower, args: &Named, span: Span, f: impl Fn(&mut Builder, Node) -> Node) -> Result<Value> {
     let x = first(l, args, span)?;
     l.pointwise(&[x], span, |l, n| Ok(l.tracer.build(&[&n[0]], |b, v| f(b, v[0]))))
+}
+
+/// Norms of the items of a list.
+fn norms(l: &mut Lower, name: &str, list: &Value, span: Span) -> Result<Value> {
+    if let Value::Num(n) = l.numeric(list, span)? {
+        return Ok(Value::Stack(l.tracer.build(&[&n], |b, v| norm(b, name, v[0], 1))));
+    }
+    let items = l.items(list, span)?;
+    let norms = items.into_iter().map(|item| {
+        let args = Named::from([("a".to_string(), item)]);
+        each(l, &args, span, |b, v| norm(b, name, v, 0))
+    });
+    Ok(Value::list(norms.collect::<Result<_>>()?))
+}
+
+/// Square (`norm2`) or norm over all axes but the first `lead`; the norm has gradient zero at zero.
+fn norm(b: &mut Builder, name: &str, v: Node, lead: usize) -> Node {
+    let squares = b.mul(v, v);
+    let axes: Vec<usize> = (lead..b.ty(v).rank()).collect();
+    let sum = if axes.is_empty() { squares } else { b.reduce(Reduce::Sum, squares, &axes) };
+    if name == "norm2" {
+        return sum;
+    }
+    let shape = b.ty(sum).shape.clone();
+    let (zero, one) = (b.scalar(0.0), b.scalar(1.0));
+    let (zero, one) = (b.broadcast_to(zero, &shape), b.broadcast_to(one, &shape));
+    let positive = b.compare(Compare::Lt, zero, sum);
+    let safe = b.select(positive, sum, one);
+    let root = b.unary(Unary::Sqrt, safe);
+    b.select(positive, root, zero)
 }
 
 fn composed(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Value> {
@@ -177,14 +202,23 @@ fn reduction(l: &mut Lower, name: &str, args: &Named, span: Span) -> Result<Valu
         ("integrate" | "mean", Value::Field(f)) => match arg(args, "over") {
             None => l.integrate(f, name == "mean", span),
             Some(Value::Domain(d)) if **d == *f.domain => l.integrate(f, name == "mean", span),
-            Some(Value::Place(..)) => {
-                error("unsupported.library", span, "integrals over boundaries are not supported yet")
+            Some(Value::Place(d, part)) if **d == *f.domain => {
+                let part = part.clone();
+                l.integrate_part(f, &part, name == "mean", span)
+            }
+            Some(Value::Domain(d) | Value::Place(d, _)) => {
+                let message = format!("a field over `{}` is integrated over `{}`", f.domain.name, d.name);
+                error_help("shapes.domains", span, message, "a field is read on another domain at points: `f(x, y)`")
             }
             Some(other) => error("shapes.domains", span, format!("the field is not over {}", other.kind())),
         },
         ("integrate", Value::Num(n)) => match arg(args, "over") {
             Some(Value::Domain(d)) => {
                 let measure = d.measure();
+                Ok(Value::Num(l.scale_num(&n.clone(), measure)))
+            }
+            Some(Value::Place(d, part)) => {
+                let measure = d.measure_of(part);
                 Ok(Value::Num(l.scale_num(&n.clone(), measure)))
             }
             _ => error("shapes.domains", span, "over which domain? `∫(f, Ω)`"),

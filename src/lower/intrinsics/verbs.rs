@@ -47,6 +47,7 @@ fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     let range = match &law.behind {
         Behind::Table(t) => Some(t.range()),
         Behind::Net(n) => Some(n.ports.range.clone()).filter(|r| !r.is_empty()),
+        Behind::Process(p) => Some(p.range.clone()),
         _ => None,
     };
     let scale = match &law.behind {
@@ -181,7 +182,7 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
                 ((*name).clone(), column)
             })
             .collect();
-        let all = Sample { name: path.to_string(), columns, rows, splits: IndexMap::new() };
+        let all = Sample { name: path.to_string(), part: String::new(), columns, rows, splits: IndexMap::new() };
         let sample = if complete.len() == rows { all } else { l.rows_of(&all, &complete) };
         return Ok(Value::Sample(Rc::new(sample)));
     }

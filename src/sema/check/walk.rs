@@ -123,7 +123,8 @@ fn lambda<'p>(l: &'p Lambda, f: Visit<'_, 'p>) {
     block(&l.body, f);
 }
 
-fn block<'p>(b: &'p Block, f: Visit<'_, 'p>) {
+/// Visits the statements of a block and its result.
+pub fn block<'p>(b: &'p Block, f: Visit<'_, 'p>) {
     for s in &b.stmts {
         match s {
             BlockStmt::Let { ty: t, value, .. } => {
@@ -161,31 +162,40 @@ fn ty<'p>(t: Option<&'p TypeExpr>, f: Visit<'_, 'p>) {
 
 /// Visits an expression and all inside it.
 pub fn expr<'p>(e: &'p Expr, f: Visit<'_, 'p>) {
+    within(e, true, f);
+}
+
+/// Visits an expression and what is evaluated with it: the bodies of functions that it makes are left out.
+pub fn evaluated<'p>(e: &'p Expr, f: Visit<'_, 'p>) {
+    within(e, false, f);
+}
+
+fn within<'p>(e: &'p Expr, bodies: bool, f: Visit<'_, 'p>) {
     f(e);
+    let mut go = |e: &'p Expr| within(e, bodies, f);
     match &e.kind {
-        ExprKind::Op { args, .. } | ExprKind::List(args) | ExprKind::Tuple(args) => {
-            args.iter().for_each(|a| expr(a, f));
-        }
+        ExprKind::Op { args, .. } | ExprKind::List(args) | ExprKind::Tuple(args) => args.iter().for_each(go),
         ExprKind::Call { callee, args } => {
-            expr(callee, f);
-            args.iter().for_each(|a| expr(&a.value, f));
+            go(callee);
+            args.iter().for_each(|a| go(&a.value));
         }
-        ExprKind::Member { base, .. } => expr(base, f),
+        ExprKind::Member { base, .. } => go(base),
         ExprKind::Index { base, indices } => {
-            expr(base, f);
-            indices.iter().for_each(|i| expr(i, f));
+            go(base);
+            indices.iter().for_each(go);
         }
         ExprKind::If { condition, then, otherwise } => {
-            expr(condition, f);
-            expr(then, f);
-            expr(otherwise, f);
+            go(condition);
+            go(then);
+            go(otherwise);
         }
-        ExprKind::Lambda(l) => lambda(l, f),
+        ExprKind::Lambda(l) if bodies => lambda(l, f),
         ExprKind::Comprehension { body, source, .. } => {
-            expr(source, f);
-            expr(body, f);
+            go(source);
+            go(body);
         }
-        ExprKind::Number { .. }
+        ExprKind::Lambda(_)
+        | ExprKind::Number { .. }
         | ExprKind::Bool(_)
         | ExprKind::Str(_)
         | ExprKind::Local(_)

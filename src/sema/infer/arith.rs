@@ -22,8 +22,17 @@ impl<'p> Infer<'p> {
         if let (Op::Eq | Op::Ne, Ty::Bool(_) | Ty::Str | Ty::Symbol(_), _) = (op, a, b) {
             return Ty::Bool(None);
         }
+        if matches!(op, Op::Dot | Op::DoubleDot | Op::Outer | Op::Cross)
+            && (matches!(a, Ty::List(..)) || matches!(b, Ty::List(..)))
+        {
+            let (a, b) = (self.as_tensor(a), self.as_tensor(b));
+            return self.binary(op, &a, &b, args, e);
+        }
         // A list is worked on item by item; where a vector is asked for, it is one.
         match (a, b) {
+            (Ty::List(..), Ty::Num(_)) | (Ty::Num(_), Ty::List(..)) if self.spread(op, a, b, args, e) => {
+                return Ty::Any;
+            }
             (Ty::List(..), Ty::Num(n)) if n.rank.is_some_and(|r| r != Rank::Scalar) => {
                 let a = self.as_tensor(a);
                 return self.binary(op, &a, b, args, e);
@@ -52,6 +61,23 @@ impl<'p> Infer<'p> {
             return self.not_a_number(b, &args[1]);
         };
         self.arithmetic(op, x, y, args, e)
+    }
+
+    /// `[1, 2] + 3`: a number is not spread over a list by a sum or a comparison.
+    fn spread(&mut self, op: &Op, a: &Ty, b: &Ty, args: &'p [Expr], e: &Expr) -> bool {
+        let number = |t: &Ty| matches!(t, Ty::Num(n) if n.rank == Some(Rank::Scalar) && !n.zero);
+        if matches!(op, Op::Mul | Op::Divide | Op::Pow) || !(number(a) || number(b)) {
+            return false;
+        }
+        let (list, other) = if matches!(a, Ty::List(..)) { (&args[0], &args[1]) } else { (&args[1], &args[0]) };
+        self.report(
+            Diagnostic::error("shapes.mismatch", e.span, format!("`{}` of a list and a number", symbol(op)))
+                .label(list.span, "a list")
+                .label(other.span, "a number")
+                .note("numbers are not spread over lists, vectors or matrices silently")
+                .help(format!("say what is meant: `[x {} … for x in …]`", symbol(op))),
+        );
+        true
     }
 
     fn arithmetic(&mut self, op: &Op, a: &Num, b: &Num, args: &'p [Expr], e: &Expr) -> Ty {

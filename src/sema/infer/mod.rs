@@ -14,7 +14,10 @@ mod expr;
 mod items;
 mod library;
 mod members;
+mod optimise;
 mod publish;
+mod studies;
+mod systems;
 pub mod ty;
 
 pub use arith::symbol;

@@ -1,0 +1,254 @@
+//! Operators on values: numbers, fields, integers, lists, and the divergences that equations are made of.
+
+use super::arith::{identity_factor, is_identity};
+use super::error::{Result, error, error_help};
+use super::eval::Lower;
+use super::value::{Residual, Value};
+use super::{listwise, sizeless};
+use crate::base::Span;
+use crate::ir::Unary;
+use crate::sema::hir::Op;
+use indexmap::IndexMap;
+use std::rc::Rc;
+
+impl Lower<'_> {
+    pub fn apply(&mut self, op: &Op, v: &[Value], span: Span) -> Result<Value> {
+        if sizeless::concerns(op, v) {
+            return self.apply_sizeless(op, v, span);
+        }
+        if listwise::concerns(op, v) {
+            return self.apply_listwise(op, v, span);
+        }
+        match op {
+            Op::Range => Ok(Value::Range(Box::new(v[0].clone()), Box::new(v[1].clone()))),
+            Op::Affine(u) => self.affine(&v[0], u.factor, u.offset, span),
+            Op::Neg if is_identity(&v[0]) => self.scaled_identity(&Op::Mul, &v[0], &Value::num(-1.0), span),
+            Op::Neg => match self.numeric_or_int(&v[0], span)? {
+                Value::Int(i) => Ok(Value::Int(-i)),
+                Value::Residual(r) => self.scale_residual(&r, -1.0, span),
+                other => self.pointwise(&[other], span, |l, n| Ok(l.neg_num(&n[0]))),
+            },
+            Op::Not => match &v[0] {
+                Value::Bool(b) => Ok(Value::Bool(!b)),
+                other => {
+                    let x = self.numeric(other, span)?;
+                    self.apply(&Op::Sub, &[Value::num(1.0), x], span)
+                }
+            },
+            Op::Sqrt => {
+                let x = self.numeric(&v[0], span)?;
+                self.pointwise(&[x], span, |l, n| Ok(l.unary_num(Unary::Sqrt, &n[0])))
+            }
+            Op::Transpose => {
+                let x = self.numeric(&v[0], span)?;
+                self.pointwise(&[x], span, |l, n| l.transpose_num(&n[0], span))
+            }
+            Op::Grad => {
+                let f = self.field(&v[0], span)?;
+                Ok(Value::Field(self.gradient(&f, span)?))
+            }
+            Op::Div => {
+                let f = self.field(&v[0], span)?;
+                if f.has_unknown() {
+                    return Ok(Value::Residual(Rc::new(Residual { flux: Some(Value::Field(f)), source: None })));
+                }
+                self.divergence(&f, span)
+            }
+            Op::Lap => {
+                let f = self.field(&v[0], span)?;
+                let g = self.gradient(&f, span)?;
+                self.apply(&Op::Div, &[Value::Field(g)], span)
+            }
+            Op::Partial(axes) => {
+                let mut f = self.field(&v[0], span)?;
+                for &axis in axes {
+                    if axis == 3 {
+                        return error("unsupported.time", span, "problems in time (`∂t`) are not supported yet");
+                    }
+                    let g = self.gradient(&f, span)?;
+                    let out = self.pointwise(&[Value::Field(g)], span, |l, n| {
+                        let last = n[0].shape().len() - 1;
+                        if axis as usize >= n[0].shape()[last] {
+                            return error("names.coordinate", span, "the domain has fewer dimensions");
+                        }
+                        Ok(l.tracer.build(&[&n[0]], |b, v| b.index(v[0], last, axis as usize)))
+                    })?;
+                    let Value::Field(next) = out else { return Ok(out) };
+                    f = next;
+                }
+                Ok(Value::Field(f))
+            }
+            Op::Curl => error("unsupported.library", span, "the curl is not supported yet"),
+            Op::Add | Op::Sub | Op::Mul | Op::Divide => self.sum_or_product(op, &v[0], &v[1], span),
+            Op::Eq | Op::Ne
+                if matches!((&v[0], &v[1]), (Value::Str(_), Value::Str(_)) | (Value::Bool(_), Value::Bool(_))) =>
+            {
+                let same = match (&v[0], &v[1]) {
+                    (Value::Str(a), Value::Str(b)) => a == b,
+                    (Value::Bool(a), Value::Bool(b)) => a == b,
+                    _ => false,
+                };
+                Ok(Value::Bool(same == (*op == Op::Eq)))
+            }
+            Op::And | Op::Or if matches!((&v[0], &v[1]), (Value::Bool(_), Value::Bool(_))) => match (&v[0], &v[1]) {
+                (Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(if *op == Op::And { *a && *b } else { *a || *b })),
+                _ => error("run.value", span, "not truth values"),
+            },
+            Op::Pow
+            | Op::Dot
+            | Op::DoubleDot
+            | Op::Cross
+            | Op::Outer
+            | Op::Or
+            | Op::And
+            | Op::Le
+            | Op::Ge
+            | Op::Eq
+            | Op::Ne
+            | Op::Lt
+            | Op::Gt => {
+                if let (Op::Pow, Value::Int(a), Value::Int(b)) = (op, &v[0], &v[1])
+                    && let Some(p) = u32::try_from(*b).ok().and_then(|b| a.checked_pow(b))
+                {
+                    return Ok(Value::Int(p));
+                }
+                let (a, b) = self.sized(v[0].clone(), v[1].clone(), span)?;
+                let args = [self.numeric(&a, span)?, self.numeric(&b, span)?];
+                if let Some(r) = args.iter().find(|a| matches!(a, Value::Residual(_) | Value::Functional(_))) {
+                    return error(
+                        "run.equation",
+                        span,
+                        format!("{} can be added to and scaled by a number, nothing else", r.kind()),
+                    );
+                }
+                self.pointwise(&args, span, |l, n| l.binary_num(op, &n[0], &n[1], span))
+            }
+        }
+    }
+
+    fn affine(&mut self, v: &Value, factor: f64, offset: f64, span: Span) -> Result<Value> {
+        match v {
+            Value::Range(a, b) => Ok(Value::Range(
+                Box::new(self.affine(a, factor, offset, span)?),
+                Box::new(self.affine(b, factor, offset, span)?),
+            )),
+            Value::List(items) => {
+                let items: Vec<Value> =
+                    items.iter().map(|i| self.affine(i, factor, offset, span)).collect::<Result<_>>()?;
+                Ok(Value::list(items))
+            }
+            other => {
+                let x = self.numeric(other, span)?;
+                self.pointwise(&[x], span, |l, n| {
+                    Ok(l.tracer.build(&[&n[0]], |b, v| {
+                        let s = b.scale(v[0], factor);
+                        if offset == 0.0 {
+                            return s;
+                        }
+                        let o = b.scalar(offset);
+                        b.add(s, o)
+                    }))
+                })
+            }
+        }
+    }
+
+    fn sum_or_product(&mut self, op: &Op, a: &Value, b: &Value, span: Span) -> Result<Value> {
+        if let (Value::Int(x), Value::Int(y)) = (a, b) {
+            let exact = match op {
+                Op::Add => x.checked_add(*y),
+                Op::Sub => x.checked_sub(*y),
+                Op::Mul => x.checked_mul(*y),
+                _ => None,
+            };
+            if let Some(z) = exact {
+                return Ok(Value::Int(z));
+            }
+        }
+        let (a, b) = match op {
+            // `s*I` stays symbolic until what it is added to tells its size.
+            Op::Mul if is_identity(a) && !is_identity(b) => return self.scaled_identity(op, a, b, span),
+            Op::Mul if is_identity(b) && !is_identity(a) => return self.scaled_identity(op, b, a, span),
+            Op::Divide if is_identity(a) && !is_identity(b) => return self.scaled_identity(op, a, b, span),
+            _ => self.sized(a.clone(), b.clone(), span)?,
+        };
+        let (a, b) = (self.numeric(&a, span)?, self.numeric(&b, span)?);
+        match (&a, &b, op) {
+            (Value::Residual(_), _, Op::Add | Op::Sub) | (_, Value::Residual(_), Op::Add | Op::Sub) => {
+                self.add_residuals(&a, &b, if *op == Op::Sub { -1.0 } else { 1.0 }, span)
+            }
+            (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide)
+            | (Value::Num(n), Value::Residual(r), Op::Mul) => match n.known() {
+                Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
+                None => error("run.equation", span, "a divergence can be scaled by a known number only"),
+            },
+            (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
+                "run.equation",
+                span,
+                "a divergence of the unknown's flux is multiplied by something that varies",
+                "move the factor into the flux, or divide the equation by it",
+            ),
+            (Value::Functional(_), _, _) | (_, Value::Functional(_), _) => {
+                error("run.equation", span, "an integral of the unknown stands alone on one side of its equation")
+            }
+            _ => self.pointwise(&[a.clone(), b.clone()], span, |l, n| l.binary_num(op, &n[0], &n[1], span)),
+        }
+    }
+
+    fn scaled_identity(&mut self, op: &Op, identity: &Value, by: &Value, span: Span) -> Result<Value> {
+        let by = self.numeric(by, span)?;
+        let shape = match &by {
+            Value::Num(n) => n.shape().to_vec(),
+            Value::Field(f) => f.shape().to_vec(),
+            _ => vec![],
+        };
+        if let (Op::Mul, [_, n]) = (op, &shape[..]) {
+            // A matrix times `I` entry by entry is no product on paper.
+            return error_help(
+                "shapes.mismatch",
+                span,
+                format!("a matrix of {n} columns is multiplied (`*`) by `I`"),
+                "write `A·I`, or just `A`",
+            );
+        }
+        let before = identity_factor(identity).unwrap_or(Value::num(1.0));
+        let factor = self.apply(op, &[before, by], span)?;
+        Ok(Value::record("identity", span, IndexMap::from([("factor".to_string(), factor)])))
+    }
+
+    fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {
+        let mut part = |v: &Option<Value>| -> Result<Option<Value>> {
+            v.as_ref()
+                .map(|v| self.pointwise(std::slice::from_ref(v), span, |l, n| Ok(l.scale_num(&n[0], x))))
+                .transpose()
+        };
+        let (flux, source) = (part(&r.flux)?, part(&r.source)?);
+        Ok(Value::Residual(Rc::new(Residual { flux, source })))
+    }
+
+    /// `a + sign·b`, where one or both are residuals.
+    fn add_residuals(&mut self, a: &Value, b: &Value, sign: f64, span: Span) -> Result<Value> {
+        let parts = |v: &Value| match v {
+            Value::Residual(r) => (**r).clone(),
+            other => Residual { flux: None, source: Some(other.clone()) },
+        };
+        let (a, b) = (parts(a), parts(b));
+        let op = if sign < 0.0 { Op::Sub } else { Op::Add };
+        let mut join = |a: Option<Value>, b: Option<Value>| -> Result<Option<Value>> {
+            match (a, b) {
+                (a, None) => Ok(a),
+                (None, Some(b)) => Ok(Some(self.pointwise(&[b], span, |l, n| Ok(l.scale_num(&n[0], sign)))?)),
+                (Some(a), Some(b)) => {
+                    Ok(Some(self.pointwise(&[a, b], span, |l, n| l.binary_num(&op, &n[0], &n[1], span))?))
+                }
+            }
+        };
+        let flux = join(a.flux, b.flux)?;
+        let source = join(a.source, b.source)?;
+        Ok(Value::Residual(Rc::new(Residual { flux, source })))
+    }
+
+    fn numeric_or_int(&mut self, v: &Value, span: Span) -> Result<Value> {
+        if let Value::Int(i) = v { Ok(Value::Int(*i)) } else { self.numeric(v, span) }
+    }
+}

@@ -1,0 +1,99 @@
+//! The solution of a system as fields: its unknowns, then its lets with the unknowns replaced.
+
+use super::points::Offsets;
+use crate::base::Span;
+use crate::discretize::Space;
+use crate::ir::Type;
+use crate::lower::Lower;
+use crate::lower::error::{Result, error, error_help};
+use crate::lower::system::{Equations, Gauge};
+use crate::lower::value::{Discrete, Field, Integral, Leaf, Num, Solution, Value};
+use indexmap::IndexMap;
+use std::rc::Rc;
+
+impl Lower<'_> {
+    /// Fields of the solution: unknowns, then lets with the unknowns replaced.
+    pub(super) fn solution(&mut self, eqs: Equations, full: Num, space: &Rc<Space>, span: Span) -> Result<Value> {
+        let offsets = Offsets::of(&eqs);
+        let mut members = IndexMap::new();
+        let mut discretes = vec![];
+        for (k, u) in eqs.unknowns.iter().enumerate() {
+            let n: usize = u.shape.iter().product();
+            let nodes = full.shape()[0];
+            let mut shape = vec![nodes];
+            shape.extend(&u.shape);
+            let start = offsets.start[k];
+            let dofs = self.tracer.build(&[&full], |b, v| {
+                let s = b.slice(v[0], 1, start, start + n);
+                b.reshape(s, &shape)
+            });
+            let id = self.tracer.fresh();
+            let mut discrete = Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id });
+            if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
+                discrete = self.gauged(&eqs, g, k, &discrete, span)?;
+            }
+            discretes.push(discrete);
+        }
+        let substitute = |l: &Self, f: &Field| {
+            l.substitute(f, |leaf| match leaf {
+                Leaf::Unknown { problem, index, gradient } if *problem == eqs.problem => {
+                    Some(Leaf::Discrete { field: discretes[*index].clone(), gradient: *gradient })
+                }
+                _ => None,
+            })
+        };
+        for (k, u) in eqs.unknowns.iter().enumerate() {
+            let leaf = Leaf::Discrete { field: discretes[k].clone(), gradient: false };
+            let field = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
+            members.insert(u.name.clone(), Value::Field(field));
+        }
+        for (name, value) in &eqs.lets {
+            let value = match value {
+                Value::Field(f) => Value::Field(substitute(self, f)),
+                other => other.clone(),
+            };
+            members.insert(name.clone(), value);
+        }
+        Ok(Value::Solution(Rc::new(Solution { problem: eqs.def, members })))
+    }
+
+    /// The representative that the gauge asks for: a constant is added.
+    fn gauged(
+        &mut self,
+        eqs: &Equations,
+        g: &Gauge,
+        k: usize,
+        field: &Rc<Discrete>,
+        span: Span,
+    ) -> Result<Rc<Discrete>> {
+        let u = &eqs.unknowns[k];
+        let Some(Integral { mean, factor, .. }) = g.plain() else {
+            return error_help(
+                "unsupported.library",
+                g.span,
+                "a gauge fixes the mean of an unknown itself",
+                format!("write `mean({}) = 0`", u.name),
+            );
+        };
+        let (mean, factor) = (*mean, *factor);
+        let target = self.num(&g.value, g.span)?;
+        let leaf = Leaf::Discrete { field: field.clone(), gradient: false };
+        let f = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
+        let Value::Num(found) = self.integrate(&f, mean, span)? else {
+            return error("run.value", span, "the mean of a solution is a number");
+        };
+        let measure = if mean { 1.0 } else { eqs.domain.measure() };
+        let shape = u.shape.clone();
+        let dofs = self.tracer.build(&[&field.dofs, &found, &target], |b, v| {
+            let target = b.broadcast_to(v[2], &shape);
+            let target = b.scale(target, 1.0 / factor);
+            let missing = b.sub(target, v[1]);
+            let missing = b.scale(missing, 1.0 / measure);
+            let full = b.ty(v[0]).shape.clone();
+            let missing = b.broadcast_to(missing, &full);
+            b.add(v[0], missing)
+        });
+        let id = self.tracer.fresh();
+        Ok(Rc::new(Discrete { space: field.space.clone(), dofs, shape: field.shape.clone(), id }))
+    }
+}
