@@ -13,6 +13,7 @@ mod movement;
 mod nest;
 mod newton;
 mod pool;
+mod processors;
 mod run;
 mod scalar;
 mod strips;

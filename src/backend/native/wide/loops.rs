@@ -2,8 +2,10 @@
 //! vectors, and what is left, head and rest being parts of a vector under a mask.
 
 use super::super::nest::Nest;
-use super::body::{Frame, INDEX, Plan, SPILLS, TAIL, VALUES, Variant, on_stack, pointer};
-use super::encode::{Assembler, If, Mem, Rm, gpr};
+use super::body::{INDEX, SPILLS, TAIL, VALUES};
+use super::encode::{Assembler, If, Label, Mem, Rm, gpr};
+use super::memory::{on_stack, pointer};
+use super::plan::{Frame, Plan, Variant};
 use super::select::Group;
 use super::tape::{Along, Id};
 use std::collections::HashMap;
@@ -219,7 +221,7 @@ impl Loops<'_> {
     }
 
     /// Lanes up to the first aligned address of a store, or to `whole` where there are none; at most a whole row.
-    fn head(&mut self, at: Along, whole: super::encode::Label) {
+    fn head(&mut self, at: Along, whole: Label) {
         let base = pointer(self.a, &self.frame, at.group);
         self.a.address(PART, Mem { base, index: None, disp: at.disp });
         self.a.negate(PART);
@@ -234,7 +236,7 @@ impl Loops<'_> {
     }
 
     /// `count` vectors at a time while the index is not beyond a bound, then to `after`.
-    fn vectors(&mut self, bound: usize, count: usize, after: super::encode::Label) {
+    fn vectors(&mut self, bound: usize, count: usize, after: Label) {
         self.a.compare(INDEX, Rm::Mem(on_stack(bound)));
         self.a.jump_if(If::Greater, after);
         let head = self.a.label();

@@ -1,14 +1,20 @@
 //! Machine code of a [`Nest`] with vectors of 512 bits, where the processor has AVX-512.
 //!
-//! The portable emitter knows 128 bits only. This one selects instructions ([`select`]), assigns registers ([`body`]), and writes
-//! the loops ([`loops`]) and the encodings ([`encode`]). Elementary functions are written out from the text that the interpreter
+//! The portable emitter knows 128 bits only. This one selects instructions ([`select`], [`tape`]), orders them ([`plan`]),
+//! assigns registers and emits them ([`registers`], [`body`], [`memory`]) inside loops ([`loops`], [`encode`]). Elementary functions are written out from the text that the interpreter
 //! evaluates, and every operation rounds as there, so that both emitters and the interpreter give the same bits.
 
 mod body;
 mod encode;
 mod loops;
+mod memory;
+mod operations;
+mod plan;
+mod registers;
+mod scalar;
 mod select;
 mod tape;
+mod vector;
 
 use super::nest::Nest;
 
@@ -36,7 +42,7 @@ pub fn emit(nest: &Nest, lengths: &[usize]) -> Option<Code> {
     let selected = select::select(nest, lengths)?;
     let groups = selected.groups.clone();
     let double = nest.graph.dtype == crate::ir::DType::F64;
-    let plan = body::Plan::new(selected, double);
+    let plan = plan::Plan::new(selected, double);
     let mut a = encode::Assembler::default();
     let scratch = loops::emit(&mut a, nest, &groups, &plan, streams(nest, lengths));
     Some(Code { bytes: a.finish(), scratch })

@@ -1,7 +1,8 @@
 //! From the scalar expressions of a nest to vector instructions: elementary functions are written out, comparisons become masks.
 
 use super::super::nest::{Address, Affine, Expr, Id as ExprId, Nest};
-use super::tape::{Along, Id, Ins, Mask, Predicate, Tape, Two, Vector};
+use super::tape::{Along, Id, Ins, One, Predicate, Tape, Two};
+use super::vector::{Mask, Vector};
 use crate::ir::math::{self, Real, single};
 use crate::ir::{Binary, Compare, DType, Unary};
 
@@ -136,7 +137,7 @@ impl<'t> Selection<'t, '_> {
             Unary::Neg => -x,
             Unary::Abs => x.magnitude(),
             Unary::Floor => x.whole(),
-            Unary::Sqrt => x.one(super::tape::One::Sqrt),
+            Unary::Sqrt => x.one(One::Sqrt),
             Unary::Sign => {
                 let zero = x.at(0.0);
                 // The sign of a NaN is NaN.

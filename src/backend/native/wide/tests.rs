@@ -133,7 +133,7 @@ fn random(dice: &mut Dice, dtype: DType, shape: &[usize], size: usize) -> Nest {
     };
     let last = ids.len() - 1;
     let stores = vec![store(0, ids[last]), store(1, ids[last - 1])];
-    Nest { shape: shape.to_vec(), graph: g, stores }
+    Nest::new(shape.to_vec(), g, stores)
 }
 
 fn results(emitter: Emitter, nest: &Nest, args: &[Buffer]) -> Vec<Buffer> {
@@ -221,7 +221,7 @@ fn more_values_than_registers() {
         let backward = s.iter().rev().fold(forward, |a, &b| g.binary(Binary::Sub, b, a));
         let chosen = m.iter().fold(backward, |a, &m| g.select(m, a, forward));
         let chosen = m.iter().rev().fold(chosen, |a, &m| g.select(m, forward, a));
-        let nest = Nest { shape: vec![501], graph: g, stores: vec![(at(3, 1), chosen), (at(4, 0), backward)] };
+        let nest = Nest::new(vec![501], g, vec![(at(3, 1), chosen), (at(4, 0), backward)]);
         let mut dice = Dice(1);
         let args = [dice.buffer(dtype, LENGTH), dice.buffer(dtype, LENGTH), dice.buffer(DType::Index, LENGTH)];
         let (w, p) = (results(Emitter::Wide, &nest, &args), results(Emitter::Portable, &nest, &args));
