@@ -81,7 +81,8 @@ impl Lower<'_> {
         Ok(space)
     }
 
-    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several.
+    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several. Values of cells are
+    /// integrated by the midpoint rule, which is exact for the trigonometric polynomials of a periodic grid.
     pub fn space_of(&mut self, f: &Field, span: Span) -> Result<Rc<Space>> {
         let finest = f
             .leaves
@@ -89,8 +90,7 @@ impl Lower<'_> {
             .filter_map(|l| if let Leaf::Discrete { field, .. } = l { Some(field.space.clone()) } else { None })
             .max_by_key(|s| (s.mesh.element_count(), s.order));
         match finest {
-            Some(s) if s.order > 0 => Ok(s),
-            Some(s) => self.space(s.mesh.clone(), 1, span),
+            Some(s) => Ok(s),
             None => {
                 let mesh = self.mesh(&f.domain.clone(), None, &Cells::Count(INTEGRATION_CELLS), span)?;
                 self.space(mesh, 1, span)
@@ -141,6 +141,30 @@ impl Lower<'_> {
             });
         }
         Ok(Value::Num(sum.unwrap_or(Num::scalar(0.0))))
+    }
+
+    /// The value of a sum of integrals, once `solved` has put the solution in place of the unknowns.
+    pub fn functional_value(
+        &mut self,
+        f: &Functional,
+        solved: &dyn Fn(&Self, &Field) -> Field,
+        span: Span,
+    ) -> Result<Num> {
+        let mut sum: Option<Num> = None;
+        for term in &f.terms {
+            let integrand = solved(self, &term.integrand);
+            let value = match &term.part {
+                None => self.integrate(&integrand, term.mean, span)?,
+                Some(part) => self.integrate_part(&integrand, part, term.mean, span)?,
+            };
+            let value = self.num(&value, span)?;
+            let value = self.scale_num(&value, term.factor);
+            sum = Some(match sum {
+                None => value,
+                Some(s) => self.binary_num(&crate::sema::hir::Op::Add, &s, &value, span)?,
+            });
+        }
+        Ok(sum.unwrap_or(Num::scalar(0.0)))
     }
 
     /// Values at the quadrature points of the field's space, `[E, q, …]`.

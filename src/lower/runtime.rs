@@ -30,6 +30,9 @@ pub trait Runtime {
         false
     }
 
+    /// Something about the open task that people want to know: how good a table is.
+    fn remark(&mut self, _text: &str) {}
+
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
 
@@ -258,6 +261,7 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
             Value::Problem(Rc::new(Problem { def: p.def, args: replace_env(&p.args, f), span: p.span }))
         }
         Value::Residual(r) => Value::Residual(Rc::new(super::value::Residual {
+            stored: r.stored.as_ref().map(|v| replace(v, f)),
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),
@@ -321,7 +325,6 @@ fn replace_behind(b: &Behind, f: &dyn Fn(&Num) -> Num) -> Behind {
             closure: replace(&o.closure, f),
             on_fail: o.on_fail.as_ref().map(|v| replace(v, f)),
             reuse: o.reuse,
-            scale: o.scale.clone(),
             range: o.range.clone(),
         })),
     }

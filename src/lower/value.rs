@@ -175,8 +175,10 @@ pub struct Problem {
     pub span: Span,
 }
 
+/// `∂t(stored) + ∇·flux + source`
 #[derive(Clone, Debug, Default)]
 pub struct Residual {
+    pub stored: Option<Value>,
     pub flux: Option<Value>,
     pub source: Option<Value>,
 }

@@ -3,12 +3,14 @@
 mod batch;
 mod flatten;
 mod hoist;
+mod merge;
 mod prune;
 mod simplify;
 mod single;
 
 pub use batch::{batch, runs_item_by_item};
 pub use flatten::flatten;
+pub use merge::merge_maps;
 pub use single::single;
 
 use crate::ad;

@@ -187,6 +187,14 @@ impl LinearSystem {
         }
     }
 
+    /// Sets the matrix to the values that `write` leaves (in the pattern's order; what it is given holds anything).
+    pub fn fill(&mut self, write: impl FnOnce(&mut [f64])) {
+        self.values.resize(self.plan.pattern.entries(), 0.0);
+        write(&mut self.values);
+        self.broken = first_broken_row(&self.plan.pattern, &self.values);
+        self.factors = Factors::None;
+    }
+
     /// Solves A·x = b, or Aᵀ·x = b, for one or several right-hand sides, each contiguous.
     ///
     /// With a `constant_kernel`, b's component that no x can reach is ignored.

@@ -79,21 +79,48 @@ impl fmt::Display for NewtonFailure {
 
 impl std::error::Error for NewtonFailure {}
 
-/// Finds u with R(u) = 0 from the guess in `u`.
+/// The linear solvers stop within this factor of their tolerance.
+const ENOUGH: f64 = 10.0;
+
+/// What Newton's method asks of a problem.
+pub trait Equations<E> {
+    /// Writes R(u) into r; an `Err` ends the iteration.
+    fn residual(&mut self, u: &[f64], r: &mut [f64]) -> Result<(), E>;
+
+    /// Solves J(u)·d = r, so that the Newton step is -d, and gives ‖r - J·d‖ / ‖r‖. Of all u, this one is the last whose residual
+    /// was asked for.
+    fn step(&mut self, u: &[f64], r: &[f64], d: &mut [f64]) -> Result<f64, Failure>;
+}
+
+/// A residual and a step as closures.
+impl<E, R, S> Equations<E> for (R, S)
+where
+    R: FnMut(&[f64], &mut [f64]) -> Result<(), E>,
+    S: FnMut(&[f64], &[f64], &mut [f64]) -> Result<f64, Failure>,
+{
+    fn residual(&mut self, u: &[f64], r: &mut [f64]) -> Result<(), E> {
+        self.0(u, r)
+    }
+
+    fn step(&mut self, u: &[f64], r: &[f64], d: &mut [f64]) -> Result<f64, Failure> {
+        self.1(u, r, d)
+    }
+}
+
+/// Finds u with R(u) = 0 from the guess in `u`. On failure u holds the best iterate.
 ///
-/// `residual(u, r)` writes R(u) into r; an `Err` of it ends the iteration. `step(u, r, d)` solves J(u)·d = r, so that the Newton
-/// step is -d. On failure u holds the best iterate.
+/// The step of an affine problem leaves the residual of its linear system and no other: where that is small enough, R is not
+/// evaluated again.
 pub fn newton<E: From<NewtonFailure>>(
     u: &mut [f64],
     options: NewtonOptions,
-    mut residual: impl FnMut(&[f64], &mut [f64]) -> Result<(), E>,
-    mut step: impl FnMut(&[f64], &[f64], &mut [f64]) -> Result<(), Failure>,
+    equations: &mut impl Equations<E>,
 ) -> Result<History, E> {
     let n = u.len();
     let mut history = History::default();
     let (mut r, mut d) = (vec![0.0; n], vec![0.0; n]);
     let (mut trial, mut trial_r) = (vec![0.0; n], vec![0.0; n]);
-    residual(u, &mut r)?;
+    equations.residual(u, &mut r)?;
     let mut size = norm(&r);
     history.residuals.push(size);
     if let Some(unknown) = r.iter().position(|r| !r.is_finite()) {
@@ -105,14 +132,21 @@ pub fn newton<E: From<NewtonFailure>>(
         if history.steps() == options.iterations {
             return Err(NewtonFailure { history, cause: Cause::Slow { unknown, residual: largest } }.into());
         }
-        if let Err(failure) = step(u, &r, &mut d) {
-            return Err(NewtonFailure { history, cause: Cause::Linear(failure) }.into());
+        let left = match equations.step(u, &r, &mut d) {
+            Ok(left) => left,
+            Err(failure) => return Err(NewtonFailure { history, cause: Cause::Linear(failure) }.into()),
+        };
+        if options.affine && size * left <= ENOUGH * target {
+            u.iter_mut().zip(&d).for_each(|(u, d)| *u -= d);
+            history.residuals.push(size * left);
+            history.fractions.push(1.0);
+            break;
         }
         // ‖R‖² falls at first by twice its value per whole step; Armijo asks for a small part of that.
         let mut fraction = 1.0;
         let accepted = loop {
             trial.iter_mut().zip(u.iter()).zip(&d).for_each(|((t, u), d)| *t = u - fraction * d);
-            residual(&trial, &mut trial_r)?;
+            equations.residual(&trial, &mut trial_r)?;
             let new = norm(&trial_r);
             if new.is_finite() && new <= (1.0 - 1e-4 * fraction) * size {
                 break Some(new);
@@ -179,14 +213,16 @@ mod tests {
         newton(
             u,
             NewtonOptions { tolerance, ..NewtonOptions::default() },
-            |u, r| {
-                f(u, r);
-                Ok(())
-            },
-            |u, r, d| {
-                system.set_values(&jacobian(u));
-                system.solve(r, d, false).map(|_| ())
-            },
+            &mut (
+                |u: &[f64], r: &mut [f64]| {
+                    f(u, r);
+                    Ok(())
+                },
+                |u: &[f64], r: &[f64], d: &mut [f64]| {
+                    system.set_values(&jacobian(u));
+                    system.solve(r, d, false).map(|stats| stats.residual)
+                },
+            ),
         )
     }
 
@@ -224,14 +260,16 @@ mod tests {
         let history = newton::<NewtonFailure>(
             &mut [0.0],
             options,
-            |u, r| {
-                f(u, r);
-                Ok(())
-            },
-            |_, r, d| {
-                system.set_values(&[1.0]);
-                system.solve(r, d, false).map(|_| ())
-            },
+            &mut (
+                |u: &[f64], r: &mut [f64]| {
+                    f(u, r);
+                    Ok(())
+                },
+                |_: &[f64], r: &[f64], d: &mut [f64]| {
+                    system.set_values(&[1.0]);
+                    system.solve(r, d, false).map(|_| 1.0)
+                },
+            ),
         );
         assert!(history.unwrap().at_rounding);
     }

@@ -5,6 +5,7 @@ mod elasticity;
 mod jacobians;
 mod manufactured;
 mod orders;
+mod programs;
 
 use mslc::backend::{Options, compile};
 use mslc::ir::{Func, Tensor};

@@ -131,6 +131,22 @@ impl<'a> View<'a> {
         }
     }
 
+    pub fn number(&self, i: usize) -> f64 {
+        match self {
+            View::F64(x) => x[i],
+            View::F32(x) => x[i] as f64,
+            View::Index(x) => x[i] as f64,
+        }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            View::F64(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+            View::F32(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+            View::Index(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+        }
+    }
+
     pub fn to_tensor(self, ty: &Type) -> Tensor {
         let data = match self {
             View::F64(x) => Data::F64(x.into()),
@@ -185,6 +201,15 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// Copies `len` elements that start at `from` to where `to` says.
+    pub fn copy_within(&mut self, from: usize, to: usize, len: usize) {
+        match self {
+            ViewMut::F64(x) => x.copy_within(from..from + len, to),
+            ViewMut::F32(x) => x.copy_within(from..from + len, to),
+            ViewMut::Index(x) => x.copy_within(from..from + len, to),
+        }
+    }
+
     pub fn copy_from(&mut self, v: View<'_>) {
         match (self, v) {
             (ViewMut::F64(y), View::F64(x)) => y.copy_from_slice(x),
@@ -208,11 +233,28 @@ impl Default for Buffer {
 }
 
 impl Buffer {
+    pub fn copy_of(v: View) -> Buffer {
+        match v {
+            View::F64(x) => Buffer::F64(x.to_vec()),
+            View::F32(x) => Buffer::F32(x.to_vec()),
+            View::Index(x) => Buffer::Index(x.to_vec()),
+        }
+    }
+
     pub fn zeros(dtype: DType, len: usize) -> Buffer {
         match dtype {
             DType::F64 => Buffer::F64(vec![0.0; len]),
             DType::F32 => Buffer::F32(vec![0.0; len]),
             DType::Index => Buffer::Index(vec![0; len]),
+        }
+    }
+
+    /// These numbers, rounded to the type.
+    pub fn of(dtype: DType, numbers: &[f64]) -> Buffer {
+        match dtype {
+            DType::F64 => Buffer::F64(numbers.to_vec()),
+            DType::F32 => Buffer::F32(numbers.iter().map(|&x| x as f32).collect()),
+            DType::Index => Buffer::Index(numbers.iter().map(|&x| x as u32).collect()),
         }
     }
 

@@ -7,9 +7,11 @@ use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
 use super::movement::Strided;
 use super::newton::System;
+use super::repeats::elements_read;
 use super::scalar;
 use super::structured::Body;
 use super::{Output, Place, Program, Root, Step};
+use crate::backend::memo::Remembered;
 use crate::backend::plan::{self, Demand};
 use crate::ir::{Binary, Compare, Fault, Func, Node, Op, Reduce, Type, Unary, Value};
 use crate::passes;
@@ -74,9 +76,10 @@ pub(super) enum Kind {
         then: Body,
         otherwise: Body,
     },
-    /// `body(x…)`
-    Call {
+    /// What is remembered of a body.
+    Memo {
         body: Body,
+        memo: Remembered,
     },
     Kernel(Kernel),
     Solve {
@@ -231,7 +234,9 @@ impl Lowering<'_> {
             Op::Cond { then, otherwise } => {
                 Kind::Cond { then: self.body(then, self.threads)?, otherwise: self.body(otherwise, self.threads)? }
             }
-            Op::Memo { body, .. } => Kind::Call { body: self.body(body, self.threads)? },
+            Op::Memo { body, spec } => {
+                Kind::Memo { memo: Remembered::new(body, spec, "native"), body: self.body(body, self.threads)? }
+            }
             Op::Solve { residual, spec } => Kind::Solve { system: self.system(residual, spec)? },
             Op::LinearSolve { residual, spec, transposed } => {
                 Kind::LinearSolve { system: self.system(residual, spec)?, transposed: *transposed }
@@ -306,7 +311,7 @@ impl Lowering<'_> {
 
     fn body(&mut self, f: &Arc<Func>, threads: usize) -> Result<Body, Fault> {
         self.bodies += 1;
-        Ok(Body { program: lower(f, threads)?, number: self.bodies - 1 })
+        Ok(Body { program: lower(f, threads)?, number: self.bodies - 1, reads: elements_read(f) })
     }
 
     /// One for all steps with the same residual, so that they share factors.
@@ -314,7 +319,7 @@ impl Lowering<'_> {
         if let Some(k) = self.systems.iter().position(|s| s.is(residual, spec)) {
             return Ok(k);
         }
-        self.systems.push(System::new(residual, spec, self.threads)?);
+        self.systems.push(System::new(residual, spec, self.threads, &self.systems)?);
         Ok(self.systems.len() - 1)
     }
 

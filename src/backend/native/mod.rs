@@ -14,6 +14,7 @@ mod nest;
 mod newton;
 mod pool;
 mod processors;
+mod repeats;
 mod run;
 mod scalar;
 mod strips;
@@ -145,7 +146,7 @@ impl Workspace {
         Workspace {
             slots: p.slots.iter().map(|s| Buffer::zeros(s.dtype, s.len)).collect(),
             nested: p.steps.iter().flat_map(|s| s.kind.bodies()).map(|_| structured::Nested::default()).collect(),
-            systems: p.systems.iter().map(newton::State::new).collect(),
+            systems: p.systems.iter().map(|_| newton::State::default()).collect(),
             carry: [vec![], vec![]],
         }
     }

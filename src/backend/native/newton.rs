@@ -1,10 +1,12 @@
 //! `Solve` and `LinearSolve`: Newton's method on a compiled residual, with a sparse Jacobian from compiled element matrices.
 
 use super::buffer::{Buffer, Element, View, ViewMut};
+use super::repeats::same_bits;
 use super::{Context, Program, Workspace, buffers, lower};
 use crate::backend::system;
-use crate::ir::{Fault, Func, SolveSpec};
-use crate::solve::newton::{NewtonFailure, NewtonOptions, newton};
+use crate::ir::{Builder, Fault, Func, Op, SolveSpec};
+use crate::passes;
+use crate::solve::newton::{Equations, NewtonFailure, NewtonOptions, newton};
 use crate::solve::{self, Failure, LinearSystem};
 use std::sync::Arc;
 
@@ -13,28 +15,64 @@ pub struct System {
     residual: Arc<Func>,
     spec: Arc<SolveSpec>,
     value: Program,
+    /// Residual, then element matrices: where both ask for the same nested problems, which are then solved once.
+    both: Option<Program>,
+    matrix: Arc<Matrix>,
+    /// The system of the same function whose state holds the matrix: problems that differ in their loads share factors.
+    owner: usize,
+}
+
+/// The matrix of a system.
+struct Matrix {
     jacobian: Program,
+    /// Which of `(u, p…)` it depends on.
+    reads: Vec<bool>,
     plan: Arc<solve::Plan>,
 }
 
-/// Memory, the last matrix and its factors.
+/// Memory of a system, and of a matrix if other systems do not own it.
+#[derive(Default)]
 pub struct State {
     value: Option<Workspace>,
+    matrix: Option<Box<MatrixState>>,
+}
+
+struct MatrixState {
     jacobian: Option<Workspace>,
     blocks: Vec<Buffer>,
-    values: Vec<f64>,
+    /// The arguments that it was made from, of those it depends on.
+    made_from: Option<Vec<Buffer>>,
     linear: LinearSystem,
 }
 
 impl System {
-    pub fn new(residual: &Arc<Func>, spec: &Arc<SolveSpec>, threads: usize) -> Result<System, Fault> {
-        let (jacobian, plan) = system::prepare(residual, spec, threads)?;
+    /// `others`: the systems of the same function so far.
+    pub fn new(
+        residual: &Arc<Func>,
+        spec: &Arc<SolveSpec>,
+        threads: usize,
+        others: &[System],
+    ) -> Result<System, Fault> {
+        let same = |s: &System| spec.jacobian.is_some() && (Arc::ptr_eq(&s.spec, spec) || s.spec == *spec);
+        let nested = !spec.linear && passes::runs_item_by_item(residual);
+        let shared = if nested { None } else { others.iter().find(|s| s.both.is_none() && same(s)) };
+        let (matrix, both) = match shared {
+            Some(other) => (other.matrix.clone(), None),
+            None => {
+                let (jacobian, plan) = system::prepare(residual, spec, threads)?;
+                let values = lower::flattened(&jacobian.values);
+                let reads = inputs_read(&values);
+                let both = nested.then(|| lower::lower(&lower::flattened(&together(residual, &values)), threads));
+                (Arc::new(Matrix { jacobian: lower::lower(&values, threads)?, reads, plan }), both.transpose()?)
+            }
+        };
         Ok(System {
             residual: residual.clone(),
             spec: spec.clone(),
             value: lower::lower(residual, threads)?,
-            jacobian: lower::lower(&lower::flattened(&jacobian.values), threads)?,
-            plan,
+            both,
+            matrix,
+            owner: shared.map_or(others.len(), |s| s.owner),
         })
     }
 
@@ -44,34 +82,30 @@ impl System {
             && (Arc::ptr_eq(&self.spec, spec) || self.spec == *spec)
     }
 
-    /// Arguments `(guess, p…)`.
-    pub fn solve(&self, context: &Context, s: &mut State, args: &[View], out: &mut [f64]) -> Result<(), Fault> {
+    /// Arguments `(guess, p…)`. `states` are those of all systems, this one is the `own`-th.
+    pub fn solve(
+        &self,
+        context: &Context,
+        states: &mut [State],
+        own: usize,
+        args: &[View],
+        out: &mut [f64],
+    ) -> Result<(), Fault> {
         super::super::counts::solved(&self.spec.name);
         out.copy_from_slice(f64::of(args[0]));
-        let State { value, jacobian, blocks, values, linear } = s;
-        let (value, jacobian) = self.workspaces(value, jacobian, blocks, values);
         let options = NewtonOptions {
             tolerance: self.spec.newton_tolerance,
             iterations: self.spec.newton_iterations,
             affine: self.spec.linear,
         };
-        let mut inner = None;
-        let outcome = newton(
-            out,
-            options,
-            |u, r| {
-                let inputs = arguments(u, &args[1..]);
-                self.value.run(context, value, &inputs, &mut [ViewMut::F64(r)]).map_err(Trouble::Fault)
-            },
-            |u, r, d| {
-                if let Err(fault) = self.assemble(context, jacobian, u, &args[1..], blocks, values) {
-                    inner = Some(fault);
-                    return Err(Failure::NotFinite { unknown: 0 });
-                }
-                linear.set_values(values);
-                linear.solve(r, d, false).map(|_| ())
-            },
-        );
+        let program = self.both.as_ref().unwrap_or(&self.value);
+        let mut workspace = states[own].value.take().unwrap_or_else(|| Workspace::new(program));
+        let matrix = states[self.owner].matrix(self);
+        let p = &args[1..];
+        let mut problem = Problem { system: self, context, workspace: &mut workspace, matrix, p, inner: None };
+        let outcome = newton(out, options, &mut problem);
+        let inner = problem.inner;
+        states[own].value = Some(workspace);
         match (outcome, inner) {
             (Ok(_), _) => Ok(()),
             (Err(_), Some(fault)) | (Err(Trouble::Fault(fault)), None) => Err(fault.within(&self.spec.name)),
@@ -83,66 +117,119 @@ impl System {
     pub fn linear_solve(
         &self,
         context: &Context,
-        s: &mut State,
+        states: &mut [State],
         transposed: bool,
         args: &[View],
         out: &mut [f64],
     ) -> Result<(), Fault> {
-        let State { value, jacobian, blocks, values, linear } = s;
-        let (_, jacobian) = self.workspaces(value, jacobian, blocks, values);
-        let u = f64::of(args[1]);
-        self.assemble(context, jacobian, u, &args[2..], blocks, values).map_err(|e| e.within(&self.spec.name))?;
-        linear.set_values(values);
-        match linear.solve(f64::of(args[0]), out, transposed) {
+        let matrix = states[self.owner].matrix(self);
+        self.matrix.at(context, matrix, &args[1..]).map_err(|e| e.within(&self.spec.name))?;
+        match matrix.linear.solve(f64::of(args[0]), out, transposed) {
             Ok(_) => Ok(()),
             Err(failure) => Err(system::linear_fault(&self.spec, &failure)),
         }
     }
+}
 
-    fn workspaces<'a>(
-        &self,
-        value: &'a mut Option<Workspace>,
-        jacobian: &'a mut Option<Workspace>,
-        blocks: &mut Vec<Buffer>,
-        values: &mut Vec<f64>,
-    ) -> (&'a mut Workspace, &'a mut Workspace) {
-        if values.is_empty() {
-            values.resize(self.plan.pattern().entries(), 0.0);
-            *blocks = buffers(self.jacobian.output_types());
+impl Matrix {
+    /// Makes the matrix at `(u, p…)` the one of `s.linear`, if it is not.
+    fn at(&self, context: &Context, s: &mut MatrixState, args: &[View]) -> Result<(), Fault> {
+        let read = || args.iter().zip(&self.reads).filter(|(_, r)| **r).map(|(a, _)| *a);
+        if s.made_from.as_ref().is_some_and(|made| made.iter().zip(read()).all(|(m, a)| same_bits(m.view(), a))) {
+            return Ok(());
         }
-        (
-            value.get_or_insert_with(|| Workspace::new(&self.value)),
-            jacobian.get_or_insert_with(|| Workspace::new(&self.jacobian)),
-        )
-    }
-
-    fn assemble(
-        &self,
-        context: &Context,
-        w: &mut Workspace,
-        u: &[f64],
-        p: &[View],
-        blocks: &mut [Buffer],
-        values: &mut [f64],
-    ) -> Result<(), Fault> {
-        let mut outputs: Vec<ViewMut> = blocks.iter_mut().map(Buffer::view_mut).collect();
-        self.jacobian.run(context, w, &arguments(u, p), &mut outputs)?;
-        let blocks: Vec<&[f64]> = blocks.iter().map(|b| f64::of(b.view())).collect();
-        self.plan.pattern().assemble(&blocks, values);
+        s.made_from = None;
+        let mut outputs: Vec<ViewMut> = s.blocks.iter_mut().map(Buffer::view_mut).collect();
+        let workspace = s.jacobian.get_or_insert_with(|| Workspace::new(&self.jacobian));
+        self.jacobian.run(context, workspace, args, &mut outputs)?;
+        s.assemble(self);
+        s.made_from = Some(read().map(Buffer::copy_of).collect());
         Ok(())
     }
 }
 
 impl State {
-    pub fn new(system: &System) -> State {
-        State {
-            value: None,
-            jacobian: None,
-            blocks: vec![],
-            values: vec![],
-            linear: LinearSystem::new(system.plan.clone()),
+    fn matrix(&mut self, system: &System) -> &mut MatrixState {
+        self.matrix.get_or_insert_with(|| {
+            Box::new(MatrixState {
+                jacobian: None,
+                blocks: buffers(system.matrix.jacobian.output_types()),
+                made_from: None,
+                linear: LinearSystem::new(system.matrix.plan.clone()),
+            })
+        })
+    }
+}
+
+impl MatrixState {
+    /// The matrix from the element matrices in `blocks`.
+    fn assemble(&mut self, matrix: &Matrix) {
+        let blocks: Vec<&[f64]> = self.blocks.iter().map(|b| f64::of(b.view())).collect();
+        self.linear.fill(|values| matrix.plan.pattern().assemble(&blocks, values));
+    }
+}
+
+/// A system with its parameters, as Newton's method sees it.
+struct Problem<'a> {
+    system: &'a System,
+    context: &'a Context<'a>,
+    workspace: &'a mut Workspace,
+    matrix: &'a mut MatrixState,
+    p: &'a [View<'a>],
+    /// A fault inside the evaluation of the matrix.
+    inner: Option<Fault>,
+}
+
+impl Equations<Trouble> for Problem<'_> {
+    fn residual(&mut self, u: &[f64], r: &mut [f64]) -> Result<(), Trouble> {
+        let inputs = arguments(u, self.p);
+        let mut outputs = vec![ViewMut::F64(r)];
+        let program = match &self.system.both {
+            None => &self.system.value,
+            Some(both) => {
+                self.matrix.made_from = None;
+                outputs.extend(self.matrix.blocks.iter_mut().map(Buffer::view_mut));
+                both
+            }
+        };
+        program.run(self.context, self.workspace, &inputs, &mut outputs).map_err(Trouble::Fault)
+    }
+
+    /// `u` is where the residual was evaluated last.
+    fn step(&mut self, u: &[f64], r: &[f64], d: &mut [f64]) -> Result<f64, Failure> {
+        let matrix = &self.system.matrix;
+        if self.system.both.is_some() {
+            self.matrix.assemble(matrix);
+        } else if let Err(fault) = matrix.at(self.context, self.matrix, &arguments(u, self.p)) {
+            self.inner = Some(fault);
+            return Err(Failure::NotFinite { unknown: 0 });
+        }
+        self.matrix.linear.solve(r, d, false).map(|stats| stats.residual)
+    }
+}
+
+/// The outputs of both functions of the same inputs.
+fn together(residual: &Func, jacobian: &Func) -> Func {
+    let mut b = Builder::new(residual.name.clone());
+    let inputs: Vec<_> = residual.inputs.iter().map(|t| b.input(t.clone())).collect();
+    let outputs = [b.inline(residual, &inputs), b.inline(jacobian, &inputs)].concat();
+    passes::merge_maps(&b.finish(outputs))
+}
+
+/// Which inputs the outputs depend on.
+fn inputs_read(f: &Func) -> Vec<bool> {
+    let mut read = vec![false; f.inputs.len()];
+    let mut used = vec![false; f.nodes.len()];
+    f.outputs.iter().for_each(|v| used[v.index()] = true);
+    for (v, node) in f.values().collect::<Vec<_>>().into_iter().rev() {
+        if used[v.index()] {
+            node.args.iter().for_each(|a| used[a.index()] = true);
+            if let Op::Input(k) = node.op {
+                read[k] = true;
+            }
         }
     }
+    read
 }
 
 enum Trouble {

@@ -100,9 +100,9 @@ impl Program {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 return body.call(context, &nested[body.number], &args[1..], &mut outs);
             }
-            Kind::Call { body } => {
+            Kind::Memo { body, memo } => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return body.call(context, &nested[body.number], args, &mut outs);
+                return body.remembered(context, &nested[body.number], memo, args, &mut outs);
             }
             Kind::Kernel(kernel) => {
                 if let [one] = taken {
@@ -115,11 +115,11 @@ impl Program {
             }
             Kind::Solve { system } => {
                 let out = f64::of_mut(taken[0].view_mut());
-                return self.systems[*system].solve(context, &mut systems[*system], args, out);
+                return self.systems[*system].solve(context, systems, *system, args, out);
             }
             Kind::LinearSolve { system, transposed } => {
                 let out = f64::of_mut(taken[0].view_mut());
-                return self.systems[*system].linear_solve(context, &mut systems[*system], *transposed, args, out);
+                return self.systems[*system].linear_solve(context, systems, *transposed, args, out);
             }
             _ => {}
         }
@@ -198,7 +198,7 @@ impl Program {
             Kind::Map { .. }
             | Kind::Scan { .. }
             | Kind::Cond { .. }
-            | Kind::Call { .. }
+            | Kind::Memo { .. }
             | Kind::Kernel(_)
             | Kind::Solve { .. }
             | Kind::LinearSolve { .. } => unreachable!("compiler bug: handled by the caller"),

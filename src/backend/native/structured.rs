@@ -1,15 +1,20 @@
 //! Steps with bodies: items of a map over threads, scans, branches.
 
-use super::buffer::{View, ViewMut};
+use super::buffer::{Buffer, View, ViewMut};
 use super::lower::Kind;
+use super::repeats::first_of_each;
 use super::{Context, Program, Workspace, buffers};
-use crate::ir::Fault;
+use crate::backend::memo::Remembered;
+use crate::ir::{Fault, Type};
+use std::ops::Range;
 use std::sync::Mutex;
 
 /// A compiled body and the number of its workspaces in the workspace of the function around it.
 pub struct Body {
     pub(super) program: Program,
     pub number: usize,
+    /// Of each argument the elements that matter.
+    pub(super) reads: Vec<Vec<Range<usize>>>,
 }
 
 /// Workspaces of one body that nobody uses now.
@@ -21,7 +26,7 @@ pub struct Nested {
 impl Kind {
     pub fn bodies(&self) -> Vec<&Body> {
         match self {
-            Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Call { body } => vec![body],
+            Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Memo { body, .. } => vec![body],
             Kind::Cond { then, otherwise } => vec![then, otherwise],
             _ => vec![],
         }
@@ -45,7 +50,44 @@ impl Body {
         nested.with(&self.program, |w| self.program.run(context, w, args, outs))
     }
 
-    /// Items in contiguous runs over the threads. Of several failures the one of the first item is told.
+    /// A `Memo` of this body: its results by what is remembered of it, which is computed as far as it lacks.
+    pub fn remembered(
+        &self,
+        context: &Context,
+        nested: &Nested,
+        memo: &Remembered,
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let numbers = |v: &View| (0..v.len()).map(|i| v.number(i)).collect::<Vec<f64>>();
+        let (mut x, mut fixed) = (vec![], vec![]);
+        for (k, v) in args.iter().enumerate() {
+            if memo.keyed(k) { x.extend(numbers(v)) } else { fixed.extend(v.bytes()) }
+        }
+        let at_knot = |x: &[f64]| -> Result<Vec<f64>, Fault> {
+            let mut own: Vec<Option<Buffer>> = vec![];
+            let mut at = 0;
+            for (k, v) in args.iter().enumerate() {
+                own.push(memo.keyed(k).then(|| {
+                    at += v.len();
+                    Buffer::of(v.dtype(), &x[at - v.len()..at])
+                }));
+            }
+            let inputs: Vec<View> = own.iter().zip(args).map(|(o, v)| o.as_ref().map_or(*v, Buffer::view)).collect();
+            let mut results = buffers(self.program.output_types());
+            let mut views: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
+            self.call(context, nested, &inputs, &mut views)?;
+            Ok(results.iter().flat_map(|r| numbers(&r.view())).collect())
+        };
+        let results = memo.results(&x, &fixed, &at_knot)?;
+        for (out, entries) in outs.iter_mut().zip(&results) {
+            out.copy_from(Buffer::of(out.view().dtype(), entries).view());
+        }
+        Ok(())
+    }
+
+    /// Items in contiguous runs over the threads. Of several failures the one of the first item is told. An item that repeats an
+    /// earlier one, to the bit, is not run if it holds a nested problem: its results are those of the earlier one.
     pub fn map(
         &self,
         context: &Context,
@@ -57,46 +99,59 @@ impl Body {
     ) -> Result<(), Fault> {
         /// More tasks than threads, since items may differ in cost.
         const TASKS_PER_THREAD: usize = 8;
-        let tasks = if context.threads() > 1 { n.min(context.threads() * TASKS_PER_THREAD) } else { 1 };
-        let each = n.div_ceil(tasks.max(1)).max(1);
-        let tasks = n.div_ceil(each);
-        let inner = if tasks > 1 { Context { pool: None } } else { *context };
-        let mut parts: Vec<Vec<ViewMut>> = (0..tasks).map(|_| Vec::with_capacity(outs.len())).collect();
+        // A nested problem costs more than finding out whether it was posed before.
+        let repeats = if n > 1 && self.program.solves() {
+            let split = args.iter().zip(&self.reads).zip(mapped).filter(|(_, m)| **m);
+            let parts: Vec<_> = split.flat_map(|((a, read), _)| read.iter().map(|r| (*a, r))).collect();
+            first_of_each(n, &parts)
+        } else {
+            (0..n).collect()
+        };
+        let items: Vec<usize> = (0..n).filter(|&i| repeats[i] == i).collect();
+        let tasks = if context.threads() > 1 { items.len().min(context.threads() * TASKS_PER_THREAD) } else { 1 };
+        let each = items.len().div_ceil(tasks.max(1)).max(1);
+        // The items of a task, and where the results begin that lie between its first item and that of the next task.
+        let tasks: Vec<&[usize]> = items.chunks(each).collect();
+        let inner = if tasks.len() > 1 { Context { pool: None } } else { *context };
+        let mut parts: Vec<Vec<ViewMut>> = tasks.iter().map(|_| Vec::with_capacity(outs.len())).collect();
         for out in outs.iter_mut() {
             let item = out.view().len() / n.max(1);
             let mut rest = out.reborrow();
             for (t, part) in parts.iter_mut().enumerate() {
-                let items = each.min(n - t * each);
-                let (head, tail) = rest.split(items * item);
+                let end = tasks.get(t + 1).map_or(n, |next| next[0]);
+                let (head, tail) = rest.split((end - tasks[t][0]) * item);
                 part.push(head);
                 rest = tail;
             }
         }
         let parts: Vec<Mutex<Vec<ViewMut>>> = parts.into_iter().map(Mutex::new).collect();
         let failures = Mutex::new(vec![]);
-        context.parallel(tasks, &|t, _| {
+        context.parallel(tasks.len(), &|t, _| {
             let mut part = parts[t].lock().unwrap_or_else(|e| e.into_inner());
-            let outcome = nested.with(&self.program, |w| {
-                self.items(&inner, w, t * each, each.min(n - t * each), n, mapped, args, &mut part)
-            });
+            let outcome = nested.with(&self.program, |w| self.items(&inner, w, tasks[t], n, mapped, args, &mut part));
             if let Err(failure) = outcome {
                 failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure);
             }
         });
+        drop(parts);
         let failures = failures.into_inner().unwrap_or_else(|e| e.into_inner());
-        match failures.into_iter().min_by_key(|(i, _)| *i) {
-            Some((i, fault)) => Err(fault.within(format_args!("item {i}"))),
-            None => Ok(()),
+        if let Some((i, fault)) = failures.into_iter().min_by_key(|(i, _)| *i) {
+            return Err(fault.within(format_args!("item {i}")));
         }
+        for out in outs.iter_mut() {
+            let item = out.view().len() / n.max(1);
+            (0..n).filter(|&i| repeats[i] != i).for_each(|i| out.copy_within(repeats[i] * item, i * item, item));
+        }
+        Ok(())
     }
 
+    /// `outs` hold the results of the first of these items and what follows.
     #[allow(clippy::too_many_arguments)]
     fn items(
         &self,
         context: &Context,
         workspace: &mut Workspace,
-        first: usize,
-        count: usize,
+        items: &[usize],
         n: usize,
         mapped: &[bool],
         args: &[View],
@@ -104,20 +159,19 @@ impl Body {
     ) -> Result<(), (usize, Fault)> {
         let mut inputs: Vec<View> = args.to_vec();
         let mut parts: Vec<ViewMut> = Vec::with_capacity(outs.len());
-        for i in 0..count {
+        let sizes: Vec<usize> = self.program.output_types().map(Type::len).collect();
+        for &i in items {
             for (k, a) in args.iter().enumerate().filter(|(k, _)| mapped[*k]) {
                 let item = a.len() / n;
-                inputs[k] = a.part((first + i) * item, item);
+                inputs[k] = a.part(i * item, item);
             }
             // A vector of another lifetime for every item, in the same memory.
             let mut outputs = recycle(std::mem::take(&mut parts));
-            outputs.extend(outs.iter_mut().map(|o| {
-                let item = o.view().len() / count;
-                o.reborrow().part(i * item, item)
-            }));
+            let place = i - items[0];
+            outputs.extend(outs.iter_mut().zip(&sizes).map(|(o, &size)| o.reborrow().part(place * size, size)));
             let outcome = self.program.run(context, workspace, &inputs, &mut outputs);
             parts = recycle(outputs);
-            outcome.map_err(|e| (first + i, e))?;
+            outcome.map_err(|e| (i, e))?;
         }
         Ok(())
     }
@@ -173,6 +227,14 @@ impl Body {
             w.carry = state;
             outcome
         })
+    }
+}
+
+impl Program {
+    /// Whether a linear or nonlinear system is solved in it, at any depth.
+    fn solves(&self) -> bool {
+        let below = |s: &super::Step| s.kind.bodies().into_iter().any(|b| b.program.solves());
+        !self.systems.is_empty() || self.steps.iter().any(below)
     }
 }
 

@@ -20,11 +20,19 @@ const RECORDS: &[&str] = &[
     // schemes and their parts
     "fem",
     "fv",
+    "fd",
     "spectral",
-    "bdf2",
-    "etdrk4",
-    "implicit_euler",
+    "euler",
+    "heun",
+    "ssprk3",
     "rk4",
+    "bogacki_shampine",
+    "dormand_prince",
+    "implicit_euler",
+    "bdf2",
+    "sdirk2",
+    "sdirk3",
+    "etdrk4",
     // laws to draw from
     "uniform",
     "normal",
@@ -84,6 +92,7 @@ pub fn call(l: &mut Lower, name: &str, args: Named, span: Span) -> Result<Value>
 pub fn variadic(l: &mut Lower, name: &str, args: &Args, span: Span) -> Option<Result<Value>> {
     match name {
         "tabulate" => Some(verbs::tabulate(l, args, span)),
+        "online" => Some(verbs::online(l, args, span)),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Equations of a system as one balance law: pointwise functions over fixed inputs and shared data.
 
+use super::bordered::Border;
 use super::definite::{analyse, negated, negated_func, negative_flux, reads_input};
 use super::points::{Offsets, Pointwise, Shared, data_type};
 use crate::base::Span;
@@ -15,7 +16,12 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     /// The pointwise functions of a system, over fixed inputs and shared data.
-    pub(super) fn balance(&mut self, eqs: &Equations, span: Span) -> Result<(Balance, Shared)> {
+    pub(in crate::lower) fn balance(
+        &mut self,
+        eqs: &Equations,
+        border: &Border,
+        span: Span,
+    ) -> Result<(Balance, Shared)> {
         let d = eqs.domain.dimension();
         let offsets = Offsets::of(eqs);
         let c = offsets.total;
@@ -64,7 +70,8 @@ impl Lower<'_> {
         }
         let interior_data = interior.data.clone();
         // `∇·(k ∇u) = q` and `-∇·(k ∇u) = -q` are one equation; of the two the one with a positive definite matrix is solved.
-        let flip = negative_flux(&interior.func);
+        // Rates are what they are: their sign counts.
+        let flip = !eqs.rates && negative_flux(&interior.func);
         let interior = if flip { negated(interior) } else { interior };
         for (_, p) in parts.iter_mut().filter(|(_, p)| flip && p.essential.is_none()) {
             p.function.func = negated_func(&p.function.func);
@@ -97,7 +104,8 @@ impl Lower<'_> {
             Condition::Natural { value } => reads_input(value, 1),
             Condition::Essential { .. } => false,
         });
-        let constant_kernel = !has_essential && !natural_on_unknown && !analysis.reads_value;
+        let bordered = matches!(border, Border::Rows);
+        let constant_kernel = !bordered && !has_essential && !natural_on_unknown && !analysis.reads_value;
         let balance = Balance {
             name: eqs.name.clone(),
             dimension: d,
@@ -111,7 +119,7 @@ impl Lower<'_> {
             symmetric: analysis.symmetric,
             constant_kernel,
         };
-        if constant_kernel && eqs.gauges.is_empty() {
+        if constant_kernel && eqs.gauges.is_empty() && !eqs.rates {
             return error_help(
                 "pde.gauge.missing",
                 eqs.balances[0].span,
@@ -120,14 +128,6 @@ impl Lower<'_> {
                     eqs.name, eqs.unknowns[0].name
                 ),
                 format!("add a gauge, for example `eq gauge: mean({}) = 0`", eqs.unknowns[0].name),
-            );
-        }
-        if !constant_kernel && !eqs.gauges.is_empty() {
-            return error_help(
-                "pde.gauge.surplus",
-                eqs.gauges[0].span,
-                "this gauge contradicts the boundary conditions, which determine the solution already",
-                "remove the gauge; constraints with a multiplier are not supported yet",
             );
         }
         Ok((balance, shared))
