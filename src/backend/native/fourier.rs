@@ -145,7 +145,7 @@ impl Fourier {
             };
             // Real numbers have real ends.
             spectrum[0].im = T::zero();
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 spectrum[modes - 1].im = T::zero();
             }
             axes.backward.process(spectrum, out).expect("compiler bug: lengths of a transform");
