@@ -70,6 +70,7 @@ impl Lower<'_> {
         .map_err(|r| refused(r, span))?;
         let mut spec = (*discrete.spec).clone();
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
+        spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
         let fields = shared.interior_data.iter().chain(shared.boundary_data.iter().flatten());
         let fields: Vec<_> = fields.cloned().collect();
