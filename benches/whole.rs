@@ -64,7 +64,7 @@ fn mslc(n: usize, study: &str, more: &[&str]) -> Value {
     let _ = std::fs::remove_dir_all(&out);
     let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/homogenize.msl");
     let mut command = Command::new(env!("CARGO_BIN_EXE_mslc"));
-    command.arg("run").arg(program).args(["--study", study, "--quiet", "--set", &format!("n={n}"), "--out"]).arg(&out);
+    command.arg("run").arg(program).args([study, "--quiet", "--set", &format!("n={n}"), "--out"]).arg(&out);
     let output = command.args(more).output().expect("mslc starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = std::fs::read_to_string(out.join("run.json")).expect("a run leaves its record");
@@ -82,11 +82,7 @@ fn batch(n: usize, cells: usize, threads: usize) -> Cost {
 }
 
 fn value(n: usize) -> f64 {
-    let record = mslc(n, "value", &[]).to_string();
-    let at = record.find("\"k\"").map_or("", |i| &record[i..]);
-    let number =
-        at.split(|c: char| c != '-' && c != '.' && c != 'e' && !c.is_ascii_digit()).find_map(|w| w.parse().ok());
-    number.unwrap_or(f64::NAN)
+    mslc(n, "value", &[])["checks"][0]["value"].as_f64().unwrap_or(f64::NAN)
 }
 
 /// A peer's cost, and its effective conductivity.
