@@ -1,13 +1,12 @@
 """Steps per second of PyTorch on the mlp of examples/composite_heat.msl: 2 inputs, 3 hidden layers of 32, gelu (exact), a head that
 makes a symmetric positive definite 2×2 matrix, the mean over the rows of ‖k - k*‖/‖k*‖, Adam.
 
-Answers lines on standard input: `MODE ROWS BATCH STEPS` → seconds of one step, and the loss after the steps.
+Answers lines on standard input: `MODE THREADS ROWS BATCH STEPS` → seconds of one step, and the loss after the steps.
 MODE: eager, compile (torch.compile, max-autotune off), fused (eager, with Adam(fused=True)).
 """
 import sys, time
 import torch
 
-torch.set_num_threads(2)
 torch.manual_seed(0)
 
 
@@ -72,9 +71,10 @@ def prepare(mode, rows, batch):
 
 prepared = {}
 for line in sys.stdin:
-    mode, rows, batch, steps = line.split()
+    mode, threads, rows, batch, steps = line.split()
     key = (mode, int(rows), int(batch))
     try:
+        torch.set_num_threads(int(threads))
         if key not in prepared:
             prepared[key] = prepare(*key)
         step, steps = prepared[key], int(steps)

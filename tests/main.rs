@@ -13,3 +13,4 @@ mod layers;
 mod sema;
 mod suite;
 mod syntax;
+mod train;

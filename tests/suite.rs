@@ -6,12 +6,14 @@
 //!   (`12-+2:5` ends two lines further down; `12` is a place between characters); its words are the whole message.
 //!   `//   help: words` below it is the help.
 //! - `fmt`: the text up to a line `====` is laid out as the text after it.
-//! - `run`: the program runs; `// exit: 0` says how it ends.
+//! - `run`: the program runs beside the files that follow it, each led by a line `==== name`. Lines at the end say what came of
+//!   it, in order: `// error: 3:9 [run.data] words`, `// report: n = 10, f = 55`, `// holds: claim`, `// fails: claim`, and
+//!   `// exit: 0`, how it ended.
 //!
 //! `MSLC_BLESS=1 cargo test suite` writes what the compiler says into the files; read the difference before it is committed.
 
 use mslc::base::codes::{self, CODES};
-use mslc::base::{Diagnostic, FileId, Severity, Sources, Span};
+use mslc::base::{Diagnostic, FileId, Fingerprint, Severity, Sources, Span};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -74,7 +76,10 @@ fn sections(path: &Path) -> Vec<Section> {
 
 fn is_expectation(line: &str) -> bool {
     let line = line.trim_start();
-    ["// error: ", "// warning: ", "// advice: ", "//   help: ", "// exit: "].iter().any(|p| line.starts_with(p))
+    let words = ["error", "warning", "advice", "  help", "exit", "holds", "fails", "report"];
+    words
+        .iter()
+        .any(|w| line.strip_prefix("// ").is_some_and(|l| l.strip_prefix(w).is_some_and(|l| l.starts_with(": "))))
 }
 
 /// The diagnostics of a program, as the command line would give them.
@@ -101,22 +106,57 @@ fn blessed(section: &Section) -> String {
             format!("{input}====\n{output}")
         }
         "run" => {
-            let code = run(&section.text);
-            format!("{}// exit: {code}\n", section.text)
+            let text = section.text.trim_end();
+            format!("{text}\n{}", run(&section.head, text))
         }
         kind => panic!("{}: no such kind of section: `{kind}`", section.head),
     }
 }
 
-fn run(text: &str) -> i32 {
-    let folder = std::env::temp_dir().join(format!("mslc-suite-{}-{}", std::process::id(), text.len()));
+/// What came of a run, a line each.
+fn run(head: &str, text: &str) -> String {
+    let folder = std::env::temp_dir().join(format!(
+        "mslc-suite-{}-{}",
+        std::process::id(),
+        Fingerprint::of(head.as_bytes()).short()
+    ));
     std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("program.msl");
-    std::fs::write(&file, text).unwrap();
+    let mut parts = text.split("\n==== ");
+    std::fs::write(folder.join("program.msl"), format!("{}\n", parts.next().unwrap_or(""))).unwrap();
+    for part in parts {
+        let (name, content) = part.split_once('\n').unwrap_or((part, ""));
+        std::fs::write(folder.join(name), format!("{content}\n")).unwrap();
+    }
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mslc"));
-    let output = command.arg("run").arg("program.msl").arg("--quiet").current_dir(&folder).output().unwrap();
+    let output = command.args(["run", "program.msl", "--json"]).current_dir(&folder).output().unwrap();
     std::fs::remove_dir_all(&folder).ok();
-    output.status.code().unwrap_or(-1)
+    let mut out = String::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let e: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{head}: not JSON: {line}"));
+        let word = |key: &str| e[key].as_str().unwrap_or("").replace('\n', " ");
+        match word("kind").as_str() {
+            "diagnostic" => {
+                let (line, column) = (&e["start"]["line"], &e["start"]["column"]);
+                writeln!(out, "// {}: {line}:{column} [{}] {}", word("severity"), word("code"), word("message"))
+                    .unwrap();
+            }
+            "check" => {
+                let verdict = if e["held"] == true { "holds" } else { "fails" };
+                writeln!(out, "// {verdict}: {}", word("claim")).unwrap();
+            }
+            "report" => {
+                let entries = serde_json::from_value(e["entries"].clone()).unwrap();
+                let row = mslc::exec::outcome::Row { study: String::new(), entries, span: Span::default() };
+                writeln!(out, "// report: {}", mslc::report::outcome::in_words(&row)).unwrap();
+            }
+            _ => {}
+        }
+    }
+    // A panic is the one thing that must never be accepted.
+    let code = output.status.code().unwrap_or(-1);
+    assert!(code != 101, "{head}: {}", String::from_utf8_lossy(&output.stderr));
+    writeln!(out, "// exit: {code}").unwrap();
+    out
 }
 
 /// The text with each diagnostic below the line it begins on.

@@ -1,6 +1,6 @@
 //! Forward mode: the rule of each primitive. Tangents that are zero by structure are `None` and cost nothing.
 
-use crate::ir::{Binary, Builder, Compare, DType, Dot, Func, Op, Reduce, Unary, Value};
+use crate::ir::{Binary, Builder, Compare, DType, Dot, Func, MemoSpec, Op, Reduce, Unary, Value};
 use std::sync::Arc;
 
 /// `f` and its derivative along tangents of the inputs listed in `wrt`. Inputs: those of `f`, then the tangents.
@@ -362,34 +362,74 @@ fn cond(b: &mut Builder, then: &Func, otherwise: &Func, a: &[Dual]) -> Vec<Dual>
     pair(b.ops(Op::Cond { then, otherwise }, &args), &out)
 }
 
-/// A reused result is reused with its Jacobian: the memo keeps `∂outputs/∂args` along with the outputs, outside it the
-/// tangents are contracted with that.
+/// In the coordinates of the lattice the tangents are the slopes of the interpolation itself; they are constant in each simplex. In
+/// the other arguments the body's derivatives are results of the body too, and interpolated like them.
 fn memo(b: &mut Builder, op: &Op, a: &[Dual]) -> Vec<Dual> {
     let Op::Memo { body, spec } = op else { unreachable!("compiler bug: the rule of `Memo`") };
-    let active = is_active(a);
-    let (_, out) = body_jvp(body, &active, &vec![false; body.outputs.len()]);
-    let wrt: Vec<usize> = (0..a.len()).filter(|&k| active[k]).collect();
+    let own = body.outputs.len();
+    let of = |keyed: bool| (0..a.len()).filter(move |&k| a[k].dx.is_some() && spec.keyed(k) == keyed);
+    let fixed: Vec<usize> = of(false).collect();
+    let active: Vec<bool> = (0..a.len()).map(|k| fixed.contains(&k)).collect();
+    let (_, depends) = body_jvp(body, &active, &vec![false; own]);
     let mut inner = Builder::new(body.name.clone());
     let args: Vec<Value> = body.inputs.iter().map(|t| inner.input(t.clone())).collect();
     let mut outputs = inner.inline(body, &args);
-    for &k in &wrt {
-        outputs.extend(super::jacobian::columns(&mut inner, body, k, &args, &out));
+    // Where the column of (argument, result) stands among the results of the body.
+    let mut columns: Vec<(usize, usize, usize)> = vec![];
+    for &k in &fixed {
+        let made = super::jacobian::columns(&mut inner, body, k, &args, &depends);
+        let results = (0..own).filter(|&o| depends[o]);
+        columns.extend(results.zip(outputs.len()..).map(|(o, at)| (k, o, at)));
+        outputs.extend(made);
     }
+    let mut slopes: Vec<usize> = spec.slopes.iter().copied().chain(of(true)).collect();
+    slopes.sort_unstable();
+    slopes.dedup();
+    let width = outputs.len();
     let body = Arc::new(inner.finish(outputs));
     let x: Vec<Value> = a.iter().map(|d| d.x).collect();
-    let results = b.ops(Op::Memo { body, spec: spec.clone() }, &x);
-    let (values, mut columns) = (&results[..out.len()], results[out.len()..].iter());
-    let mut tangents: Vec<Option<Value>> = vec![None; out.len()];
-    for &k in &wrt {
-        let (len, dx) = (b.ty(a[k].x).len(), a[k].dx.expect("active"));
-        let flat = b.reshape(dx, &[len]);
-        for o in (0..out.len()).filter(|&o| out[o]) {
-            let j = *columns.next().expect("one for each active pair");
-            let term = b.dot(flat, j, Dot { lhs_contract: vec![0], rhs_contract: vec![0], ..Dot::default() });
-            tangents[o] = sum(b, tangents[o], Some(term));
+    let new = Arc::new(MemoSpec { slopes: slopes.clone(), ..(**spec).clone() });
+    let results = b.ops(Op::Memo { body, spec: new }, &x);
+    let slope = |k: usize, j: usize| {
+        let at = slopes.iter().position(|&s| s == k).expect("compiler bug: a slope that was not asked for");
+        results[width * (1 + at) + j]
+    };
+    let flat: Vec<Option<Value>> = a
+        .iter()
+        .map(|d| d.dx.map(|dx| (b.ty(d.x).len(), dx)))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|d| d.map(|(len, dx)| b.reshape(dx, &[len])))
+        .collect();
+    let along = |b: &mut Builder, k: usize, j: Value, axis: usize| {
+        let dx = flat[k].expect("compiler bug: an argument without a tangent");
+        b.dot(dx, j, Dot { lhs_contract: vec![0], rhs_contract: vec![axis], ..Dot::default() })
+    };
+    let mut duals = vec![];
+    for o in 0..own {
+        let mut dx = None;
+        for k in of(true) {
+            let term = along(b, k, slope(k, o), 0);
+            dx = sum(b, dx, Some(term));
+        }
+        for &(k, _, at) in columns.iter().filter(|c| c.1 == o) {
+            let term = along(b, k, results[at], 0);
+            dx = sum(b, dx, Some(term));
+        }
+        duals.push(Dual { x: results[o], dx });
+    }
+    for &k in &spec.slopes {
+        for o in 0..own {
+            let mut dx = None;
+            for &(c, _, at) in columns.iter().filter(|c| c.1 == o) {
+                // [entries of k, entries of c, …]
+                let term = along(b, c, slope(k, at), 1);
+                dx = sum(b, dx, Some(term));
+            }
+            duals.push(Dual { x: slope(k, o), dx });
         }
     }
-    values.iter().zip(tangents).map(|(&x, dx)| Dual { x, dx }).collect()
+    duals
 }
 
 // ---- helpers

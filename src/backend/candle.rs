@@ -1,10 +1,11 @@
 //! The second executor: every operation on candle tensors, bodies by recursion. It shares no kernels with the native back end,
 //! and never uses candle's own differentiation. What candle lacks (`atan`, `atan2`, general powers) is computed on the host.
 
+use super::memo::Remembered;
 use super::system;
 use crate::ir::{
-    Binary, Compare, DType, Data, Dot, Fault, Func, Jacobian, Op, Reduce, SolveSpec, Tensor, Type, Unary, Value,
-    fourier, math,
+    Binary, Compare, DType, Data, Dot, Fault, Func, Jacobian, MemoSpec, Op, Reduce, SolveSpec, Tensor, Type, Unary,
+    Value, fourier, math,
 };
 use crate::solve::newton::{NewtonFailure, NewtonOptions, newton};
 use crate::solve::{self, Failure, LinearSystem};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct Candle {
     func: Func,
     systems: Vec<System>,
+    /// Of the memos by their bodies, so that what they remember lives as long as this.
+    memos: Memos,
 }
 
 struct System {
@@ -26,9 +29,9 @@ struct System {
 
 impl Candle {
     pub fn compile(f: &Func) -> Result<Candle, Fault> {
-        let mut systems = vec![];
-        find_systems(f, &mut systems)?;
-        Ok(Candle { func: f.clone(), systems })
+        let (mut systems, mut memos) = (vec![], vec![]);
+        find_systems(f, &mut systems, &mut memos)?;
+        Ok(Candle { func: f.clone(), systems, memos })
     }
 
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
@@ -98,7 +101,7 @@ impl Candle {
                 let mask = numbers(&args[0]).map_err(told)?[0];
                 self.call(if mask != 0.0 { then } else { otherwise }, &args[1..])
             }
-            Op::Memo { body, .. } => self.call(body, args),
+            Op::Memo { body, spec } => self.remembered(body, spec, args, types),
             Op::Solve { residual, spec } => {
                 Ok(vec![self.solve(self.system(residual, spec), args, &types[0]).map_err(|e| e.fault(f))?])
             }
@@ -126,6 +129,37 @@ impl Candle {
             }
             _ => Ok(vec![plain(op, args, &types[0]).map_err(told)?]),
         }
+    }
+
+    fn remembered(
+        &self,
+        body: &Arc<Func>,
+        spec: &Arc<MemoSpec>,
+        args: &[CTensor],
+        types: &[Type],
+    ) -> Result<Vec<CTensor>, Fault> {
+        let told = |e: Error| fault(&body.name, e);
+        let found = self.memos.iter().find(|(b, s, _)| Arc::ptr_eq(b, body) && Arc::ptr_eq(s, spec));
+        let memo = &found.expect("compiler bug: a memo that was not prepared").2;
+        let (mut x, mut fixed) = (vec![], vec![]);
+        for (k, t) in args.iter().enumerate() {
+            if memo.keyed(k) {
+                x.extend(numbers(t).map_err(told)?);
+            } else {
+                fixed.extend(from_candle(t, &body.inputs[k]).map_err(told)?.bytes());
+            }
+        }
+        let at_knot = |x: &[f64]| -> Result<Vec<f64>, Fault> {
+            let (mut inputs, mut at) = (args.to_vec(), 0);
+            for (k, ty) in body.inputs.iter().enumerate().filter(|(k, _)| memo.keyed(*k)) {
+                inputs[k] = to_candle(&Tensor::of(ty, &x[at..at + ty.len()])).map_err(told)?;
+                at += ty.len();
+            }
+            let results = self.call(body, &inputs)?;
+            Ok(results.iter().map(|r| numbers(r).map_err(told)).collect::<Result<Vec<_>, _>>()?.concat())
+        };
+        let results = memo.results(&x, &fixed, &at_knot)?;
+        results.iter().zip(types).map(|(r, ty)| to_candle(&Tensor::of(ty, r)).map_err(told)).collect()
     }
 
     fn system(&self, residual: &Arc<Func>, spec: &Arc<SolveSpec>) -> &System {
@@ -187,18 +221,23 @@ impl Candle {
     }
 }
 
-fn find_systems(f: &Func, systems: &mut Vec<System>) -> Result<(), Fault> {
+type Memos = Vec<(Arc<Func>, Arc<MemoSpec>, Remembered)>;
+
+fn find_systems(f: &Func, systems: &mut Vec<System>, memos: &mut Memos) -> Result<(), Fault> {
     for node in &f.nodes {
+        if let Op::Memo { body, spec } = &node.op {
+            memos.push((body.clone(), spec.clone(), Remembered::new(body, spec, "candle")));
+        }
         if let Op::Solve { residual, spec } | Op::LinearSolve { residual, spec, .. } = &node.op {
             let known = systems.iter().any(|s| Arc::ptr_eq(&s.residual, residual) && Arc::ptr_eq(&s.spec, spec));
             if !known {
                 let (jacobian, plan) = system::prepare(residual, spec, 1)?;
-                find_systems(&jacobian.values, systems)?;
+                find_systems(&jacobian.values, systems, memos)?;
                 systems.push(System { residual: residual.clone(), spec: spec.clone(), jacobian, plan });
             }
         }
         for body in Func::bodies(&node.op) {
-            find_systems(body, systems)?;
+            find_systems(body, systems, memos)?;
         }
     }
     Ok(())

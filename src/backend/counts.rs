@@ -17,6 +17,30 @@ pub(super) fn solved(name: &str) {
     }
 }
 
+/// Points that were asked of a closure that remembers, and points that were computed for it.
+static REMEMBERED: Mutex<BTreeMap<String, (u64, u64)>> = Mutex::new(BTreeMap::new());
+
+pub(super) fn asked(name: &str) {
+    change(name, |c| c.0 += 1);
+}
+
+pub(super) fn computed(name: &str) {
+    change(name, |c| c.1 += 1);
+}
+
+fn change(name: &str, f: impl Fn(&mut (u64, u64))) {
+    let mut counts = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+    match counts.get_mut(name) {
+        Some(c) => f(c),
+        None => f(counts.entry(name.to_string()).or_default()),
+    }
+}
+
+/// Asked and computed so far, by closure.
+pub fn remembered() -> BTreeMap<String, (u64, u64)> {
+    REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// Solves so far, by name.
 pub fn solves() -> BTreeMap<String, u64> {
     SOLVED.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -5,6 +5,7 @@
 
 pub mod candle;
 pub mod counts;
+mod memo;
 pub mod native;
 mod plan;
 mod system;

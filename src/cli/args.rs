@@ -41,7 +41,10 @@ const RUN_EXAMPLES: &str = "Examples:
   mslc plan heat.msl                      what would run, and what is cached
 
 A run can be stopped at any time, even by kill -9 or a full disk: tasks that have finished are kept,
-and the same command resumes.";
+and the same command resumes.
+
+Results of tasks are kept in DIR/cache, DIR being the folder of results. Delete that folder to empty
+the cache; what it holds beyond 4 GiB goes by itself, the oldest first. `mslc plan` says what it has.";
 
 #[derive(ClapArgs, Debug)]
 #[command(after_help = RUN_EXAMPLES)]

@@ -105,7 +105,7 @@ fn value(m: &Measure, outcome: &Outcome) -> Option<f64> {
 
 /// The comparison for people.
 pub fn table(c: &Comparison) -> Table {
-    let columns = ["solution", &c.closure, "error", "time", "fine solves", "time before", "fine solves before"];
+    let columns = ["solution", &c.closure, "error", "time", "fine solves", "offline time", "offline fine solves"];
     let count = |n: u64| if n == 0 { "–".to_string() } else { n.to_string() };
     let row = |r: &Realisation| {
         let error = match r.error {
@@ -132,7 +132,7 @@ pub fn table(c: &Comparison) -> Table {
     Table {
         title: format!("{} with {} realisations of {}", c.system, c.rows.len(), c.closure),
         caption: format!(
-            "{error} Times are those of the computation, also where its result was found in the cache; before: the samples, \
+            "{error} Times are those of the computation, also where its result was found in the cache. Offline: the samples, \
              tables and trainings that a realisation was made of."
         ),
         columns: columns.map(String::from).into(),

@@ -106,7 +106,9 @@ impl Drawn {
                 }
             })
             .collect();
-        let showable = labels.iter().all(|l| line_length(&file.text, l.offset(), l.len()) <= LONGEST_LINE);
+        // What is said of the whole run has no place to show.
+        let placeless = d.span() == Span::default() && d.labels.iter().all(|l| l.text.is_empty());
+        let showable = placeless || labels.iter().all(|l| line_length(&file.text, l.offset(), l.len()) <= LONGEST_LINE);
         let (line, column) = file.line_column(d.span().start);
         Drawn {
             code: format!("{word}[{}]", d.code),
@@ -116,8 +118,8 @@ impl Drawn {
                 format!("{} ({}:{line}:{column})", d.message, file.name)
             },
             severity,
-            source: showable.then(|| NamedSource::new(&file.name, file.text.clone())),
-            labels: if showable { labels } else { vec![] },
+            source: (showable && !placeless).then(|| NamedSource::new(&file.name, file.text.clone())),
+            labels: if showable && !placeless { labels } else { vec![] },
         }
     }
 }

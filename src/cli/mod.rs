@@ -46,6 +46,7 @@ impl Outcome {
 
 pub fn main() -> ExitCode {
     panics::install();
+    answer_file_limits();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(e) => {
@@ -64,5 +65,15 @@ pub fn main() -> ExitCode {
     match done {
         Ok(outcome) => ExitCode::from(outcome.code()),
         Err(_) => ExitCode::from(101),
+    }
+}
+
+/// A write beyond the user's limit on file sizes (`ulimit -f`) then fails with an error like that of a full disk, where else the
+/// signal would end the process without a word.
+fn answer_file_limits() {
+    // SAFETY: ignoring a signal installs no handler, and no other thread runs yet.
+    #[cfg(unix)]
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }

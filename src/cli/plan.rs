@@ -53,7 +53,9 @@ pub fn plan(args: &args::Run) -> Outcome {
             lines.push(String::new());
         }
         lines.extend(tasks(&plan, &graph));
-        lines.push(summary(&plan, &graph));
+        if plan.problems.is_empty() {
+            lines.push(summary(&plan, &graph));
+        }
         print(&(lines.join("\n") + "\n"));
     }
     out.diagnostics(&plan.problems, &program.sources);

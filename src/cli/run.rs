@@ -4,7 +4,7 @@ use super::folder::Folder;
 use super::{Outcome, Output, args, front, story};
 use crate::base::{Diagnostic, Span};
 use crate::exec::engine::Engine;
-use crate::exec::fs::Disk;
+use crate::exec::fs::{self, Disk};
 use crate::exec::progress::{self, Lines, Progress};
 use crate::exec::{interrupt, run as exec_run};
 use crate::report::{self, manifest::Verdict, ticks};
@@ -20,6 +20,11 @@ pub fn run(args: &args::Run) -> Outcome {
     let mut out = Output::new(args.json, args.quiet);
     let Some(Prepared { analysis, folder }) = prepare(args, &mut out) else { return Outcome::ProgramWrong };
     let program = &analysis.program;
+    if let Err(fault) = fs::writable(&Disk, &folder) {
+        let d = Diagnostic::error("run.disk", Span::default(), fault.to_string()).help("--out chooses another folder");
+        out.diagnostic(&d, &program.sources);
+        return Outcome::RunFailed;
+    }
     interrupt::install();
     let meter: Box<dyn Progress> = match (args.json, args.quiet) {
         (true, false) => Box::new(Lines::new(std::io::stdout())),
@@ -97,7 +102,8 @@ fn tell(found: &crate::exec::outcome::Outcome, out: &Output) {
         let mark = if c.held { "✓" } else { "✗" };
         let unit = if c.unit.is_empty() { String::new() } else { format!(" {}", c.unit) };
         let value = if c.relation == "holds" { String::new() } else { ticks::number(c.value) + &unit };
-        out.say(&format!("{mark} {:widest$}  {value}", c.claim));
+        let round = if c.round.is_empty() { String::new() } else { format!("  ({})", c.round) };
+        out.say(&format!("{mark} {:widest$}  {value}{round}", c.claim));
     }
     for c in report::outcome::checks(found) {
         let mut event = json!(c);

@@ -147,8 +147,10 @@ fn task_graph(graph: &Graph, records: &Records, finished: &Finished) -> TaskGrap
             _ if seconds >= 1e-3 => duration(seconds),
             _ => String::new(),
         };
-        let rounds = if of.len() > 1 { format!("{} × ", of.len()) } else { String::new() };
         let task = &graph[node];
+        // An output computes its arguments one by one; any other task that has several records stands in a loop.
+        let looped = of.len() > 1 && task.kind != Kind::Output;
+        let rounds = if looped { format!("{} × ", of.len()) } else { String::new() };
         let name = match task.kind {
             Kind::Check | Kind::Output => task.label.clone(),
             kind => format!("{} {}", kind.name(), task.label),

@@ -25,6 +25,8 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     fn is_folder(&self, path: &Path) -> bool;
     /// Time since the file was last written.
     fn age(&self, path: &Path) -> io::Result<Duration>;
+    /// Bytes of a file.
+    fn size(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// Something about files went wrong during a run.
@@ -75,6 +77,19 @@ pub fn write_atomically(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Resul
     // The rename has happened; that it be durable is all that is left, and some file systems cannot say so.
     let _ = fs.sync_folder(folder);
     Ok(())
+}
+
+/// Whether files can be put into a folder; makes the folder.
+///
+/// # Errors
+/// Where the disk refuses.
+pub fn writable(fs: &dyn FileSystem, folder: &Path) -> Result<(), DiskFault> {
+    let path = folder.join("probe");
+    fs.create_folder(folder).map_err(|e| DiskFault::new("create the folder", folder, &e))?;
+    let temporary = temporary_name(&path);
+    let written = fs.write_and_sync(&temporary, b"");
+    let _ = fs.remove(&temporary);
+    written.map_err(|e| DiskFault::new("write to", folder, &e))
 }
 
 /// The whole file, or none where there is no such file.
@@ -153,6 +168,10 @@ impl FileSystem for Disk {
     fn age(&self, path: &Path) -> io::Result<Duration> {
         // A clock that ran backwards makes a file new, never old.
         Ok(std::fs::metadata(path)?.modified()?.elapsed().unwrap_or_default())
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        Ok(std::fs::metadata(path)?.len())
     }
 }
 
@@ -293,6 +312,10 @@ pub mod faulty {
 
         fn age(&self, _: &Path) -> io::Result<Duration> {
             Ok(Duration::ZERO)
+        }
+
+        fn size(&self, path: &Path) -> io::Result<u64> {
+            self.lock().files.get(path).map(|b| b.len() as u64).ok_or_else(missing)
         }
     }
 }

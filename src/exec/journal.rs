@@ -1,10 +1,11 @@
 //! What tasks were made of when they last ran, kept beside the cache. It decides nothing: results are found by the content of the
 //! functions that compute them. It lets `mslc plan` say why a task runs again, and what it took.
 
+use super::interrupt;
 use super::outcome::TaskRecord;
 use super::store::Store;
 use crate::base::Span;
-use crate::flow::graph::{self, Graph};
+use crate::flow::graph::{self, Graph, Kind};
 use crate::flow::made::MadeOf;
 use crate::sema::fingerprint::Fingerprints;
 use crate::sema::hir::Program;
@@ -42,13 +43,21 @@ pub type Entries = IndexMap<String, Entry>;
 pub struct Journal {
     /// Name of the program in the store.
     name: String,
-    tasks: Vec<(Span, String, MadeOf)>,
+    tasks: Vec<Known>,
     entries: Entries,
     /// Tasks of this run that have an entry of this run.
     fresh: Vec<bool>,
     /// What is not yet on the disk.
     changed: bool,
     written: Instant,
+}
+
+struct Known {
+    span: Span,
+    path: String,
+    made_of: MadeOf,
+    /// Not only a check or an output.
+    works: bool,
 }
 
 /// The journal is written at most so often: a crash in between costs words, no results.
@@ -64,8 +73,13 @@ impl Journal {
         store: &Store,
     ) -> Journal {
         let prints = Fingerprints::new(program);
-        let tasks: Vec<_> =
-            graph.node_weights().map(|t| (t.span, t.path.clone(), MadeOf::of(program, &prints, t, options))).collect();
+        let known = |t: &graph::Task| Known {
+            span: t.span,
+            path: t.path.clone(),
+            made_of: MadeOf::of(program, &prints, t, options),
+            works: !matches!(t.kind, Kind::Check | Kind::Output),
+        };
+        let tasks: Vec<Known> = graph.node_weights().map(known).collect();
         let fresh = vec![false; tasks.len()];
         Journal {
             name: name.into(),
@@ -83,14 +97,17 @@ impl Journal {
             && !self.fresh[k]
         {
             self.fresh[k] = true;
-            let (_, path, made_of) = &self.tasks[k];
-            let last = self.entries.get(path);
+            let Known { path, made_of, works, .. } = &self.tasks[k];
+            let (last, works) = (self.entries.get(path), *works);
             // Until it ends anew, the times of the last run are the best guess of this one's.
             let (seconds, solves) = last.map_or_else(Default::default, |e| (e.seconds, e.solves.clone()));
             let entry = Entry { made_of: made_of.clone(), seconds, solves, ..Entry::default() };
             self.entries.insert(path.clone(), entry);
             self.changed = true;
-            self.write_at_times(store);
+            // What may take long is told at once, so that a run that is killed in it leaves word.
+            if works {
+                self.close(store);
+            }
         }
     }
 
@@ -98,7 +115,13 @@ impl Journal {
     pub fn left(&mut self, store: &Store, tasks: &[TaskRecord], i: usize) {
         let record = &tasks[i];
         let Some(k) = self.task(record.span) else { return };
-        let Some(entry) = self.entries.get_mut(&self.tasks[k].1) else { return };
+        let Some(entry) = self.entries.get_mut(&self.tasks[k].path) else { return };
+        if !record.done {
+            // The times of the last run that ended well stay.
+            entry.state = if interrupt::asked() { State::Open } else { State::Failed };
+            self.changed = true;
+            return;
+        }
         if entry.state != State::Done && entry.kept.is_empty() && entry.quick.is_empty() {
             (entry.seconds, entry.solves) = Default::default();
         }
@@ -114,7 +137,9 @@ impl Journal {
         }
         entry.made_of.files.extend(record.inputs.iter().cloned());
         // A statement in a loop has failed when one of its rounds has.
-        entry.state = if record.done && entry.state != State::Failed { State::Done } else { State::Failed };
+        if entry.state != State::Failed {
+            entry.state = State::Done;
+        }
         self.changed = true;
         self.write_at_times(store);
     }
@@ -136,7 +161,7 @@ impl Journal {
     }
 
     fn task(&self, span: Span) -> Option<usize> {
-        let spans = self.tasks.iter().map(|t| t.0);
+        let spans = self.tasks.iter().map(|t| t.span);
         graph::smallest(spans, span)
     }
 }

@@ -61,7 +61,7 @@ impl Keys {
                     h.text("cond").part(self.body(then)).part(self.body(otherwise));
                 }
                 Op::Memo { body, spec } => {
-                    h.text(&format!("memo {} {:?}", spec.reuse, spec.scale)).part(self.body(body));
+                    h.text(&format!("memo {} {:?} {:?}", spec.reuse, spec.scale, spec.slopes)).part(self.body(body));
                 }
                 // The rest say all there is to know in their debug form.
                 other => {

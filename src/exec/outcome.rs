@@ -21,6 +21,8 @@ pub struct Check {
     pub study: String,
     /// As written.
     pub claim: String,
+    /// `w = 3, r = 0.1`: the rounds of the loops it stands in.
+    pub round: String,
     /// Left and right side of the comparison, in SI.
     pub value: f64,
     pub bound: f64,
@@ -60,18 +62,12 @@ pub struct Picture {
 #[derive(Clone, Debug)]
 pub enum Panel {
     /// A scalar field on a regular grid, row by row from the bottom.
-    Map {
-        label: String,
-        unit: String,
-        x: (f64, f64),
-        y: (f64, f64),
-        columns: usize,
-        rows: usize,
-        values: Vec<f64>,
-    },
+    Map { label: String, unit: String, x: (f64, f64), y: (f64, f64), columns: usize, rows: usize, values: Vec<f64> },
     Curves {
         x_label: String,
         x_unit: String,
+        /// Empty: the name of the only curve.
+        y_label: String,
         y_unit: String,
         curves: Vec<Curve>,
         log_y: bool,
@@ -123,6 +119,7 @@ pub fn losses(history: &IndexMap<String, Vec<f64>>) -> Panel {
     Panel::Curves {
         x_label: "epoch".into(),
         x_unit: String::new(),
+        y_label: "loss".into(),
         y_unit: String::new(),
         curves: history.iter().map(curve).collect(),
         log_y: true,

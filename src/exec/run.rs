@@ -15,6 +15,7 @@ use crate::lower::Lower;
 use crate::lower::value::Value;
 use crate::sema::hir::{DefId, DefKind, Program};
 use indexmap::IndexMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,9 @@ pub struct Finished {
     /// Hashes of data files that were read.
     pub inputs: IndexMap<String, Fingerprint>,
 }
+
+/// Bytes that results of earlier runs may take up in the cache; the oldest go first.
+pub const CACHE: u64 = 4 << 30;
 
 /// The studies that a command names, in the order of the program.
 pub fn studies(program: &Program, names: &[String]) -> Vec<DefId> {
@@ -76,6 +80,13 @@ pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finis
     if let Some(journal) = &mut world.journal {
         journal.close(&world.store);
     }
+    let mut outcome = outcome;
+    outcome.warnings.extend(
+        world.store.complaints().into_iter().map(|words| Diagnostic::warning("run.cache", Span::default(), words)),
+    );
+    let used: HashSet<&str> = world.tasks.iter().flat_map(|t| &t.outputs).map(String::as_str).collect();
+    // A cache that cannot be tidied is no reason to fail a run.
+    let _ = world.store.sweep(CACHE, |k| used.contains(k.hex().as_str()));
     let outcome = Outcome { tasks: world.tasks, ..outcome };
     Finished { outcome, failure, seed, inputs: world.inputs }
 }

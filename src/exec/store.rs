@@ -135,25 +135,41 @@ impl Store {
         std::mem::take(&mut *self.complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Removes the results that `keep` does not want and what dead processes left half-written. Gives the number of files removed.
+    /// Removes the oldest results until the rest takes at most `most` bytes; those that `keep` wants stay in any case. Removes also
+    /// what dead processes left half-written. Gives the number of files removed.
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn sweep(&self, keep: impl Fn(&Fingerprint) -> bool) -> Result<usize, DiskFault> {
+    pub fn sweep(&self, most: u64, keep: impl Fn(&Fingerprint) -> bool) -> Result<usize, DiskFault> {
         let fault = |path: &Path, e| DiskFault::new("clean up", path, &e);
         let root = self.dir.join("tasks");
+        let mut total = 0;
         let mut removed = 0;
+        let mut unwanted = vec![];
         for folder in self.fs.list(&root).map_err(|e| fault(&root, e))? {
             for path in self.fs.list(&folder).map_err(|e| fault(&folder, e))? {
-                let unwanted = match key_of(&path) {
-                    Some(key) => !keep(&key),
-                    None => fs::is_temporary(&path) && self.fs.age(&path).is_ok_and(|age| age > STALE),
-                };
-                if unwanted {
-                    self.fs.remove(&path).map_err(|e| fault(&path, e))?;
-                    removed += 1;
+                // What another process has just removed is no fault.
+                let (Ok(age), Ok(size)) = (self.fs.age(&path), self.fs.size(&path)) else { continue };
+                match key_of(&path) {
+                    Some(key) => {
+                        total += size;
+                        if !keep(&key) {
+                            unwanted.push((age, size, path));
+                        }
+                    }
+                    None if fs::is_temporary(&path) && age > STALE => {
+                        self.fs.remove(&path).map_err(|e| fault(&path, e))?;
+                        removed += 1;
+                    }
+                    None => {}
                 }
             }
+        }
+        unwanted.sort();
+        while let Some((_, size, path)) = unwanted.pop().filter(|_| total > most) {
+            self.fs.remove(&path).map_err(|e| fault(&path, e))?;
+            total -= size;
+            removed += 1;
         }
         Ok(removed)
     }
@@ -380,7 +396,10 @@ mod tests {
         let fs = Arc::new(Memory::default());
         let s = store(&fs);
         (0..4).for_each(|i| s.put(&key(i), &artifact(i)).unwrap());
-        assert_eq!(s.sweep(|k| *k == key(2)).unwrap(), 3);
+        let one = encode(&key(2), &artifact(2)).len() as u64;
+        assert_eq!(s.sweep(4 * one, |_| false).unwrap(), 0, "there is room for all");
+        assert_eq!(s.sweep(2 * one, |k| *k == key(2)).unwrap(), 2);
+        assert_eq!(s.sweep(0, |k| *k == key(2)).unwrap(), 1);
         assert!(s.has(&key(2)) && !s.has(&key(1)));
     }
 }

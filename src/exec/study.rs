@@ -20,6 +20,8 @@ pub struct Studies<'a, 'p> {
     /// Writes files that a study asks for.
     pub writer: &'a mut dyn Writer,
     study: String,
+    /// Variables of the loops around the statement, with their values.
+    rounds: Vec<String>,
 }
 
 /// A field's values at the nodes of a space.
@@ -48,7 +50,7 @@ pub trait Writer {
 
 impl<'a, 'p> Studies<'a, 'p> {
     pub fn new(lower: &'a mut Lower<'p>, writer: &'a mut dyn Writer) -> Studies<'a, 'p> {
-        Studies { lower, outcome: Outcome::default(), writer, study: String::new() }
+        Studies { lower, outcome: Outcome::default(), writer, study: String::new(), rounds: vec![] }
     }
 
     /// Runs a study; the first failure ends it.
@@ -97,10 +99,14 @@ impl<'a, 'p> Studies<'a, 'p> {
                 StudyStmtKind::For { var, source, body } => {
                     let source_value = self.lower.statement("for", s.span, |l| l.expr(source, env))?;
                     let items = self.lower.statement("for", s.span, |l| l.items(&source_value, source.span))?;
-                    for item in items {
+                    let name = &self.lower.program.local(*var).name;
+                    for (i, item) in items.into_iter().enumerate() {
+                        self.rounds.push(round(name, &item, i));
                         let mut inner = env.clone();
                         inner.set(*var, item);
-                        self.statements(body, &mut inner)?;
+                        let done = self.statements(body, &mut inner);
+                        self.rounds.pop();
+                        done?;
                     }
                 }
             }
@@ -128,7 +134,9 @@ impl<'a, 'p> Studies<'a, 'p> {
         };
         let label = format!("check {text}");
         let unit = match &e.kind {
-            ExprKind::Op { args, .. } if relation.is_some() => self.unit(&args[0]),
+            ExprKind::Op { args, .. } if relation.is_some() => {
+                args.iter().map(|a| self.unit(a)).find(|u| !u.is_empty()).unwrap_or_default()
+            }
             _ => String::new(),
         };
         let (value, bound, held) = match (&e.kind, relation) {
@@ -157,6 +165,7 @@ impl<'a, 'p> Studies<'a, 'p> {
         self.outcome.checks.push(Check {
             study: self.study.clone(),
             claim: text,
+            round: self.rounds.join(", "),
             unit,
             value,
             bound,
@@ -252,6 +261,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             panels.push(Panel::Curves {
                 x_label: "index".into(),
                 x_unit: String::new(),
+                y_label: String::new(),
                 y_unit: unit,
                 curves: vec![Curve { label, x, y }],
                 log_y: false,
@@ -265,6 +275,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             panels.push(Panel::Curves {
                 x_label: x_label.clone(),
                 x_unit: x_unit.clone(),
+                y_label: String::new(),
                 y_unit: rest[0].1.clone(),
                 curves,
                 log_y: false,
@@ -286,6 +297,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             return Ok(Panel::Curves {
                 x_label: "x".into(),
                 x_unit: "m".into(),
+                y_label: String::new(),
                 y_unit: unit,
                 curves: vec![Curve { label, x, y }],
                 log_y: false,
@@ -382,5 +394,14 @@ fn compare(relation: &str, a: f64, b: f64) -> bool {
         "≥" => a >= b,
         "==" => a == b,
         _ => a != b,
+    }
+}
+
+/// `w = 3`; of what is no number the place in the list.
+fn round(name: &str, value: &Value, i: usize) -> String {
+    match value {
+        Value::Int(n) => format!("{name} = {n}"),
+        Value::Num(Num::Const(t)) if t.ty.len() == 1 => format!("{name} = {}", t.item()),
+        _ => format!("{name} = item {}", i + 1),
     }
 }

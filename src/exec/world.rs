@@ -67,13 +67,16 @@ impl World {
                     None => task.solves.push((name.clone(), *n)),
                 }
             }
+            for (name, asked, computed) in &cost.remembered {
+                task.notes.push(format!("online {name}: asked at {asked} points, computed at {computed}"));
+            }
         }
     }
 
     fn trained(&mut self, t: &Trained) {
         if let Some(task) = self.task() {
             task.history = t.history.clone();
-            task.notes = t.notes.clone();
+            task.notes.extend(t.notes.iter().cloned());
         }
     }
 
@@ -118,18 +121,18 @@ impl Runtime for World {
         let label = self.label();
         let meter = self.progress.start(&label, None);
         let started = Instant::now();
-        let before = counts::solves();
+        let before = Before::now();
         let result = self.engine.compile(&func).and_then(|c| c.run(&[])).map_err(|f| failed(f, span));
         meter.finish();
         let tensors = result?;
         if interrupt::asked() {
             return Err(interrupted(span));
         }
-        let cost = Cost { seconds: started.elapsed().as_secs_f64(), solves: solves_since(&before) };
+        let cost = before.cost(started.elapsed().as_secs_f64());
         self.note(key, false, &cost);
         if cost.seconds > QUICK {
             let arrays = tensors.iter().enumerate().map(|(i, t)| (format!("{i}"), t.clone())).collect();
-            let meta = serde_json::json!({ "task": label, "seconds": cost.seconds, "solves": cost.solves });
+            let meta = serde_json::json!({ "task": label, "seconds": cost.seconds, "solves": cost.solves, "remembered": cost.remembered });
             self.keep(&key, &Artifact { kind: "tensors".into(), meta, arrays }, span)?;
         }
         Ok(tensors)
@@ -144,7 +147,7 @@ impl Runtime for World {
             self.trained(&t);
             return Ok(t);
         }
-        let before = counts::solves();
+        let before = Before::now();
         let started = Instant::now();
         let mut objective = Objective::new(&problem, &self.engine).map_err(|f| failed(f, span))?;
         let stages = training::stages(&problem, &objective.precisions)?;
@@ -175,15 +178,21 @@ impl Runtime for World {
         }
         let losses = objective.losses(&state.x).map_err(|f| failed(f, span))?;
         let trained = training::result(&problem, &stages, &state, losses, started.elapsed().as_secs_f64());
-        let cost = Cost { seconds: trained.seconds, solves: solves_since(&before) };
+        let cost = before.cost(trained.seconds);
         let meta = serde_json::json!({
-            "task": label, "seconds": cost.seconds, "solves": cost.solves, "notes": trained.notes,
+            "task": label, "seconds": cost.seconds, "solves": cost.solves, "remembered": cost.remembered, "notes": trained.notes,
         });
         let arrays = training::kept(&trained);
         self.keep(&key, &Artifact { kind: "trained".into(), meta, arrays }, span)?;
         self.note(key, false, &cost);
         self.trained(&trained);
         Ok(trained)
+    }
+
+    fn remark(&mut self, text: &str) {
+        if let Some(task) = self.task() {
+            task.notes.push(text.into());
+        }
     }
 
     fn load(&mut self, path: &str, options: Options, span: Span) -> Result<Loaded, Failure> {
@@ -223,6 +232,8 @@ struct Cost {
     seconds: f64,
     /// Systems solved, by name.
     solves: Vec<(String, u64)>,
+    /// Points asked of closures that remember, and points computed for them.
+    remembered: Vec<(String, u64, u64)>,
 }
 
 impl Cost {
@@ -231,16 +242,33 @@ impl Cost {
         Cost {
             seconds: meta["seconds"].as_f64().unwrap_or(0.0),
             solves: serde_json::from_value(meta["solves"].clone()).unwrap_or_default(),
+            remembered: serde_json::from_value(meta["remembered"].clone()).unwrap_or_default(),
         }
     }
 }
 
-fn solves_since(before: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
-    let new = |(name, n): (String, u64)| {
-        let n = n - before.get(&name).copied().unwrap_or(0);
-        (n > 0).then_some((name, n))
-    };
-    counts::solves().into_iter().filter_map(new).collect()
+/// The counters before a computation.
+struct Before {
+    solves: BTreeMap<String, u64>,
+    remembered: BTreeMap<String, (u64, u64)>,
+}
+
+impl Before {
+    fn now() -> Before {
+        Before { solves: counts::solves(), remembered: counts::remembered() }
+    }
+
+    fn cost(&self, seconds: f64) -> Cost {
+        let solves = counts::solves().into_iter().filter_map(|(name, n)| {
+            let n = n - self.solves.get(&name).copied().unwrap_or(0);
+            (n > 0).then_some((name, n))
+        });
+        let remembered = counts::remembered().into_iter().filter_map(|(name, (asked, computed))| {
+            let (a, c) = self.remembered.get(&name).copied().unwrap_or((0, 0));
+            (asked > a).then_some((name, asked - a, computed - c))
+        });
+        Cost { seconds, solves: solves.collect(), remembered: remembered.collect() }
+    }
 }
 
 /// A data file of the program's folder, and the hash of its bytes.

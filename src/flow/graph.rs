@@ -29,6 +29,8 @@ pub struct Task<'p> {
     pub meaning: Fingerprint,
     /// The user's definitions that it refers to, but for those that are tasks or stand behind one.
     pub refs: BTreeSet<DefId>,
+    /// Definitions it needs that are tasks themselves.
+    pub behind: BTreeSet<DefId>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,6 +213,7 @@ impl<'p> Build<'p> {
             local: new.local,
             meaning: known.meaning.unwrap_or(Fingerprint::of(b"")),
             refs: known.refs,
+            behind: known.tasks.iter().filter_map(|&n| self.graph[n].def).collect(),
         });
         known.tasks.into_iter().for_each(|n| {
             self.graph.add_edge(n, node, ());

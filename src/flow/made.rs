@@ -1,7 +1,6 @@
 //! What a task's result is made of, so that a change can be named: the definitions it rests on, options, data files.
 
 use super::graph::Task;
-use crate::base::Fingerprint;
 use crate::sema::check::walk;
 use crate::sema::fingerprint::Fingerprints;
 use crate::sema::hir::{DefId, DefKind, ExprKind, Program};
@@ -27,7 +26,7 @@ impl MadeOf {
     pub fn of(program: &Program, prints: &Fingerprints, task: &Task, options: &IndexMap<String, String>) -> MadeOf {
         MadeOf {
             statement: task.meaning.hex(),
-            definitions: task.refs.iter().map(|&d| (name(program, d), prints.def(d).hex())).collect(),
+            definitions: all(task).map(|d| (name(program, d), prints.def(d).hex())).collect(),
             options: options.clone(),
             files: IndexMap::new(),
         }
@@ -71,7 +70,7 @@ pub fn changes(program: &Program, task: &Task, before: &MadeOf, now: &MadeOf) ->
         let name = name(program, *d);
         before.definitions.get(&name) != now.definitions.get(&name)
     };
-    let changed: Vec<DefId> = task.refs.iter().copied().filter(differs).collect();
+    let changed: Vec<DefId> = all(task).filter(differs).collect();
     let rests_on_a_change = |d: DefId| {
         let mut found = false;
         walk::def(program.def(d), &mut |e| {
@@ -81,13 +80,14 @@ pub fn changes(program: &Program, task: &Task, before: &MadeOf, now: &MadeOf) ->
     };
     let mut out: Vec<Change> = changed
         .iter()
-        .filter(|d| !rests_on_a_change(**d))
+        // That a task changed is told of that task.
+        .filter(|d| task.refs.contains(*d) && !rests_on_a_change(**d))
         .map(|&d| Change::Declaration {
             name: name(program, d),
             param: matches!(program.def(d).kind, DefKind::Param { .. }),
         })
         .collect();
-    if out.is_empty() {
+    if changed.is_empty() {
         let removed = before.definitions.keys().filter(|n| !now.definitions.contains_key(*n));
         out.extend(removed.map(|n| Change::Removed(n.clone())));
     }
@@ -98,10 +98,14 @@ pub fn changes(program: &Program, task: &Task, before: &MadeOf, now: &MadeOf) ->
     }
     let files = now.files.iter().filter(|(path, hash)| before.files.get(*path).is_some_and(|h| h != *hash));
     out.extend(files.map(|(path, _)| Change::File(path.clone())));
-    if out.is_empty() && before.statement != now.statement {
+    if out.is_empty() && changed.is_empty() && before.statement != now.statement {
         out.push(Change::Statement);
     }
     out
+}
+
+fn all(task: &Task) -> impl Iterator<Item = DefId> {
+    task.refs.iter().chain(&task.behind).copied()
 }
 
 /// With its module, where that is not the program itself.
@@ -111,9 +115,4 @@ fn name(program: &Program, d: DefId) -> String {
         "" => def.name.clone(),
         module => format!("{module}.{}", def.name),
     }
-}
-
-/// Hashes a text the way fingerprints are written here.
-pub fn hash(bytes: &[u8]) -> String {
-    Fingerprint::of(bytes).hex()
 }

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod fourier;
 pub mod func;
 pub mod math;
+pub mod memo;
 pub mod op;
 pub mod shape;
 pub mod tensor;

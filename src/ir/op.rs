@@ -164,7 +164,9 @@ pub enum Op {
         then: Arc<Func>,
         otherwise: Arc<Func>,
     },
-    /// `body(x…)`, but an earlier result for arguments within the tolerance may be used instead (`online(…, reuse=…)`).
+    /// The continuous, piecewise linear function through the results of `body(x…)` at the knots of a lattice (`online(…, reuse=…)`;
+    /// [`memo`](super::memo)), so that near points share what was computed. Results: those of the body, then for each argument in
+    /// `slopes` the derivative of each of them, `[entries of the argument, …]`.
     Memo {
         body: Arc<Func>,
         spec: Arc<MemoSpec>,
@@ -243,14 +245,17 @@ pub enum LinearSolver {
     Multigrid,
 }
 
-/// When an earlier result may stand in for a new one.
+/// The lattice of a `Memo`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MemoSpec {
     pub name: String,
-    /// Largest difference allowed in each (scalar) argument, in units of `scale`.
+    /// Distance of knots, in units of `scale`.
     pub reuse: f64,
-    /// A typical size of each argument.
+    /// Of the numbers of each argument: positive: the unit; zero: their own size (knots in even parts between powers of two);
+    /// infinite: no coordinate of the lattice, but part of the function.
     pub scale: Vec<f64>,
+    /// Arguments with slopes among the results, increasing.
+    pub slopes: Vec<usize>,
 }
 
 impl Default for SolveSpec {
@@ -284,5 +289,6 @@ impl std::hash::Hash for MemoSpec {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.name.hash(state);
         self.reuse.to_bits().hash(state);
+        self.slopes.hash(state);
     }
 }

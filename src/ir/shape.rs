@@ -200,10 +200,16 @@ pub fn infer(op: &Op, args: &[&Type]) -> Result<Vec<Type>, String> {
             check(then.output_types() == otherwise.output_types(), || "branches differ in type".into())?;
             Ok(then.output_types())
         }
-        Op::Memo { body, .. } => {
+        Op::Memo { body, spec } => {
             let items: Vec<Type> = args.iter().map(|t| (*t).clone()).collect();
             call(body, &items)?;
-            Ok(body.output_types())
+            let own = body.output_types();
+            let mut all = own.clone();
+            for &k in &spec.slopes {
+                check(k < items.len() && spec.keyed(k), || format!("argument {k} of a memo has no slopes"))?;
+                all.extend(own.iter().map(|t| Type::new(t.dtype, [&[items[k].len()], &t.shape[..]].concat())));
+            }
+            Ok(all)
         }
         Op::Get(_) => Err("`Get` takes its type from the node it reads".into()),
     }

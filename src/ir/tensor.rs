@@ -117,6 +117,15 @@ impl Tensor {
         Tensor { ty, data: Data::Index(data) }
     }
 
+    /// Of this type, its entries rounded to it.
+    pub fn of(ty: &Type, entries: &[f64]) -> Tensor {
+        match ty.dtype {
+            DType::F64 => Tensor::f64(ty.shape.clone(), entries),
+            DType::F32 => Tensor::f32(ty.shape.clone(), entries.iter().map(|&x| x as f32).collect::<Vec<_>>()),
+            DType::Index => Tensor::index(ty.shape.clone(), entries.iter().map(|&x| x as u32).collect::<Vec<_>>()),
+        }
+    }
+
     pub fn scalar(x: f64) -> Tensor {
         Tensor::f64([], [x])
     }

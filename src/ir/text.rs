@@ -67,7 +67,7 @@ mod tests {
         let i = b.constant(Tensor::index([2], [1, 0]));
         let g = b.gather(w, i);
         let g = b.op(Op::Roll { axis: 0, shift: -1 }, &[g]);
-        let memo = MemoSpec { name: "law".into(), reuse: 0.25, scale: vec![1.0, 2.0] };
+        let memo = MemoSpec { name: "law".into(), reuse: 0.25, scale: vec![1.0, 2.0], slopes: vec![] };
         let k = b.ops(Op::Memo { body: residual.clone(), spec: Arc::new(memo) }, &[u, v])[0];
         let mask = b.index(x, 0, 0);
         let q = b.ops(Op::Cond { then: residual.clone(), otherwise: residual.clone() }, &[mask, k, u])[0];

@@ -33,10 +33,9 @@ impl Table {
 pub struct Online {
     pub closure: Value,
     pub on_fail: Option<Value>,
+    /// Distance of the points that are computed, relative to the range or to the argument's size.
     pub reuse: f64,
-    /// Typical size of each argument.
-    pub scale: Vec<f64>,
-    /// Range of each argument within which `closure` holds.
+    /// Range of each argument within which `closure` is used.
     pub range: Option<Vec<(f64, f64)>>,
 }
 
@@ -137,42 +136,20 @@ impl Lower<'_> {
         let Value::Closure(inner) = &o.closure else {
             return error("coupling.contract", span, "`online` takes a closure");
         };
-        let name = self.program.def(inner.def).name.clone();
-        let fine = match &o.on_fail {
-            Some(Value::Closure(f)) => f.clone(),
-            _ => inner.clone(),
+        let fallback = match &o.on_fail {
+            Some(Value::Closure(f)) => Some((f.clone(), true)),
+            // Outside the range the points are too far between to reuse anything.
+            _ if is_costly(inner) => Some((inner.clone(), false)),
+            _ => None,
         };
-        let remembered = |l: &mut Self, c: &Rc<Closure>, args: &[Num]| -> Result<Num> {
-            if o.reuse <= 0.0 {
-                return l.call_closure_at(c, args, span);
-            }
-            let types: Vec<_> = args.iter().map(|n| n.ty().clone()).collect();
-            let inputs = l.tracer.open(&name, &types);
-            let depth = l.tracer.depth() - 1;
-            let out = match l.call_closure_at(c, &inputs, span) {
-                Ok(out) => out,
-                Err(e) => {
-                    l.tracer.abandon(depth);
-                    return Err(e);
-                }
-            };
-            let (body, captures) = l.tracer.close(&[out]);
-            // Captured numbers are the same at every call of one run, so they take no part in the comparison.
-            let mut scale = o.scale.clone();
-            scale.resize(args.len(), 1.0);
-            scale.resize(args.len() + captures.len(), f64::INFINITY);
-            let spec = Arc::new(MemoSpec { name: name.clone(), reuse: o.reuse, scale });
-            let all: Vec<&Num> = args.iter().chain(&captures).collect();
-            Ok(l.tracer.build(&all, |b, v| b.ops(Op::Memo { body: Arc::new(body), spec }, v)[0]))
+        let (Some(range), Some((fine, reused))) = (&o.range, fallback) else {
+            return self.reused(o, inner, o.range.as_deref(), args, span);
         };
-        let Some(range) = o.range.clone().filter(|_| o.on_fail.is_some()) else {
-            return remembered(self, inner, args);
-        };
-        // Inside the range the cheap implementation, outside it the fine one; only one of them runs.
+        // Inside the range the one implementation, outside it the other; only one of them runs.
         let refs: Vec<&Num> = args.iter().collect();
         let inside = self.tracer.build(&refs, |b, v| {
             let mut all = b.scalar(1.0);
-            for (x, (lo, hi)) in v.iter().zip(&range) {
+            for (x, (lo, hi)) in v.iter().zip(range) {
                 let (lo, hi) = (b.scalar(*lo), b.scalar(*hi));
                 let above = b.compare(crate::ir::Compare::Le, lo, *x);
                 let below = b.compare(crate::ir::Compare::Le, *x, hi);
@@ -181,22 +158,52 @@ impl Lower<'_> {
             }
             all
         });
-        let branch = |l: &mut Self, c: &Rc<Closure>, memo: bool| -> Result<(crate::ir::Func, Vec<Num>)> {
-            let types: Vec<_> = args.iter().map(|n| n.ty().clone()).collect();
-            let depth = l.tracer.depth();
-            let inputs = l.tracer.open(&name, &types);
-            let out = if memo { remembered(l, c, &inputs) } else { l.call_closure_at(c, &inputs, span) };
-            match out {
-                Ok(out) => Ok(l.tracer.close(&[out])),
-                Err(e) => {
-                    l.tracer.abandon(depth);
-                    Err(e)
-                }
+        let then = self.branch(args, |l, inputs| l.reused(o, inner, Some(range), inputs, span))?;
+        let otherwise = self.branch(args, |l, inputs| match reused {
+            true => l.reused(o, &fine, None, inputs, span),
+            false => l.call_closure_at(&fine, inputs, span),
+        })?;
+        self.cond(&inside, args, then, otherwise)
+    }
+
+    /// The closure, by what is remembered of it where computing it is costly.
+    fn reused(
+        &mut self,
+        o: &Online,
+        c: &Rc<Closure>,
+        range: Option<&[(f64, f64)]>,
+        args: &[Num],
+        span: Span,
+    ) -> Result<Num> {
+        if o.reuse <= 0.0 || !is_costly(c) {
+            return self.call_closure_at(c, args, span);
+        }
+        let (body, captures) = self.branch(args, |l, inputs| l.call_closure_at(c, inputs, span))?;
+        // Distances are relative to the range of an argument, or to its own size. What is captured belongs to the function.
+        let mut scale: Vec<f64> = (0..args.len()).map(|k| range.map_or(0.0, |r| r[k].1 - r[k].0)).collect();
+        scale.resize(args.len() + captures.len(), f64::INFINITY);
+        let name = self.program.def(c.def).name.clone();
+        let spec = Arc::new(MemoSpec { name, reuse: o.reuse, scale, slopes: vec![] });
+        let all: Vec<&Num> = args.iter().chain(&captures).collect();
+        Ok(self.tracer.build(&all, |b, v| b.ops(Op::Memo { body: Arc::new(body), spec }, v)[0]))
+    }
+
+    /// A function of its own of the same arguments, and what it captures.
+    fn branch(
+        &mut self,
+        args: &[Num],
+        f: impl FnOnce(&mut Self, &[Num]) -> Result<Num>,
+    ) -> Result<(crate::ir::Func, Vec<Num>)> {
+        let types: Vec<_> = args.iter().map(|n| n.ty().clone()).collect();
+        let depth = self.tracer.depth();
+        let inputs = self.tracer.open("branch", &types);
+        match f(self, &inputs) {
+            Ok(out) => Ok(self.tracer.close(&[out])),
+            Err(e) => {
+                self.tracer.abandon(depth);
+                Err(e)
             }
-        };
-        let cheap = branch(self, inner, false)?;
-        let fine = branch(self, &fine, true)?;
-        self.cond(&inside, args, cheap, fine)
+        }
     }
 
     /// One of two functions of the same arguments; each may have captured numbers of its own.
@@ -221,4 +228,9 @@ impl Lower<'_> {
         let all: Vec<&Num> = std::iter::once(mask).chain(args).chain(&then_captures).chain(&else_captures).collect();
         Ok(self.tracer.build(&all, |b, v| b.ops(Op::Cond { then: then_wide, otherwise: else_wide }, v)[0]))
     }
+}
+
+/// Whether one value of it may cost a solve.
+fn is_costly(c: &Closure) -> bool {
+    matches!(c.behind, Behind::Function(_))
 }

@@ -143,6 +143,30 @@ impl Lower<'_> {
         Ok(Value::Num(sum.unwrap_or(Num::scalar(0.0))))
     }
 
+    /// The value of a sum of integrals, once `solved` has put the solution in place of the unknowns.
+    pub fn functional_value(
+        &mut self,
+        f: &Functional,
+        solved: &dyn Fn(&Self, &Field) -> Field,
+        span: Span,
+    ) -> Result<Num> {
+        let mut sum: Option<Num> = None;
+        for term in &f.terms {
+            let integrand = solved(self, &term.integrand);
+            let value = match &term.part {
+                None => self.integrate(&integrand, term.mean, span)?,
+                Some(part) => self.integrate_part(&integrand, part, term.mean, span)?,
+            };
+            let value = self.num(&value, span)?;
+            let value = self.scale_num(&value, term.factor);
+            sum = Some(match sum {
+                None => value,
+                Some(s) => self.binary_num(&crate::sema::hir::Op::Add, &s, &value, span)?,
+            });
+        }
+        Ok(sum.unwrap_or(Num::scalar(0.0)))
+    }
+
     /// Values at the quadrature points of the field's space, `[E, q, …]`.
     pub fn at_quadrature(&mut self, f: &Field, space: &Rc<Space>, span: Span) -> Result<Num> {
         self.with_leaves(f, space, span, |b, leaves| space.evaluate(b, &f.func, leaves)[0])

@@ -3,7 +3,7 @@
 use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Residual, Value};
+use super::value::{Functional, Integral, Residual, Value};
 use super::{listwise, sizeless};
 use crate::base::Span;
 use crate::ir::Unary;
@@ -26,6 +26,7 @@ impl Lower<'_> {
             Op::Neg => match self.numeric_or_int(&v[0], span)? {
                 Value::Int(i) => Ok(Value::Int(-i)),
                 Value::Residual(r) => self.scale_residual(&r, -1.0, span),
+                Value::Functional(f) => Ok(Value::Functional(Rc::new(scaled(&f, -1.0)))),
                 other => self.pointwise(&[other], span, |l, n| Ok(l.neg_num(&n[0]))),
             },
             Op::Not => match &v[0] {
@@ -188,9 +189,24 @@ impl Lower<'_> {
                 "a divergence of the unknown's flux is multiplied by something that varies",
                 "move the factor into the flux, or divide the equation by it",
             ),
-            (Value::Functional(_), _, _) | (_, Value::Functional(_), _) => {
-                error("run.equation", span, "an integral of the unknown stands alone on one side of its equation")
+            (Value::Functional(f), Value::Functional(g), Op::Add | Op::Sub) => {
+                let sign = if *op == Op::Sub { -1.0 } else { 1.0 };
+                let terms = f.terms.iter().cloned().chain(scaled(g, sign).terms).collect();
+                Ok(Value::Functional(Rc::new(Functional { terms })))
             }
+            (Value::Functional(f), Value::Num(n), Op::Mul | Op::Divide)
+            | (Value::Num(n), Value::Functional(f), Op::Mul)
+                if n.known().is_some() =>
+            {
+                let x = n.known().unwrap_or(1.0);
+                Ok(Value::Functional(Rc::new(scaled(f, if *op == Op::Divide { 1.0 / x } else { x }))))
+            }
+            (Value::Functional(_), _, _) | (_, Value::Functional(_), _) => error_help(
+                "run.equation",
+                span,
+                "integrals of the unknown are added to each other and multiplied by known numbers, nothing else",
+                "put numbers on the other side of the equation, factors under the integral",
+            ),
             _ => self.pointwise(&[a.clone(), b.clone()], span, |l, n| l.binary_num(op, &n[0], &n[1], span)),
         }
     }
@@ -251,4 +267,9 @@ impl Lower<'_> {
     fn numeric_or_int(&mut self, v: &Value, span: Span) -> Result<Value> {
         if let Value::Int(i) = v { Ok(Value::Int(*i)) } else { self.numeric(v, span) }
     }
+}
+
+fn scaled(f: &Functional, x: f64) -> Functional {
+    let term = |t: &Integral| Integral { factor: x * t.factor, ..t.clone() };
+    Functional { terms: f.terms.iter().map(term).collect() }
 }

@@ -30,6 +30,9 @@ pub trait Runtime {
         false
     }
 
+    /// Something about the open task that people want to know: how good a table is.
+    fn remark(&mut self, _text: &str) {}
+
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
 
@@ -321,7 +324,6 @@ fn replace_behind(b: &Behind, f: &dyn Fn(&Num) -> Num) -> Behind {
             closure: replace(&o.closure, f),
             on_fail: o.on_fail.as_ref().map(|v| replace(v, f)),
             reuse: o.reuse,
-            scale: o.scale.clone(),
             range: o.range.clone(),
         })),
     }

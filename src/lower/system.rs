@@ -4,7 +4,7 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Env, Field, Functional, Integral, Leaf, Problem, Residual, Value};
+use super::value::{Env, Field, Functional, Integral, Leaf, Num, Problem, Residual, Value};
 use crate::base::Span;
 use crate::ir::Type;
 use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind, TypeExpr, TypeExprKind};
@@ -18,7 +18,9 @@ pub struct Equations {
     pub problem: u64,
     pub domain: Rc<Domain>,
     pub unknowns: Vec<Unknown>,
-    /// One for each unknown, in order.
+    /// Unknowns that are numbers.
+    pub numbers: Vec<Number>,
+    /// One for each unknown field, in order.
     pub balances: Vec<Equation>,
     pub gauges: Vec<Gauge>,
     pub conditions: Vec<Boundary>,
@@ -33,13 +35,28 @@ pub struct Unknown {
     pub field: Field,
 }
 
+pub struct Number {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub nominal: f64,
+    /// Stands for it in fields, as a shared leaf.
+    pub placeholder: Num,
+    pub span: Span,
+}
+
+impl Number {
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
 pub struct Equation {
     pub name: String,
     pub residual: Residual,
     pub span: Span,
 }
 
-/// `mean(w) = value`
+/// `mean(w) = value`, or any other equation of integrals.
 pub struct Gauge {
     pub functional: Rc<Functional>,
     pub value: Value,
@@ -47,6 +64,11 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// The number of equations it stands for.
+    pub fn len(&self) -> usize {
+        self.functional.terms.first().map_or(0, |t| t.integrand.shape().iter().product())
+    }
+
     /// The one term, where it is the integral or mean of an unknown itself over its domain.
     pub fn plain(&self) -> Option<&Integral> {
         match &self.functional.terms[..] {
@@ -94,6 +116,7 @@ impl Lower<'_> {
                 scale: None,
             }),
             unknowns: vec![],
+            numbers: vec![],
             balances: vec![],
             gauges: vec![],
             conditions: vec![],
@@ -132,6 +155,13 @@ impl Lower<'_> {
         let program = self.program;
         for stmt in &system.stmts {
             match &stmt.kind {
+                SystemStmtKind::Unknown { local, name, ty, nominal } if !is_field(ty) => {
+                    let number = self.unknown_number(name, ty, nominal.as_ref(), env, stmt.span)?;
+                    let domain = self.number_domain(system, env, out, stmt.span)?;
+                    let field = self.constant_field(&domain, &number.placeholder);
+                    env.set(*local, Value::Field(field));
+                    out.numbers.push(number);
+                }
                 SystemStmtKind::Unknown { local, name, ty, nominal } => {
                     let u = self.unknown(name, ty, nominal.as_ref(), env, out)?;
                     env.set(*local, Value::Field(u.field.clone()));
@@ -249,6 +279,48 @@ impl Lower<'_> {
         Ok(Unknown { name: name.into(), shape, nominal: if nominal > 0.0 { nominal } else { 1.0 }, field })
     }
 
+    fn unknown_number(
+        &mut self,
+        name: &str,
+        ty: &TypeExpr,
+        nominal: Option<&Expr>,
+        env: &Env,
+        span: Span,
+    ) -> Result<Number> {
+        let Some(shape) = self.element_shape(ty, 1, env)? else {
+            return error("unsupported.library", ty.span, "an unknown is a field, a number or a vector of numbers");
+        };
+        let nominal = match nominal {
+            Some(e) => {
+                let v = self.expr(e, env)?;
+                self.known_real(&v, e.span)?.abs()
+            }
+            None => 0.0,
+        };
+        Ok(self.number(name, shape, nominal, span))
+    }
+
+    /// The domain of the fields beside a number.
+    fn number_domain(&mut self, system: &System, env: &Env, out: &Equations, span: Span) -> Result<Rc<Domain>> {
+        if !out.unknowns.is_empty() {
+            return Ok(out.domain.clone());
+        }
+        for stmt in &system.stmts {
+            if let SystemStmtKind::Unknown { ty: TypeExpr { kind: TypeExprKind::Field { domain, .. }, .. }, .. } =
+                &stmt.kind
+                && let Value::Domain(d) = self.expr(domain, env)?
+            {
+                return Ok(d);
+            }
+        }
+        error_help(
+            "unsupported.library",
+            span,
+            "an unknown number without an unknown field before it",
+            "declare the field first; systems of numbers without a domain are not supported yet",
+        )
+    }
+
     fn equation(
         &mut self,
         name: &str,
@@ -260,6 +332,10 @@ impl Lower<'_> {
     ) -> Result<()> {
         let l = self.expr(lhs, env)?;
         let r = self.expr(rhs, env)?;
+        let (l, r) = match (&l, &r) {
+            (Value::Functional(_), Value::Functional(_)) => (self.apply(&Op::Sub, &[l, r], span)?, Value::num(0.0)),
+            _ => (l, r),
+        };
         match (&l, &r) {
             (Value::Functional(f), other) | (other, Value::Functional(f)) => {
                 out.gauges.push(Gauge { functional: f.clone(), value: other.clone(), span });
@@ -307,4 +383,8 @@ impl Lower<'_> {
     pub(super) fn tracer_fresh(&mut self) -> u64 {
         self.tracer.fresh()
     }
+}
+
+fn is_field(ty: &TypeExpr) -> bool {
+    matches!(ty.kind, TypeExprKind::Field { .. })
 }

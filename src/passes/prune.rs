@@ -96,6 +96,14 @@ fn structured(b: &mut Builder, op: &Op, args: &[Value], read: &[bool]) -> Vec<Op
             keep.iter().zip(results).for_each(|(&k, v)| out[k] = Some(v));
         }
         // Which arguments a memo compares is its meaning: they stay.
+        // Slopes are of all results of the body, which then all stay.
+        Op::Memo { body, spec } if !spec.slopes.is_empty() => {
+            if !read.contains(&true) {
+                return out;
+            }
+            let results = b.ops(Op::Memo { body: Arc::new(prune(body)), spec: spec.clone() }, args);
+            results.into_iter().enumerate().for_each(|(k, v)| out[k] = Some(v));
+        }
         Op::Memo { body, spec } => {
             let keep: Vec<usize> = (0..read.len()).filter(|&k| read[k]).collect();
             if keep.is_empty() {

@@ -41,6 +41,7 @@ pub fn draw(graph: &TaskGraph, title: &str, theme: Theme) -> String {
     (0..nodes.len()).for_each(|i| columns[nodes[i].layer].push(i));
     order(&mut columns, &links, nodes.len());
     place(&columns, &links, &mut nodes);
+    close_gaps(&mut nodes);
     let low = nodes.iter().map(|n| n.y - 0.5 * n.h).fold(f32::INFINITY, f32::min).min(1e6);
     let high = nodes.iter().map(|n| n.y + 0.5 * n.h).fold(f32::NEG_INFINITY, f32::max).max(low);
 
@@ -212,6 +213,20 @@ fn place(columns: &[Vec<usize>], links: &[(usize, usize)], nodes: &mut [Node]) {
                 nodes[b].y = nodes[b].y.max(least);
             }
         }
+    }
+}
+
+/// Parts of the graph that have nothing to do with each other drift apart; bands where nothing stands are taken out.
+fn close_gaps(nodes: &mut [Node]) {
+    let mut order: Vec<usize> = (0..nodes.len()).collect();
+    order.sort_by(|&a, &b| (nodes[a].y - 0.5 * nodes[a].h).total_cmp(&(nodes[b].y - 0.5 * nodes[b].h)));
+    let (mut shift, mut lowest) = (0.0, f32::INFINITY);
+    for i in order {
+        let n = &mut nodes[i];
+        let top = n.y - 0.5 * n.h - shift;
+        shift += (top - lowest - GAP_Y).max(0.0);
+        n.y -= shift;
+        lowest = if lowest.is_finite() { lowest.max(n.y + 0.5 * n.h) } else { n.y + 0.5 * n.h };
     }
 }
 

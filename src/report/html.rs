@@ -107,8 +107,13 @@ fn checks(run: &Run) -> String {
             let (class, mark) = if c.held { ("good", "holds") } else { ("bad", "fails") };
             let study = if many { format!("<td>{}</td>", escape(&c.study)) } else { String::new() };
             let unit = if c.unit.is_empty() { String::new() } else { format!(" {}", escape(&c.unit)) };
+            let round = if c.round.is_empty() {
+                String::new()
+            } else {
+                format!(" <span class=\"was\">{}</span>", escape(&c.round))
+            };
             format!(
-                "<tr class=\"{class}\"><td class=\"mark\">{mark}</td>{study}<td><code>{}</code></td>\
+                "<tr class=\"{class}\"><td class=\"mark\">{mark}</td>{study}<td><code>{}</code>{round}</td>\
                  <td class=\"n\">{}{unit}</td><td class=\"n\">{} {}{unit}</td></tr>\n",
                 escape(&c.claim),
                 ticks::number(c.value),
@@ -143,13 +148,12 @@ fn pictures(figures: &[&Figure]) -> String {
 }
 
 fn table(t: &Table) -> String {
-    // A column whose cells all begin like numbers stands right-aligned.
+    // A column of numbers stands right-aligned, with the odd word in it.
     let numeric = |k: usize| {
-        t.rows
-            .iter()
-            .filter_map(|r| r.get(k))
-            .filter(|c| !c.is_empty() && *c != "–")
-            .all(|c| c.starts_with(|ch: char| ch.is_ascii_digit() || ch == '−' || ch == '-' || ch == '∞'))
+        let begins = |c: &&String| c.starts_with(|ch: char| ch.is_ascii_digit() || ch == '−' || ch == '-' || ch == '∞');
+        let cells = t.rows.iter().filter_map(|r| r.get(k)).filter(|c| !c.is_empty() && *c != "–");
+        let (numbers, words): (Vec<&String>, Vec<&String>) = cells.partition(begins);
+        words.len() < 2 && (words.is_empty() || numbers.len() > 1)
     };
     let class = |k: usize| if k > 0 && numeric(k) { " class=\"n\"" } else { "" };
     let head: String =

@@ -54,6 +54,9 @@ pub struct Check {
     pub study: String,
     /// As written.
     pub claim: String,
+    /// `w = 3, r = 0.1`: the rounds of the loops it stands in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub round: String,
     #[serde(with = "any_number")]
     pub value: f64,
     pub relation: String,
@@ -211,6 +214,7 @@ mod tests {
         let check = Check {
             study: "validate".into(),
             claim: "rel_l2(fast.T, fe2.T) < 1e-2".into(),
+            round: String::new(),
             value: f64::INFINITY,
             relation: "<".into(),
             bound: 0.01,

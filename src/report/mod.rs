@@ -120,6 +120,7 @@ mod tests {
         let check = |claim: &str, value, bound, held| Check {
             study: "validate".into(),
             claim: claim.into(),
+            round: String::new(),
             value,
             relation: "<".into(),
             bound,

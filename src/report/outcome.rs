@@ -9,6 +9,7 @@ pub fn checks(outcome: &Outcome) -> Vec<Check> {
     let of = |c: &outcome::Check| Check {
         study: c.study.clone(),
         claim: c.claim.clone(),
+        round: c.round.clone(),
         value: c.value,
         relation: c.relation.clone(),
         bound: c.bound,
@@ -70,11 +71,11 @@ fn figures_of(p: &Picture) -> Vec<Figure> {
         add(Content::Fields(FieldRow { panels: maps }));
     }
     for panel in &p.panels {
-        let Panel::Curves { x_label, x_unit, y_unit, curves, log_y, points } = panel else { continue };
+        let Panel::Curves { x_label, x_unit, y_label, y_unit, curves, log_y, points } = panel else { continue };
         let style = if *points { Stroke::Points } else { Stroke::Solid };
         // One curve is named by its axis; several by the legend.
-        let single = curves.len() == 1;
-        let label = if single { curves[0].label.clone() } else { String::new() };
+        let single = curves.len() == 1 && y_label.is_empty();
+        let label = if single { curves[0].label.clone() } else { y_label.clone() };
         let curve =
             |c: &outcome::Curve| Curve::new(if single { "" } else { &c.label }, c.x.clone(), c.y.clone()).style(style);
         let mut y = Axis::new(label, y_unit.as_str());

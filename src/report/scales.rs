@@ -2,7 +2,7 @@
 
 use super::axes::{SMALL, TEXT};
 use super::canvas::{Align, Canvas, Paint, Theme};
-use super::figure::{ScaleBox, ScaleMap};
+use super::figure::{ScaleArrow, ScaleBox, ScaleMap};
 use super::stroke::{self, short};
 use super::ticks::si;
 
@@ -99,7 +99,9 @@ pub fn draw(map: &ScaleMap, title: &str, theme: Theme) -> String {
             c.text(&a.note, mx, my + 11.0, SMALL, Align::Middle, if a.warn { Paint::Bad } else { Paint::Muted });
         }
     }
-    c.finish(title)
+    let name = |i: usize| map.scales.get(i).map_or("", |s| s.name.as_str());
+    let arrow = |a: &ScaleArrow| format!(". {}: {} to {}, {}", a.closure, name(a.from), name(a.to), a.note);
+    c.finish(&(title.to_string() + &map.closures.iter().map(arrow).collect::<String>()))
 }
 
 /// From the upper right corner of one box towards the next; gives the middle of the way.

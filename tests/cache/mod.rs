@@ -42,7 +42,7 @@ fn writers_at_once_leave_whole_entries() {
         }
     });
     let store = Store::open(&dir, Arc::new(Disk));
-    assert_eq!(store.sweep(|_| true).unwrap(), 0);
+    assert_eq!(store.sweep(0, |_| true).unwrap(), 0);
     (0..12).for_each(|i| assert_eq!(store.get(&key(i)).unwrap(), artifact(i)));
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -1,21 +1,25 @@
 //! The command from outside: the built binary, its exit codes, what it says and where.
 
+mod plan;
+mod report;
+mod trouble;
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A folder of its own for each test, removed when the test is over.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("mslc-cli-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
 
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, bytes).unwrap();
         path
@@ -28,7 +32,7 @@ impl Drop for Folder {
     }
 }
 
-fn mslc<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
+pub fn mslc<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
     mslc_with(args, "")
 }
 
@@ -44,26 +48,26 @@ fn mslc_with<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>, input
     child.wait_with_output().unwrap()
 }
 
-fn code(o: &Output) -> i32 {
+pub fn code(o: &Output) -> i32 {
     o.status.code().unwrap_or(-1)
 }
 
-fn out(o: &Output) -> String {
+pub fn out(o: &Output) -> String {
     String::from_utf8(o.stdout.clone()).unwrap()
 }
 
-fn err(o: &Output) -> String {
+pub fn err(o: &Output) -> String {
     String::from_utf8(o.stderr.clone()).unwrap()
 }
 
 /// The diagnostics of `--json`, a line each.
-fn json(o: &Output) -> Vec<Value> {
+pub fn json(o: &Output) -> Vec<Value> {
     out(o).lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("`{l}`: {e}"))).collect()
 }
 
 const GOOD: &str = "param h: [m] = 2 [mm]\nlet a = 2*h\n";
 
-fn path(p: &Path) -> &str {
+pub fn path(p: &Path) -> &str {
     p.to_str().unwrap()
 }
 
@@ -126,7 +130,7 @@ fn a_run_tells_its_verdict_and_leaves_a_report() {
     assert_eq!(code(&o), 1);
     let kinds: Vec<String> = json(&o).iter().map(|e| e["kind"].as_str().unwrap().to_string()).collect();
     assert!(kinds.ends_with(&["check".into(), "check".into(), "finished".into()]), "{kinds:?}");
-    let o = mslc(["plan", path(&p)]);
+    let o = mslc(["plan", "--json", path(&p)]);
     assert_eq!(code(&o), 0);
     assert!(out(&o).contains("a < 7"), "{}", out(&o));
 }

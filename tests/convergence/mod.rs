@@ -6,6 +6,7 @@ mod iterations;
 mod jacobians;
 mod manufactured;
 mod orders;
+mod programs;
 
 use mslc::backend::{Options, compile};
 use mslc::ir::{Func, Tensor};

@@ -33,6 +33,11 @@ fn nonlinear_fin() {
 }
 
 #[test]
+fn online() {
+    run("online", &["h=10[mm]"]);
+}
+
+#[test]
 fn micrograph() {
     run("micrograph", &[]);
 }

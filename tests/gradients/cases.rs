@@ -268,15 +268,18 @@ fn structured(all: &mut Vec<Case>) {
             b.ops(Op::Cond { then: Arc::new(then), otherwise: Arc::new(otherwise) }, &[m, x[0], x[1]])
         });
     }
-    case(all, "memo", &[&[], &[2]], |b, x| {
-        let body = func("law", &[Type::f64([]), Type::f64([2])], |b, x| {
-            let e = b.unary(Unary::Exp, x[0]);
-            let y = b.mul(e, x[1]);
-            vec![b.mul(y, y), e]
+    // On the lattice in both arguments, or with the second as part of the function.
+    for (name, second) in [("memo", 1.0), ("memo of a parameter", f64::INFINITY)] {
+        case(all, name, &[&[], &[2]], |b, x| {
+            let body = func("law", &[Type::f64([]), Type::f64([2])], |b, x| {
+                let e = b.unary(Unary::Exp, x[0]);
+                let y = b.mul(e, x[1]);
+                vec![b.mul(y, y), e]
+            });
+            let spec = MemoSpec { name: "law".into(), reuse: 0.1, scale: vec![1.0, second], slopes: vec![] };
+            b.ops(Op::Memo { body: Arc::new(body), spec: Arc::new(spec) }, x)
         });
-        let spec = MemoSpec { name: "law".into(), reuse: 0.1, scale: vec![1.0, 1.0] };
-        b.ops(Op::Memo { body: Arc::new(body), spec: Arc::new(spec) }, x)
-    });
+    }
     let mut solve = Vec::new();
     case(&mut solve, "solve", &[&[3], &[3]], |b, x| vec![solve_op(b, residual(), x)]);
     all.extend(frozen(solve, &[1]));

@@ -131,6 +131,22 @@ impl<'a> View<'a> {
         }
     }
 
+    pub fn number(&self, i: usize) -> f64 {
+        match self {
+            View::F64(x) => x[i],
+            View::F32(x) => x[i] as f64,
+            View::Index(x) => x[i] as f64,
+        }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            View::F64(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+            View::F32(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+            View::Index(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+        }
+    }
+
     pub fn to_tensor(self, ty: &Type) -> Tensor {
         let data = match self {
             View::F64(x) => Data::F64(x.into()),
@@ -230,6 +246,15 @@ impl Buffer {
             DType::F64 => Buffer::F64(vec![0.0; len]),
             DType::F32 => Buffer::F32(vec![0.0; len]),
             DType::Index => Buffer::Index(vec![0; len]),
+        }
+    }
+
+    /// These numbers, rounded to the type.
+    pub fn of(dtype: DType, numbers: &[f64]) -> Buffer {
+        match dtype {
+            DType::F64 => Buffer::F64(numbers.to_vec()),
+            DType::F32 => Buffer::F32(numbers.iter().map(|&x| x as f32).collect()),
+            DType::Index => Buffer::Index(numbers.iter().map(|&x| x as u32).collect()),
         }
     }
 

@@ -11,6 +11,7 @@ use super::repeats::elements_read;
 use super::scalar;
 use super::structured::Body;
 use super::{Output, Place, Program, Root, Step};
+use crate::backend::memo::Remembered;
 use crate::backend::plan::{self, Demand};
 use crate::ir::{Binary, Compare, Fault, Func, Node, Op, Reduce, Type, Unary, Value};
 use crate::passes;
@@ -75,9 +76,10 @@ pub(super) enum Kind {
         then: Body,
         otherwise: Body,
     },
-    /// `body(x…)`
-    Call {
+    /// What is remembered of a body.
+    Memo {
         body: Body,
+        memo: Remembered,
     },
     Kernel(Kernel),
     Solve {
@@ -232,7 +234,9 @@ impl Lowering<'_> {
             Op::Cond { then, otherwise } => {
                 Kind::Cond { then: self.body(then, self.threads)?, otherwise: self.body(otherwise, self.threads)? }
             }
-            Op::Memo { body, .. } => Kind::Call { body: self.body(body, self.threads)? },
+            Op::Memo { body, spec } => {
+                Kind::Memo { memo: Remembered::new(body, spec, "native"), body: self.body(body, self.threads)? }
+            }
             Op::Solve { residual, spec } => Kind::Solve { system: self.system(residual, spec)? },
             Op::LinearSolve { residual, spec, transposed } => {
                 Kind::LinearSolve { system: self.system(residual, spec)?, transposed: *transposed }

@@ -100,9 +100,9 @@ impl Program {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 return body.call(context, &nested[body.number], &args[1..], &mut outs);
             }
-            Kind::Call { body } => {
+            Kind::Memo { body, memo } => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return body.call(context, &nested[body.number], args, &mut outs);
+                return body.remembered(context, &nested[body.number], memo, args, &mut outs);
             }
             Kind::Kernel(kernel) => {
                 if let [one] = taken {
@@ -198,7 +198,7 @@ impl Program {
             Kind::Map { .. }
             | Kind::Scan { .. }
             | Kind::Cond { .. }
-            | Kind::Call { .. }
+            | Kind::Memo { .. }
             | Kind::Kernel(_)
             | Kind::Solve { .. }
             | Kind::LinearSolve { .. } => unreachable!("compiler bug: handled by the caller"),

@@ -1,9 +1,10 @@
 //! Steps with bodies: items of a map over threads, scans, branches.
 
-use super::buffer::{View, ViewMut};
+use super::buffer::{Buffer, View, ViewMut};
 use super::lower::Kind;
 use super::repeats::first_of_each;
 use super::{Context, Program, Workspace, buffers};
+use crate::backend::memo::Remembered;
 use crate::ir::{Fault, Type};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -25,7 +26,7 @@ pub struct Nested {
 impl Kind {
     pub fn bodies(&self) -> Vec<&Body> {
         match self {
-            Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Call { body } => vec![body],
+            Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Memo { body, .. } => vec![body],
             Kind::Cond { then, otherwise } => vec![then, otherwise],
             _ => vec![],
         }
@@ -47,6 +48,42 @@ impl Nested {
 impl Body {
     pub fn call(&self, context: &Context, nested: &Nested, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
         nested.with(&self.program, |w| self.program.run(context, w, args, outs))
+    }
+
+    /// A `Memo` of this body: its results by what is remembered of it, which is computed as far as it lacks.
+    pub fn remembered(
+        &self,
+        context: &Context,
+        nested: &Nested,
+        memo: &Remembered,
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let numbers = |v: &View| (0..v.len()).map(|i| v.number(i)).collect::<Vec<f64>>();
+        let (mut x, mut fixed) = (vec![], vec![]);
+        for (k, v) in args.iter().enumerate() {
+            if memo.keyed(k) { x.extend(numbers(v)) } else { fixed.extend(v.bytes()) }
+        }
+        let at_knot = |x: &[f64]| -> Result<Vec<f64>, Fault> {
+            let mut own: Vec<Option<Buffer>> = vec![];
+            let mut at = 0;
+            for (k, v) in args.iter().enumerate() {
+                own.push(memo.keyed(k).then(|| {
+                    at += v.len();
+                    Buffer::of(v.dtype(), &x[at - v.len()..at])
+                }));
+            }
+            let inputs: Vec<View> = own.iter().zip(args).map(|(o, v)| o.as_ref().map_or(*v, Buffer::view)).collect();
+            let mut results = buffers(self.program.output_types());
+            let mut views: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
+            self.call(context, nested, &inputs, &mut views)?;
+            Ok(results.iter().flat_map(|r| numbers(&r.view())).collect())
+        };
+        let results = memo.results(&x, &fixed, &at_knot)?;
+        for (out, entries) in outs.iter_mut().zip(&results) {
+            out.copy_from(Buffer::of(out.view().dtype(), entries).view());
+        }
+        Ok(())
     }
 
     /// Items in contiguous runs over the threads. Of several failures the one of the first item is told. An item that repeats an

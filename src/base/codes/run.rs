@@ -28,6 +28,12 @@ pub const ROWS: &[Code] = &[
                       kept. Free some space, or choose another folder with --out, and run again.",
     },
     Code {
+        id: "run.cache",
+        title: "a stored result is damaged",
+        explanation: "A file of the cache does not have the content that was written: a disk error, or something else wrote to it. The \
+                      result is computed again. The cache is the folder `cache` in the folder of results; it may be deleted at any time.",
+    },
+    Code {
         id: "run.value",
         title: "a value cannot be used as it is here",
         explanation: "Found while the program was traced, after its types had been checked: a value that must be known before the run \

@@ -4,7 +4,7 @@
 mod array;
 mod newton;
 
-use super::{Binary, Compare, DType, Data, Fault, Func, Op, Tensor, Type, Unary, Value, math};
+use super::{Binary, Compare, DType, Data, Fault, Func, MemoSpec, Op, Tensor, Type, Unary, Value, math};
 use std::borrow::Cow;
 
 /// Runs `f`. `inputs` must have the types of `f.inputs` (else: a compiler bug, and a panic).
@@ -97,8 +97,46 @@ fn apply(f: &Func, op: &Op, args: &[&Tensor], types: &[Type]) -> Result<Vec<Tens
             let inputs: Vec<Tensor> = args[1..].iter().map(|&t| t.clone()).collect();
             eval(if args[0].item() != 0.0 { then } else { otherwise }, &inputs)
         }
-        Op::Memo { body, .. } => eval(body, &args.iter().map(|&t| t.clone()).collect::<Vec<_>>()),
+        Op::Memo { body, spec } => memo(body, spec, args, types),
     }
+}
+
+fn memo(body: &Func, spec: &MemoSpec, args: &[&Tensor], types: &[Type]) -> Result<Vec<Tensor>, Fault> {
+    let keyed: Vec<usize> = (0..args.len()).filter(|&k| spec.keyed(k)).collect();
+    let x: Vec<f64> = keyed.iter().flat_map(|&k| args[k].to_f64()).collect();
+    let scales: Vec<f64> = keyed.iter().flat_map(|&k| vec![spec.scale[k]; args[k].ty.len()]).collect();
+    let Some(simplex) = spec.simplex(&scales, &x) else {
+        return Err(Fault::new(&spec.name, format!("an argument is not a finite number: {x:?}")));
+    };
+    let mut corners = vec![];
+    for corner in &simplex.corners {
+        let mut inputs: Vec<Tensor> = args.iter().map(|&t| t.clone()).collect();
+        let mut at = 0;
+        for &k in &keyed {
+            let len = args[k].ty.len();
+            inputs[k] = Tensor::of(&args[k].ty, &corner[at..at + len]);
+            at += len;
+        }
+        corners.push(eval(body, &inputs)?);
+    }
+    let own = corners[0].len();
+    let mut out = vec![];
+    let mut slopes = vec![];
+    for o in 0..own {
+        let values: Vec<Vec<f64>> = corners.iter().map(|c| c[o].to_f64()).collect();
+        let at: Vec<&[f64]> = values.iter().map(|v| v.as_slice()).collect();
+        let (value, slope) = simplex.interpolate(&at, values[0].len());
+        out.push(Tensor::of(&types[o], &value));
+        slopes.push(slope);
+    }
+    for &k in &spec.slopes {
+        let first: usize = keyed.iter().take_while(|&&j| j < k).map(|&j| args[j].ty.len()).sum();
+        for slope in &slopes {
+            let entries = slope[first..first + args[k].ty.len()].concat();
+            out.push(Tensor::of(&types[out.len()], &entries));
+        }
+    }
+    Ok(out)
 }
 
 fn scan(

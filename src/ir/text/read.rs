@@ -195,7 +195,8 @@ impl Parser {
             },
             "cond" => Op::Cond { then: body(), otherwise: body() },
             "memo" => {
-                let spec = MemoSpec { name: self.string()?, reuse: self.number()?, scale: self.list()? };
+                let spec =
+                    MemoSpec { name: self.string()?, reuse: self.number()?, scale: self.list()?, slopes: self.list()? };
                 Op::Memo { spec: Arc::new(spec), body: body() }
             }
             "get" => Op::Get(self.number()?),

@@ -83,7 +83,9 @@ fn head(op: &Op) -> String {
             format!("{} {}", if *transposed { "linear_solve_transposed" } else { "linear_solve" }, solve_spec(spec))
         }
         Op::Cond { .. } => "cond".into(),
-        Op::Memo { spec, .. } => format!("memo {:?} {:?} {}", spec.name, spec.reuse, list(&spec.scale)),
+        Op::Memo { spec, .. } => {
+            format!("memo {:?} {:?} {} {}", spec.name, spec.reuse, list(&spec.scale), list(&spec.slopes))
+        }
         Op::Get(k) => format!("get {k}"),
     }
 }

@@ -84,6 +84,7 @@ pub fn call(l: &mut Lower, name: &str, args: Named, span: Span) -> Result<Value>
 pub fn variadic(l: &mut Lower, name: &str, args: &Args, span: Span) -> Option<Result<Value>> {
     match name {
         "tabulate" => Some(verbs::tabulate(l, args, span)),
+        "online" => Some(verbs::online(l, args, span)),
         _ => None,
     }
 }

@@ -19,7 +19,6 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
     Some(match name {
         "solve" => l.solve(args, span),
         "sample" => l.sample(args, span),
-        "online" => online(l, args, span),
         "load" => load(l, args, span),
         "derivative" => derivative(l, args, span),
         "bootstrap" => bootstrap(l, args, span),
@@ -30,34 +29,84 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
 /// Cell midpoints at which a table is compared with the closure.
 const PROBES: usize = 256;
 
-/// `online(law, reuse, on_fail)`: results are remembered; outside the range of a table or a trained net the fine
-/// implementation is used.
-fn online(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
-    let law = closure(needed(args, "law", span)?, span)?;
-    let reuse = l.known_real(&arg(args, "reuse").cloned().unwrap_or(Value::num(1e-2)), span)?;
-    let on_fail = match arg(args, "on_fail") {
-        Some(v @ Value::Closure(c)) => {
-            if c.def != law.def {
-                return error("coupling.contract", span, "`on_fail` implements another closure");
+/// `online(law, reuse=1e-2, on_fail=exact, T=(280..400) [K])`: near points of a costly closure share what was computed; outside the
+/// range (of a table, a trained net, or as given) the fine implementation is used.
+pub fn online(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
+    let (mut law, mut reuse, mut on_fail) = (None, 1e-2, None);
+    let mut ranges: Vec<(String, Value, Span)> = vec![];
+    for (name, value, at) in &args.values {
+        match (name.as_deref(), value) {
+            (None, _) if law.is_none() => law = Some(closure(value, *at)?),
+            (Some("law"), _) => law = Some(closure(value, *at)?),
+            (Some("reuse"), _) => reuse = l.known_real(value, *at)?,
+            (Some("on_fail"), Value::Closure(_)) => on_fail = Some((value.clone(), *at)),
+            (Some("on_fail"), Value::None) => {}
+            (Some("on_fail"), _) => {
+                return error_help(
+                    "shapes.arguments",
+                    *at,
+                    "`on_fail` is an implementation",
+                    "for example `on_fail=exact`",
+                );
             }
-            Some(v.clone())
+            (Some(other), _) => ranges.push((other.into(), value.clone(), *at)),
+            (None, _) => return error("shapes.arguments", *at, "`online` takes a closure, then ranges by name"),
         }
-        _ => None,
-    };
+    }
+    let Some(law) = law else { return error("shapes.arguments", span, "`online` takes a closure") };
+    if !(0.0..=1.0).contains(&reuse) {
+        return error("shapes.arguments", span, format!("`reuse` is a relative distance from 0 to 1, not {reuse}"));
+    }
+    if let Some((Value::Closure(c), at)) = &on_fail
+        && c.def != law.def
+    {
+        return error("coupling.contract", *at, "`on_fail` implements another closure");
+    }
     let range = match &law.behind {
         Behind::Table(t) => Some(t.range()),
         Behind::Net(n) => Some(n.ports.range.clone()).filter(|r| !r.is_empty()),
         Behind::Process(p) => Some(p.range.clone()),
-        _ => None,
+        Behind::Function(_) | Behind::Online(_) => None,
     };
-    let scale = match &law.behind {
-        Behind::Net(n) => n.ports.inputs.iter().map(|(_, s)| *s).collect(),
-        Behind::Table(t) => t.range().iter().map(|(a, b)| (b - a).abs().max(f64::MIN_POSITIVE)).collect(),
-        _ => vec![],
-    };
+    let range = if ranges.is_empty() { range } else { Some(given_ranges(l, law.def, &ranges, span)?) };
     let def = law.def;
-    let online = Online { closure: Value::Closure(law), on_fail, reuse, scale, range };
+    let online = Online { closure: Value::Closure(law), on_fail: on_fail.map(|o| o.0), reuse, range };
     Ok(Value::Closure(Rc::new(Closure { def, behind: Behind::Online(Rc::new(online)) })))
+}
+
+/// One range for each parameter of the closure.
+fn given_ranges(
+    l: &mut Lower,
+    def: crate::sema::hir::DefId,
+    ranges: &[(String, Value, Span)],
+    span: Span,
+) -> Result<Vec<(f64, f64)>> {
+    let params: Vec<String> = l.closure_params(def).iter().map(|p| p.name.clone()).collect();
+    if let Some((name, _, at)) = ranges.iter().find(|(n, _, _)| !params.contains(n)) {
+        return error_help(
+            "names.argument",
+            *at,
+            format!("the closure has no parameter `{name}`"),
+            format!("its parameters are {}", params.join(", ")),
+        );
+    }
+    let mut out = vec![];
+    for name in &params {
+        let Some((_, Value::Range(a, b), at)) = ranges.iter().find(|(r, _, _)| r == name) else {
+            return error_help(
+                "shapes.arguments",
+                span,
+                format!("over which range of `{name}`?"),
+                format!("write `{name}=a..b`"),
+            );
+        };
+        let (a, b) = (l.known_real(a, *at)?, l.known_real(b, *at)?);
+        if a >= b {
+            return error("shapes.arguments", *at, "an empty range");
+        }
+        out.push((a, b));
+    }
+    Ok(out)
 }
 
 /// `tabulate(law, T=(280..400) [K], φ=0.05..0.6, n=17, by=cubic)`: the closure on a tensor grid of its arguments.
@@ -81,41 +130,19 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
         }
     }
     let Some(law) = law else { return error("shapes.arguments", span, "`tabulate` takes a closure") };
-    let params: Vec<String> = l.closure_params(law.def).iter().map(|p| p.name.clone()).collect();
-    if let Some((name, _, at)) = ranges.iter().find(|(n, _, _)| !params.contains(n)) {
-        return error_help(
-            "names.argument",
-            *at,
-            format!("the closure has no parameter `{name}`"),
-            format!("its parameters are {}", params.join(", ")),
-        );
-    }
+    let range = given_ranges(l, law.def, &ranges, span)?;
     let counts: Vec<usize> = match &count {
         v @ (Value::List(_) | Value::Stack(_)) => {
             let items = l.items(v, span)?;
             items.iter().map(|i| l.known_int(i, "`n`", span)).collect::<Result<_>>()?
         }
-        v => vec![l.known_int(v, "`n`", span)?; params.len()],
+        v => vec![l.known_int(v, "`n`", span)?; range.len()],
     };
-    if counts.len() != params.len() || counts.iter().any(|n| *n < 2) || counts.iter().product::<usize>() > 10_000_000 {
+    if counts.len() != range.len() || counts.iter().any(|n| *n < 2) || counts.iter().product::<usize>() > 10_000_000 {
         return error("shapes.arguments", span, "`n` is the number of nodes along each argument, at least 2");
     }
-    let mut axes: Vec<Vec<f64>> = vec![];
-    for (name, n) in params.iter().zip(&counts) {
-        let Some((_, Value::Range(a, b), at)) = ranges.iter().find(|(r, _, _)| r == name) else {
-            return error_help(
-                "shapes.arguments",
-                span,
-                format!("over which range of `{name}`?"),
-                format!("write `{name}=a..b`"),
-            );
-        };
-        let (a, b) = (l.known_real(a, *at)?, l.known_real(b, *at)?);
-        if a >= b {
-            return error("shapes.arguments", *at, "an empty range");
-        }
-        axes.push((0..*n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect());
-    }
+    let even = |((a, b), n): (&(f64, f64), &usize)| (0..*n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect();
+    let axes: Vec<Vec<f64>> = range.iter().zip(&counts).map(even).collect();
     let at_nodes = evaluate_points(l, &law, &tensor_points(&axes), span)?;
     let shape = at_nodes.ty.shape[1..].to_vec();
     let table = interpolate::Table::new(axes, shape.clone(), &at_nodes.to_f64(), method, Outside::Linear)
@@ -123,6 +150,14 @@ pub fn tabulate(l: &mut Lower, args: &Args, span: Span) -> Result<Value> {
     let probes = table.midpoints(PROBES, &Stream::new(l.seed, "tabulate"));
     let truth = evaluate_points(l, &law, &probes, span)?;
     let error = table.compare(&probes, &truth.to_f64());
+    l.runtime.remark(&format!(
+        "table of {}: {} nodes; at {} midpoints of cells it is off by {:.2e} at most, {:.2e} rms",
+        l.program.def(law.def).name,
+        counts.iter().product::<usize>(),
+        error.probes,
+        error.max_relative,
+        error.rms_relative
+    ));
     Ok(Value::Closure(Rc::new(Closure { def: law.def, behind: Behind::Table(Rc::new(Table { table, shape, error })) })))
 }
 

@@ -1,5 +1,6 @@
 //! Equations of a system as one balance law: pointwise functions over fixed inputs and shared data.
 
+use super::bordered::Border;
 use super::definite::{analyse, negated, negated_func, negative_flux, reads_input};
 use super::points::{Offsets, Pointwise, Shared, data_type};
 use crate::base::Span;
@@ -15,7 +16,7 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     /// The pointwise functions of a system, over fixed inputs and shared data.
-    pub(super) fn balance(&mut self, eqs: &Equations, span: Span) -> Result<(Balance, Shared)> {
+    pub(super) fn balance(&mut self, eqs: &Equations, border: &Border, span: Span) -> Result<(Balance, Shared)> {
         let d = eqs.domain.dimension();
         let offsets = Offsets::of(eqs);
         let c = offsets.total;
@@ -97,7 +98,8 @@ impl Lower<'_> {
             Condition::Natural { value } => reads_input(value, 1),
             Condition::Essential { .. } => false,
         });
-        let constant_kernel = !has_essential && !natural_on_unknown && !analysis.reads_value;
+        let bordered = matches!(border, Border::Rows);
+        let constant_kernel = !bordered && !has_essential && !natural_on_unknown && !analysis.reads_value;
         let balance = Balance {
             name: eqs.name.clone(),
             dimension: d,
@@ -120,14 +122,6 @@ impl Lower<'_> {
                     eqs.name, eqs.unknowns[0].name
                 ),
                 format!("add a gauge, for example `eq gauge: mean({}) = 0`", eqs.unknowns[0].name),
-            );
-        }
-        if !constant_kernel && !eqs.gauges.is_empty() {
-            return error_help(
-                "pde.gauge.surplus",
-                eqs.gauges[0].span,
-                "this gauge contradicts the boundary conditions, which determine the solution already",
-                "remove the gauge; constraints with a multiplier are not supported yet",
             );
         }
         Ok((balance, shared))

@@ -2,12 +2,14 @@
 //! fields. Emits one `Op::Solve`; whether it runs now or inside a closure of a larger problem is not known here.
 
 mod balance;
+mod bordered;
 mod conditions;
 mod definite;
 mod points;
 mod scheme;
 mod solution;
 
+use self::bordered::Border;
 use self::points::{Shared, data_type};
 use self::scheme::Scheme;
 use super::error::{Result, error, error_help};
@@ -42,14 +44,16 @@ impl Lower<'_> {
             None => return error("run.scheme", span, "`solve` takes a system"),
         };
         let scheme = self.scheme(args.get("scheme").unwrap_or(&Value::None), span)?;
-        let eqs = self.equations(&problem)?;
-        let balance_parts = self.balance(&eqs, span)?;
-        self.emit(eqs, balance_parts, &scheme, args.get("guess"), span)
+        let mut eqs = self.equations(&problem)?;
+        let border = self.border(&mut eqs)?;
+        let balance_parts = self.balance(&eqs, &border, span)?;
+        self.emit(eqs, border, balance_parts, &scheme, args.get("guess"), span)
     }
 
     fn emit(
         &mut self,
         eqs: Equations,
+        border: Border,
         (balance, shared): (Balance, Shared),
         scheme: &Scheme,
         guess: Option<&Value>,
@@ -93,18 +97,20 @@ impl Lower<'_> {
             None if balance.linear => Tensor::zeros(&Type::f64([free])),
             None => discrete.nominal.clone(),
         };
-        let mut all = vec![Num::Const(first)];
-        all.extend(args.iter().cloned());
-        let refs: Vec<&Num> = all.iter().collect();
-        let u = self
-            .tracer
-            .build(&refs, |b, v| b.op(Op::Solve { residual: discrete.residual.clone(), spec: Arc::new(spec) }, v));
-        let mut expand_args = vec![u];
-        expand_args.extend(args);
-        let refs: Vec<&Num> = expand_args.iter().collect();
-        let expand = discrete.expand.clone();
-        let full = self.tracer.build(&refs, |b, v| b.inline(&expand, v)[0]);
-        self.solution(eqs, full, &space, span)
+        let (u, numbers) = match border {
+            Border::Rows => self.solve_bordered(&eqs, &discrete, &space, &args, first, spec, span)?,
+            Border::None => {
+                let first = Num::Const(first);
+                let refs: Vec<&Num> = std::iter::once(&first).chain(&args).collect();
+                let residual = discrete.residual.clone();
+                let u = self.tracer.build(&refs, |b, v| b.op(Op::Solve { residual, spec: Arc::new(spec) }, v));
+                (u, vec![])
+            }
+        };
+        let args: Vec<Num> = std::iter::once(u).chain(args.iter().map(|a| eqs.bound(a, &numbers))).collect();
+        let refs: Vec<&Num> = args.iter().collect();
+        let full = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
+        self.solution(eqs, full, numbers, &space, span)
     }
 
     /// A field of the same mesh at the quadrature points: a pointwise identity over its leaf.

@@ -13,48 +13,59 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.
-    pub(super) fn solution(&mut self, eqs: Equations, full: Num, space: &Rc<Space>, span: Span) -> Result<Value> {
-        let offsets = Offsets::of(&eqs);
-        let mut members = IndexMap::new();
-        let mut discretes = vec![];
-        for (k, u) in eqs.unknowns.iter().enumerate() {
-            let n: usize = u.shape.iter().product();
-            let nodes = full.shape()[0];
-            let mut shape = vec![nodes];
-            shape.extend(&u.shape);
-            let start = offsets.start[k];
-            let dofs = self.tracer.build(&[&full], |b, v| {
-                let s = b.slice(v[0], 1, start, start + n);
-                b.reshape(s, &shape)
-            });
-            let id = self.tracer.fresh();
-            let mut discrete = Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id });
-            if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
-                discrete = self.gauged(&eqs, g, k, &discrete, span)?;
-            }
-            discretes.push(discrete);
-        }
-        let substitute = |l: &Self, f: &Field| {
-            l.substitute(f, |leaf| match leaf {
-                Leaf::Unknown { problem, index, gradient } if *problem == eqs.problem => {
-                    Some(Leaf::Discrete { field: discretes[*index].clone(), gradient: *gradient })
+    pub(super) fn solution(
+        &mut self,
+        eqs: Equations,
+        full: Num,
+        numbers: Vec<Num>,
+        space: &Rc<Space>,
+        span: Span,
+    ) -> Result<Value> {
+        let mut fields = self.unknown_fields(&eqs, &full, space);
+        if eqs.numbers.is_empty() {
+            for (k, field) in fields.iter_mut().enumerate() {
+                if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
+                    *field = self.gauged(&eqs, g, k, field, span)?;
                 }
-                _ => None,
-            })
-        };
+            }
+        }
+        let mut members = IndexMap::new();
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            let leaf = Leaf::Discrete { field: discretes[k].clone(), gradient: false };
+            let leaf = Leaf::Discrete { field: fields[k].clone(), gradient: false };
             let field = self.leaf(&eqs.domain, leaf, Type::f64(u.shape.clone()));
             members.insert(u.name.clone(), Value::Field(field));
         }
+        for (number, value) in eqs.numbers.iter().zip(&numbers) {
+            members.insert(number.name.clone(), Value::Num(value.clone()));
+        }
+        let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.solved(leaf, &fields, &numbers));
         for (name, value) in &eqs.lets {
             let value = match value {
-                Value::Field(f) => Value::Field(substitute(self, f)),
+                Value::Field(f) => Value::Field(solved(self, f)),
+                Value::Functional(f) => Value::Num(self.functional_value(f, &|l, f| solved(l, f), span)?),
                 other => other.clone(),
             };
             members.insert(name.clone(), value);
         }
         Ok(Value::Solution(Rc::new(Solution { problem: eqs.def, members })))
+    }
+
+    /// The unknowns as discrete fields, from all nodal values `[N, c]`.
+    pub(super) fn unknown_fields(&mut self, eqs: &Equations, full: &Num, space: &Rc<Space>) -> Vec<Rc<Discrete>> {
+        let offsets = Offsets::of(eqs);
+        let mut fields = vec![];
+        for (u, &start) in eqs.unknowns.iter().zip(&offsets.start) {
+            let n: usize = u.shape.iter().product();
+            let mut shape = vec![full.shape()[0]];
+            shape.extend(&u.shape);
+            let dofs = self.tracer.build(&[full], |b, v| {
+                let s = b.slice(v[0], 1, start, start + n);
+                b.reshape(s, &shape)
+            });
+            let id = self.tracer.fresh();
+            fields.push(Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id }));
+        }
+        fields
     }
 
     /// The representative that the gauge asks for: a constant is added.

@@ -19,7 +19,7 @@ pub struct NaturalBoundary {
 /// `whole`: the system is solved as it stands, not only included by others.
 pub fn check(program: &Program, found: &Found, flat: &Flat<'_>, whole: bool, out: &mut Checked) {
     counts(program, flat, whole, &mut out.diagnostics);
-    for u in &flat.unknowns {
+    for u in flat.unknowns.iter().filter(|u| !u.number || flat.fields() == 0) {
         let own: Vec<&Condition> =
             flat.conditions.iter().filter(|c| c.uses.iter().any(|x| x.unknown == u.local)).collect();
         let taken = boundary(found, u, &own, &mut out.diagnostics);
@@ -66,8 +66,11 @@ fn counts(program: &Program, flat: &Flat<'_>, whole: bool, out: &mut Vec<Diagnos
     if !whole {
         return;
     }
+    let of_numbers = flat.fields() == 0;
     for u in &flat.unknowns {
-        let occurs = flat.equations.iter().any(|e| !e.integral && e.uses.iter().any(|x| x.unknown == u.local));
+        let used = |uses: &[super::flatten::Use]| uses.iter().any(|x| x.unknown == u.local);
+        let occurs = flat.equations.iter().any(|e| (!e.integral || u.number) && used(&e.uses))
+            || u.number && flat.conditions.iter().any(|c| used(&c.uses));
         if !occurs {
             out.push(
                 Diagnostic::error("pde.unknown.free", u.span, format!("no equation determines unknown `{}`", u.name))
@@ -76,8 +79,17 @@ fn counts(program: &Program, flat: &Flat<'_>, whole: bool, out: &mut Vec<Diagnos
             return;
         }
     }
-    let equations: Vec<_> = flat.equations.iter().filter(|e| !e.integral && !e.uses.is_empty()).collect();
-    let (m, n) = (equations.len(), flat.unknowns.len());
+    let equations: Vec<_> =
+        flat.equations.iter().filter(|e| (!e.integral || of_numbers) && !e.uses.is_empty()).collect();
+    let (m, n) = (equations.len(), if of_numbers { flat.unknowns.len() } else { flat.fields() });
+    let integrals = flat.equations.iter().filter(|e| e.integral).count();
+    if let Some(u) = flat.unknowns.iter().filter(|u| u.number).nth(integrals).filter(|_| !of_numbers) {
+        out.push(
+            Diagnostic::error("pde.count", u.span, format!("no integral equation determines the number `{}`", u.name))
+                .note("each unknown number beside fields needs an equation of numbers")
+                .help("add one, such as: eq total: ∫(u, Ω) = …"),
+        );
+    }
     if n > 0 && m != n && equations.iter().all(|e| !e.weak) {
         let (few, help) = if m < n {
             ("too few", "each unknown needs an equation of its own")
@@ -237,7 +249,9 @@ fn determined(
         );
     }
     let essential = held.filter(|c| !c.natural);
-    if let (Some(gauge), Some(condition), true) = (gauge, essential, only_derived) {
+    if let (Some(gauge), Some(condition), true, false) =
+        (gauge, essential, only_derived, flat.unknowns.iter().any(|u| u.number))
+    {
         out.push(
             Diagnostic::error(
                 "pde.gauge.surplus",

@@ -20,6 +20,8 @@ pub struct Unknown {
     pub name: String,
     pub span: Span,
     pub domain: Option<DomainId>,
+    /// A number, not a field.
+    pub number: bool,
 }
 
 pub struct Equation<'p> {
@@ -58,6 +60,11 @@ pub struct Use {
 }
 
 impl<'p> Flat<'p> {
+    /// Unknowns that are fields.
+    pub fn fields(&self) -> usize {
+        self.unknowns.iter().filter(|u| !u.number).count()
+    }
+
     pub fn of(program: &'p Program, found: &Found, id: DefId, system: &'p System) -> Flat<'p> {
         let flat = Flat { system: id, unknowns: vec![], equations: vec![], conditions: vec![], inits: vec![] };
         let mut b = Builder {
@@ -100,7 +107,11 @@ impl<'a, 'p> Builder<'a, 'p> {
                         crate::sema::hir::TypeExprKind::Field { domain, .. } => self.domain(domain),
                         _ => None,
                     };
-                    self.flat.unknowns.push(Unknown { local: *local, name: name.clone(), span, domain });
+                    let number = !matches!(
+                        ty.kind,
+                        crate::sema::hir::TypeExprKind::Field { .. } | crate::sema::hir::TypeExprKind::UnknownOf { .. }
+                    );
+                    self.flat.unknowns.push(Unknown { local: *local, name: name.clone(), span, domain, number });
                 }
                 SystemStmtKind::Include { system: target, args, binds } => {
                     let DefKind::System(inner) = &self.program.def(*target).kind else { continue };

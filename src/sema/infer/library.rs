@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use std::rc::Rc;
 
 /// Functions that take arguments beyond those declared.
-pub const VARIADIC: &[&str] = &["report", "plot", "vtk", "save", "residual", "tabulate"];
+pub const VARIADIC: &[&str] = &["report", "plot", "vtk", "save", "residual", "tabulate", "online"];
 
 impl<'p> Infer<'p> {
     /// `None`: the declaration says it all.
@@ -133,12 +133,13 @@ impl<'p> Infer<'p> {
                 let dim = s.dims.fresh();
                 n.with(dim)
             }),
-            "filter" | "freeze" | "online" | "helmholtz" => first(),
+            "filter" | "freeze" | "helmholtz" => first(),
             "domain_of" => match first() {
                 Ty::Num(Num { field: Some(Over::Domain(id)), .. }) => Ty::Domain(id),
                 _ => Ty::Any,
             },
-            "tabulate" => self.tabulated(&first(), given),
+            "tabulate" => self.tabulated(&first(), given, &["n", "by", "law"]),
+            "online" => self.tabulated(&first(), given, &["law", "reuse", "on_fail"]),
             // Domains.
             "interval" | "circle" | "rect" | "square" | "box" | "cube" => {
                 self.domain_call(name, lambda, env, args, span)
@@ -362,15 +363,15 @@ impl<'p> Infer<'p> {
         });
     }
 
-    /// `tabulate(exact, T=(280..400) [K])`: each further argument is a range of one of the closure's inputs.
-    fn tabulated(&mut self, law: &Ty, given: &[Given]) -> Ty {
+    /// `tabulate(exact, T=(280..400) [K])`: each argument besides the `own` ones is a range of one of the closure's inputs.
+    fn tabulated(&mut self, law: &Ty, given: &[Given], own: &[&str]) -> Ty {
         use crate::sema::hir::DefKind;
         let Ty::Closure(def) = law else { return law.clone() };
         let p = self.p;
         let DefKind::Closure { params, .. } = &p.def(*def).kind else { return Ty::Any };
         for g in given {
             let Some(name) = &g.name else { continue };
-            if ["n", "by", "law"].contains(&name.as_str()) {
+            if own.contains(&name.as_str()) {
                 continue;
             }
             let Some(param) = params.iter().find(|p| p.name == *name) else {
