@@ -31,7 +31,7 @@ pub struct Limits {
 }
 
 /// Steps after which the pace shows.
-pub const TRIAL: usize = 10;
+pub const TRIAL: usize = 5;
 
 /// Preconditioned conjugate gradients from x = 0. On failure x holds what was reached.
 ///
