@@ -112,7 +112,7 @@ fn main() {
                 for mode in ["eager", "fused", "compile"] {
                     for threads in [1, 2] {
                         let batch = case.batch.unwrap_or(case.trained);
-                        let seconds = torch.seconds(mode, threads, case.trained, batch, 500);
+                        let seconds = torch.seconds(mode, threads, case.trained, batch, 0.5);
                         theirs.push((format!("{mode}, {threads} threads"), seconds));
                     }
                 }
@@ -188,9 +188,9 @@ impl Torch {
         Torch { child, answers }
     }
 
-    fn seconds(&mut self, mode: &str, threads: usize, rows: usize, batch: usize, steps: usize) -> f64 {
+    fn seconds(&mut self, mode: &str, threads: usize, rows: usize, batch: usize, budget: f64) -> f64 {
         let ask = self.child.stdin.as_mut().expect("its questions");
-        writeln!(ask, "{mode} {threads} {rows} {batch} {steps}").expect("python listens");
+        writeln!(ask, "{mode} {threads} {rows} {batch} {budget}").expect("python listens");
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("python answers");
         line.split_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or(f64::NAN)

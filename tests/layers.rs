@@ -16,7 +16,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("backend", &["base", "ir", "ad", "passes", "solve"]),
     ("data", &["base", "ir"]),
     ("train", &["base", "data", "ir", "solve"]),
-    ("lower", &["base", "sema", "ir", "ad", "discretize", "data", "train"]),
+    ("lower", &["base", "sema", "ir", "ad", "discretize", "integrate", "data", "train"]),
     ("flow", &["base", "sema"]),
     (
         "exec",

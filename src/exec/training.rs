@@ -101,8 +101,9 @@ fn history(h: &train::History) -> IndexMap<String, Vec<f64>> {
     for (k, name) in h.names.iter().enumerate() {
         out.insert(name.clone(), h.epochs.iter().map(|e| e.parts.get(k).copied().unwrap_or(e.value)).collect());
     }
-    if h.epochs.iter().any(|e| e.validation.is_some()) {
-        let mut last = f64::NAN;
+    // Between two looks at the validation rows the last one stands, before the first the first.
+    if let Some(first) = h.epochs.iter().find_map(|e| e.validation) {
+        let mut last = first;
         let carried = h.epochs.iter().map(|e| {
             last = e.validation.unwrap_or(last);
             last

@@ -30,6 +30,8 @@ pub struct Lower<'p> {
     pub(super) walked: Vec<super::losses::Walked>,
     /// The domain whose coordinates bare `x`, `y`, `z` name.
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
+    /// The time at which equations are being evaluated, in problems in time.
+    pub(super) time: Option<Num>,
     pub warnings: Vec<Diagnostic>,
     /// The statement being evaluated: where a failure of its computation is shown.
     pub here: Span,
@@ -50,6 +52,7 @@ impl<'p> Lower<'p> {
             batch: None,
             walked: vec![],
             domains: vec![],
+            time: None,
             warnings: vec![],
             here: Span::default(),
             depth: 0,
@@ -85,7 +88,15 @@ impl<'p> Lower<'p> {
                 }
                 None => error("run.equation", e.span, "the normal is defined on a boundary only"),
             },
-            ExprKind::Time => error("unsupported.time", e.span, "problems in time are not supported yet"),
+            ExprKind::Time => match &self.time {
+                Some(t) => Ok(Value::Num(t.clone())),
+                None => error_help(
+                    "run.equation",
+                    e.span,
+                    "there is no time here",
+                    "`t` stands in systems that are solved in time: `solve(S(), scheme, t=0..1)`",
+                ),
+            },
             ExprKind::Intrinsic => error("run.value", e.span, "`intrinsic` stands only in the standard library"),
             ExprKind::Op { op, args } => {
                 let values: Vec<Value> = args.iter().map(|a| self.expr(a, env)).collect::<Result<_>>()?;

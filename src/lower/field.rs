@@ -339,7 +339,7 @@ impl Lower<'_> {
 }
 
 /// Leaves that the function does not read are dropped.
-fn prune(field: Field) -> Field {
+pub(super) fn prune(field: Field) -> Field {
     let mut used = vec![false; field.leaves.len()];
     let mut position = vec![usize::MAX; field.func.nodes.len()];
     for (v, node) in field.func.values() {

@@ -81,7 +81,8 @@ impl Lower<'_> {
         Ok(space)
     }
 
-    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several.
+    /// The space a field is integrated on: that of its discrete leaves, the finest where there are several. Values of cells are
+    /// integrated by the midpoint rule, which is exact for the trigonometric polynomials of a periodic grid.
     pub fn space_of(&mut self, f: &Field, span: Span) -> Result<Rc<Space>> {
         let finest = f
             .leaves
@@ -89,8 +90,7 @@ impl Lower<'_> {
             .filter_map(|l| if let Leaf::Discrete { field, .. } = l { Some(field.space.clone()) } else { None })
             .max_by_key(|s| (s.mesh.element_count(), s.order));
         match finest {
-            Some(s) if s.order > 0 => Ok(s),
-            Some(s) => self.space(s.mesh.clone(), 1, span),
+            Some(s) => Ok(s),
             None => {
                 let mesh = self.mesh(&f.domain.clone(), None, &Cells::Count(INTEGRATION_CELLS), span)?;
                 self.space(mesh, 1, span)
@@ -193,7 +193,10 @@ impl Lower<'_> {
             nums.push(match leaf {
                 Leaf::Coordinates => Num::scalar(0.0),
                 Leaf::Shared(n) => n.clone(),
-                Leaf::Discrete { field, .. } if field.space.mesh == space.mesh => field.dofs.clone(),
+                Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => match &field.slopes {
+                    Some(slopes) if *gradient => slopes.clone(),
+                    _ => field.dofs.clone(),
+                },
                 Leaf::Discrete { field, gradient } => self.discrete_at_quadrature(field, *gradient, space),
                 Leaf::Normal => return error("run.equation", span, "the normal is defined on a boundary only"),
                 Leaf::Unknown { .. } => {
@@ -215,7 +218,7 @@ impl Lower<'_> {
                 .map(|(leaf, &v)| match leaf {
                     Leaf::Coordinates => discretize::Leaf::Coordinates,
                     Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => {
-                        if *gradient {
+                        if *gradient && field.slopes.is_none() {
                             discretize::Leaf::Gradient { space: &field.space, dofs: v }
                         } else {
                             discretize::Leaf::Value { space: &field.space, dofs: v }
@@ -243,6 +246,9 @@ impl Lower<'_> {
     /// A discrete field (or its gradient) at points `[P, d]`: `[P, …]`.
     pub fn discrete_at_points(&mut self, field: &Rc<Discrete>, gradient: bool, x: &Num) -> Num {
         let space = field.space.clone();
+        if let Some(slopes) = field.slopes.as_ref().filter(|_| gradient) {
+            return self.tracer.build(&[slopes, x], |b, v| space.evaluate_at(b, v[0], v[1]));
+        }
         self.tracer.build(&[&field.dofs, x], |b, v| {
             if gradient { space.gradient_at(b, v[0], v[1]) } else { space.evaluate_at(b, v[0], v[1]) }
         })

@@ -3,7 +3,7 @@
 use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Functional, Integral, Residual, Value};
+use super::value::{Field, Functional, Integral, Leaf, Residual, Value};
 use super::{listwise, sizeless};
 use crate::base::Span;
 use crate::ir::Unary;
@@ -51,7 +51,10 @@ impl Lower<'_> {
             Op::Div => {
                 let f = self.field(&v[0], span)?;
                 if f.has_unknown() {
-                    return Ok(Value::Residual(Rc::new(Residual { flux: Some(Value::Field(f)), source: None })));
+                    return Ok(Value::Residual(Rc::new(Residual {
+                        flux: Some(Value::Field(f)),
+                        ..Residual::default()
+                    })));
                 }
                 self.divergence(&f, span)
             }
@@ -62,16 +65,21 @@ impl Lower<'_> {
             }
             Op::Partial(axes) => {
                 let mut f = self.field(&v[0], span)?;
-                for &axis in axes {
-                    if axis == 3 {
-                        return error("unsupported.time", span, "problems in time (`∂t`) are not supported yet");
+                if axes.contains(&3) {
+                    return self.rate(f, axes, span);
+                }
+                for (k, &axis) in axes.iter().enumerate() {
+                    if axis as usize >= f.domain.dimension() {
+                        return error("names.coordinate", span, "the domain has fewer dimensions");
+                    }
+                    // A derivative of a gradient of the unknown is a divergence of a flux.
+                    if k + 1 == axes.len() && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { gradient: true, .. }))
+                    {
+                        return self.axis_divergence(f, axis as usize, span);
                     }
                     let g = self.gradient(&f, span)?;
                     let out = self.pointwise(&[Value::Field(g)], span, |l, n| {
                         let last = n[0].shape().len() - 1;
-                        if axis as usize >= n[0].shape()[last] {
-                            return error("names.coordinate", span, "the domain has fewer dimensions");
-                        }
                         Ok(l.tracer.build(&[&n[0]], |b, v| b.index(v[0], last, axis as usize)))
                     })?;
                     let Value::Field(next) = out else { return Ok(out) };
@@ -174,6 +182,9 @@ impl Lower<'_> {
             _ => self.sized(a.clone(), b.clone(), span)?,
         };
         let (a, b) = (self.numeric(&a, span)?, self.numeric(&b, span)?);
+        if *op == Op::Divide && b.known() == Some(0.0) {
+            return error("run.value", span, "division by zero: what stands below the line is known, and zero");
+        }
         match (&a, &b, op) {
             (Value::Residual(_), _, Op::Add | Op::Sub) | (_, Value::Residual(_), Op::Add | Op::Sub) => {
                 self.add_residuals(&a, &b, if *op == Op::Sub { -1.0 } else { 1.0 }, span)
@@ -181,8 +192,25 @@ impl Lower<'_> {
             (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide)
             | (Value::Num(n), Value::Residual(r), Op::Mul) => match n.known() {
                 Some(x) => self.scale_residual(r, if *op == Op::Divide { 1.0 / x } else { x }, span),
+                // The same everywhere, so that it may stand inside the divergence; but it may change in time.
+                None if r.stored.is_none() && n.shape().is_empty() => {
+                    let factor = Value::Num(n.clone());
+                    let mut part = |v: &Option<Value>| {
+                        v.as_ref().map(|v| self.apply(op, &[v.clone(), factor.clone()], span)).transpose()
+                    };
+                    let (flux, source) = (part(&r.flux)?, part(&r.source)?);
+                    Ok(Value::Residual(Rc::new(Residual { stored: None, flux, source })))
+                }
                 None => error("run.equation", span, "a divergence can be scaled by a known number only"),
             },
+            // A factor that does not change in time goes under the derivative.
+            (Value::Residual(r), Value::Field(f), Op::Mul) | (Value::Field(f), Value::Residual(r), Op::Mul)
+                if r.flux.is_none() && r.source.is_none() && !f.has_unknown() && !self.reads_time(f) =>
+            {
+                let stored = r.stored.clone().expect("compiler bug: a residual of nothing");
+                let stored = self.apply(op, &[Value::Field(f.clone()), stored], span)?;
+                Ok(Value::Residual(Rc::new(Residual { stored: Some(stored), ..Residual::default() })))
+            }
             (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
                 "run.equation",
                 span,
@@ -232,21 +260,51 @@ impl Lower<'_> {
         Ok(Value::record("identity", span, IndexMap::from([("factor".to_string(), factor)])))
     }
 
+    /// `∂t(f)` of something with the unknown in it.
+    fn rate(&mut self, f: Field, axes: &[u8], span: Span) -> Result<Value> {
+        if axes.len() > 1 {
+            return error_help(
+                "unsupported.time",
+                span,
+                "second and mixed derivatives in time are not supported yet",
+                "write a second unknown for the rate: `∂t(u) = v`, `∂t(v) = …`",
+            );
+        }
+        if !f.has_unknown() {
+            return error("unsupported.time", span, "`∂t` of something without the unknown is not supported yet");
+        }
+        Ok(Value::Residual(Rc::new(Residual { stored: Some(Value::Field(f)), ..Residual::default() })))
+    }
+
+    /// `∂_axis f = ∇·(f ⊗ e_axis)`
+    fn axis_divergence(&mut self, f: Field, axis: usize, span: Span) -> Result<Value> {
+        let d = f.domain.dimension();
+        let flux = self.pointwise(&[Value::Field(f)], span, |l, n| {
+            Ok(l.tracer.build(&[&n[0]], |b, v| {
+                let zero = b.zeros_like(v[0]);
+                let columns: Vec<_> = (0..d).map(|k| if k == axis { v[0] } else { zero }).collect();
+                let last = b.ty(v[0]).rank();
+                b.stack(&columns, last)
+            }))
+        })?;
+        Ok(Value::Residual(Rc::new(Residual { flux: Some(flux), ..Residual::default() })))
+    }
+
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {
         let mut part = |v: &Option<Value>| -> Result<Option<Value>> {
             v.as_ref()
                 .map(|v| self.pointwise(std::slice::from_ref(v), span, |l, n| Ok(l.scale_num(&n[0], x))))
                 .transpose()
         };
-        let (flux, source) = (part(&r.flux)?, part(&r.source)?);
-        Ok(Value::Residual(Rc::new(Residual { flux, source })))
+        let (stored, flux, source) = (part(&r.stored)?, part(&r.flux)?, part(&r.source)?);
+        Ok(Value::Residual(Rc::new(Residual { stored, flux, source })))
     }
 
     /// `a + sign·b`, where one or both are residuals.
     fn add_residuals(&mut self, a: &Value, b: &Value, sign: f64, span: Span) -> Result<Value> {
         let parts = |v: &Value| match v {
             Value::Residual(r) => (**r).clone(),
-            other => Residual { flux: None, source: Some(other.clone()) },
+            other => Residual { source: Some(other.clone()), ..Residual::default() },
         };
         let (a, b) = (parts(a), parts(b));
         let op = if sign < 0.0 { Op::Sub } else { Op::Add };
@@ -259,9 +317,10 @@ impl Lower<'_> {
                 }
             }
         };
+        let stored = join(a.stored, b.stored)?;
         let flux = join(a.flux, b.flux)?;
         let source = join(a.source, b.source)?;
-        Ok(Value::Residual(Rc::new(Residual { flux, source })))
+        Ok(Value::Residual(Rc::new(Residual { stored, flux, source })))
     }
 
     fn numeric_or_int(&mut self, v: &Value, span: Span) -> Result<Value> {

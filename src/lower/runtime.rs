@@ -261,6 +261,7 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
             Value::Problem(Rc::new(Problem { def: p.def, args: replace_env(&p.args, f), span: p.span }))
         }
         Value::Residual(r) => Value::Residual(Rc::new(super::value::Residual {
+            stored: r.stored.as_ref().map(|v| replace(v, f)),
             flux: r.flux.as_ref().map(|v| replace(v, f)),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),
@@ -336,7 +337,13 @@ fn replace_field(field: &Field, f: &dyn Fn(&Num) -> Num) -> Field {
         .map(|l| match l {
             Leaf::Shared(n) => Leaf::Shared(f(n)),
             Leaf::Discrete { field: d, gradient } => Leaf::Discrete {
-                field: Rc::new(Discrete { space: d.space.clone(), dofs: f(&d.dofs), shape: d.shape.clone(), id: d.id }),
+                field: Rc::new(Discrete {
+                    space: d.space.clone(),
+                    dofs: f(&d.dofs),
+                    slopes: d.slopes.as_ref().map(f),
+                    shape: d.shape.clone(),
+                    id: d.id,
+                }),
                 gradient: *gradient,
             },
             other => other.clone(),

@@ -70,6 +70,14 @@ impl Lower<'_> {
                 _ => self.beside(op, a, b, span),
             },
             (_, [a, b]) => self.beside(op, a, b, span),
+            // Alone, as under a divergence: as long as the domain has dimensions.
+            (_, [a]) => match self.domains.last().map(|d| d.dimension()) {
+                Some(d) => {
+                    let a = self.materialised(a, d, span)?;
+                    self.apply(op, &[a], span)
+                }
+                None => self.sizeless_error(v, span),
+            },
             _ => self.sizeless_error(v, span),
         }
     }
@@ -110,7 +118,7 @@ impl Lower<'_> {
         for (name, factor) in y {
             let term = match (x.get(name), op) {
                 (Some(before), _) => self.apply(op, &[before.clone(), factor.clone()], span)?,
-                (None, Op::Sub) => self.apply(&Op::Neg, &[factor.clone()], span)?,
+                (None, Op::Sub) => self.apply(&Op::Neg, std::slice::from_ref(factor), span)?,
                 (None, _) => factor.clone(),
             };
             out.insert(name.clone(), term);

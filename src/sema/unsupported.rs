@@ -13,11 +13,7 @@ pub const FUNCTIONS: &[&str] = &[
     "filter",
     "spectrum",
     "stable",
-    "spectral",
-    "bdf2",
     "etdrk4",
-    "implicit_euler",
-    "rk4",
     "cnn",
     "fno",
     "unet",
@@ -31,13 +27,12 @@ pub const FUNCTIONS: &[&str] = &[
     "mma",
     "helmholtz",
     "autodiff",
-    "struts",
 ];
 
 /// Forms of the language without a lowering, with their codes.
 pub const FORMS: &[(&str, &str)] = &[
     ("unsupported.weak", "`weak` equations"),
-    ("unsupported.time", "derivatives in time and `init`"),
+    ("unsupported.time", "second and mixed derivatives in time, `∂tt(u)`"),
     ("unsupported.index", "index notation `σ[i, j]*ε[i, j]`"),
     ("unsupported.state", "`state` and `next`"),
 ];
@@ -76,7 +71,6 @@ impl<'p> Search<'p> {
             for s in &system.stmts {
                 match &s.kind {
                     SystemStmtKind::Weak { .. } => self.say("unsupported.weak", s.span, "weak equations are"),
-                    SystemStmtKind::Init { .. } => self.say("unsupported.time", s.span, "problems in time are"),
                     SystemStmtKind::Include { system, .. } => self.def(*system),
                     _ => {}
                 }
@@ -105,8 +99,8 @@ impl<'p> Search<'p> {
                 }
                 next.push(*d);
             }
-            ExprKind::Op { op: Op::Partial(axes), .. } if axes.contains(&3) => {
-                said.push(("unsupported.time", e.span, "problems in time are".into()));
+            ExprKind::Op { op: Op::Partial(axes), .. } if axes.contains(&3) && axes.len() > 1 => {
+                said.push(("unsupported.time", e.span, "second and mixed derivatives in time are".into()));
             }
             _ => {}
         });

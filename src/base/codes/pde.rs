@@ -74,6 +74,7 @@ pub const ROWS: &[Code] = &[
         title: "no initial value",
         explanation: "An unknown with a derivative in time needs `init u = …`.",
     },
+    Code { id: "pde.init.doubled", title: "two initial values", explanation: "An unknown starts from one value." },
     Code {
         id: "pde.init.steady",
         title: "an initial value in a steady problem",

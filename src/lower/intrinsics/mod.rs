@@ -2,7 +2,7 @@
 //! in `stdlib/*.msl`; here is only what they do.
 
 mod domains;
-mod numbers;
+pub(super) mod numbers;
 mod verbs;
 
 use super::call::Args;
@@ -20,11 +20,19 @@ const RECORDS: &[&str] = &[
     // schemes and their parts
     "fem",
     "fv",
+    "fd",
     "spectral",
-    "bdf2",
-    "etdrk4",
-    "implicit_euler",
+    "euler",
+    "heun",
+    "ssprk3",
     "rk4",
+    "bogacki_shampine",
+    "dormand_prince",
+    "implicit_euler",
+    "bdf2",
+    "sdirk2",
+    "sdirk3",
+    "etdrk4",
     // laws to draw from
     "uniform",
     "normal",

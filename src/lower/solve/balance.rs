@@ -16,7 +16,12 @@ use std::rc::Rc;
 
 impl Lower<'_> {
     /// The pointwise functions of a system, over fixed inputs and shared data.
-    pub(super) fn balance(&mut self, eqs: &Equations, border: &Border, span: Span) -> Result<(Balance, Shared)> {
+    pub(in crate::lower) fn balance(
+        &mut self,
+        eqs: &Equations,
+        border: &Border,
+        span: Span,
+    ) -> Result<(Balance, Shared)> {
         let d = eqs.domain.dimension();
         let offsets = Offsets::of(eqs);
         let c = offsets.total;
@@ -65,7 +70,8 @@ impl Lower<'_> {
         }
         let interior_data = interior.data.clone();
         // `∇·(k ∇u) = q` and `-∇·(k ∇u) = -q` are one equation; of the two the one with a positive definite matrix is solved.
-        let flip = negative_flux(&interior.func);
+        // Rates are what they are: their sign counts.
+        let flip = !eqs.rates && negative_flux(&interior.func);
         let interior = if flip { negated(interior) } else { interior };
         for (_, p) in parts.iter_mut().filter(|(_, p)| flip && p.essential.is_none()) {
             p.function.func = negated_func(&p.function.func);
@@ -113,7 +119,7 @@ impl Lower<'_> {
             symmetric: analysis.symmetric,
             constant_kernel,
         };
-        if constant_kernel && eqs.gauges.is_empty() {
+        if constant_kernel && eqs.gauges.is_empty() && !eqs.rates {
             return error_help(
                 "pde.gauge.missing",
                 eqs.balances[0].span,

@@ -9,28 +9,39 @@ mod points;
 mod scheme;
 mod solution;
 
-use self::bordered::Border;
+pub(super) use self::bordered::Border;
 use self::points::{Shared, data_type};
-use self::scheme::Scheme;
+pub(super) use self::scheme::{Integrator, Method, Scheme};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Value};
 use crate::base::Span;
-use crate::discretize::{Balance, Space, finite_element, finite_volume};
+use crate::discretize::{self, Balance, Space, finite_element, finite_volume};
 use crate::ir::{Builder, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// An argument, if it was given.
+pub(super) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
+    args.get(name).filter(|v| !matches!(v, Value::None))
+}
+
+/// What a solve gives, traced.
+pub(super) struct Solved {
+    /// Values at all nodes, `[N, c]`.
+    pub nodal: Num,
+    /// Their gradients, `[N, c, d]`, where the method has its own.
+    pub slopes: Option<Num>,
+    /// Of the system's unknown numbers.
+    pub numbers: Vec<Num>,
+    pub space: Rc<Space>,
+}
+
 impl Lower<'_> {
     pub fn solve(&mut self, args: &IndexMap<String, Value>, span: Span) -> Result<Value> {
-        for name in ["t", "every", "steps"] {
-            if args.get(name).is_some_and(|v| !matches!(v, Value::None)) {
-                return error("unsupported.time", span, "problems in time are not supported yet");
-            }
-        }
         let problem = match args.get("problem") {
             Some(Value::Problem(p)) => p.clone(),
             Some(other) => {
@@ -44,61 +55,68 @@ impl Lower<'_> {
             None => return error("run.scheme", span, "`solve` takes a system"),
         };
         let scheme = self.scheme(args.get("scheme").unwrap_or(&Value::None), span)?;
+        if scheme.time.is_some() || ["t", "every", "steps"].iter().any(|n| given(args, n).is_some()) {
+            return self.evolve(&problem, &scheme, args, span);
+        }
         let mut eqs = self.equations(&problem)?;
+        if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
+            return error_help(
+                "run.scheme",
+                span,
+                format!("equation `{}` of `{}` changes in time", e.name, eqs.name),
+                "say how long and how: `solve(…, fem(n=64, time=bdf2(0.1 [s])), t=(0..10) [s])`",
+            );
+        }
         let border = self.border(&mut eqs)?;
         let balance_parts = self.balance(&eqs, &border, span)?;
-        self.emit(eqs, border, balance_parts, &scheme, args.get("guess"), span)
+        let guess = given(args, "guess").cloned().map(|v| self.known_real(&v, span)).transpose()?;
+        let solved = self.emit(&eqs, border, balance_parts, &scheme, guess, span)?;
+        Ok(Value::Solution(self.solution(&eqs, solved, span)?))
     }
 
-    fn emit(
+    /// Emits the solve.
+    pub(super) fn emit(
         &mut self,
-        eqs: Equations,
+        eqs: &Equations,
         border: Border,
         (balance, shared): (Balance, Shared),
         scheme: &Scheme,
-        guess: Option<&Value>,
+        guess: Option<f64>,
         span: Span,
-    ) -> Result<Value> {
+    ) -> Result<Solved> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
-        let options = crate::discretize::Options {
+        let options = discretize::Options {
             solver: scheme.solver,
             linear_tolerance: scheme.tolerance,
-            ..crate::discretize::Options::default()
+            ..discretize::Options::default()
         };
-        let discrete = if scheme.volumes {
-            finite_volume::discretise(&balance, &space.mesh, &options)
-        } else {
-            finite_element::discretise(&balance, &space, &options)
+        let discrete = match scheme.method {
+            Method::Volumes => finite_volume::discretise(&balance, &space.mesh, &options),
+            Method::Elements => finite_element::discretise(&balance, &space, &options),
+            Method::Grid(_) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "this scheme steps through time explicitly and solves nothing",
+                    "use `fem` or `fv` for steady problems and implicit steps",
+                );
+            }
         }
         .map_err(|r| refused(r, span))?;
         let mut spec = (*discrete.spec).clone();
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
         spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
-        let fields = shared.interior_data.iter().chain(shared.boundary_data.iter().flatten());
-        let fields: Vec<_> = fields.cloned().collect();
-        let mut args: Vec<Num> = vec![];
-        for ((field, gradient), argument) in fields.iter().zip(&discrete.data) {
-            let interior = argument.at == crate::discretize::DataPoints::Interior;
-            args.push(if interior && field.space.mesh == space.mesh && field.space.order > 0 {
-                self.read_at_quadrature(field, *gradient, &space)
-            } else {
-                self.read_at(field, *gradient, &discrete.coordinates(&argument.at))
-            });
-        }
+        let mut args = self.data_arguments(&discrete, &shared, &space);
         args.extend(shared.numbers.iter().cloned());
-        let guess_value = match guess {
-            Some(v) if !matches!(v, Value::None) => Some(self.known_real(v, span)?),
-            _ => None,
-        };
-        let first = match guess_value {
+        let first = match guess {
             Some(x) => Tensor::full(&Type::f64([free]), x),
             None if balance.linear => Tensor::zeros(&Type::f64([free])),
             None => discrete.nominal.clone(),
         };
         let (u, numbers) = match border {
-            Border::Rows => self.solve_bordered(&eqs, &discrete, &space, &args, first, spec, span)?,
+            Border::Rows => self.solve_bordered(eqs, &discrete, &space, &args, first, spec, span)?,
             Border::None => {
                 let first = Num::Const(first);
                 let refs: Vec<&Num> = std::iter::once(&first).chain(&args).collect();
@@ -109,8 +127,29 @@ impl Lower<'_> {
         };
         let args: Vec<Num> = std::iter::once(u).chain(args.iter().map(|a| eqs.bound(a, &numbers))).collect();
         let refs: Vec<&Num> = args.iter().collect();
-        let full = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
-        self.solution(eqs, full, numbers, &space, span)
+        let nodal = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
+        let slopes = discrete.gradient.as_ref().map(|g| self.tracer.build(&refs, |b, v| b.inline(g, v)[0]));
+        Ok(Solved { nodal, slopes, numbers, space })
+    }
+
+    /// The fields that a discretised balance reads, at the points where it reads them.
+    pub(super) fn data_arguments(
+        &mut self,
+        discrete: &discretize::Discrete,
+        shared: &Shared,
+        space: &Rc<Space>,
+    ) -> Vec<Num> {
+        let fields = shared.interior_data.iter().chain(shared.boundary_data.iter().flatten());
+        let mut args = vec![];
+        for ((field, gradient), argument) in fields.zip(&discrete.data) {
+            let interior = argument.at == discretize::DataPoints::Interior;
+            args.push(if interior && field.space.mesh == space.mesh && field.space.order > 0 {
+                self.read_at_quadrature(field, *gradient, space)
+            } else {
+                self.read_at(field, *gradient, &discrete.coordinates(&argument.at))
+            });
+        }
+        args
     }
 
     /// A field of the same mesh at the quadrature points: a pointwise identity over its leaf.

@@ -2,6 +2,8 @@
 
 use crate::base::Span;
 use crate::discretize::Element;
+use crate::discretize::grid::Derivatives;
+use crate::integrate::{Tableau, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
@@ -10,10 +12,27 @@ use crate::lower::value::Value;
 
 /// A scheme as written.
 pub struct Scheme {
-    pub volumes: bool,
+    pub method: Method,
+    /// How time is stepped through, and the largest step.
+    pub time: Option<(Integrator, f64)>,
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Method {
+    Elements,
+    Volumes,
+    /// A periodic grid of points.
+    Grid(Derivatives),
+}
+
+#[derive(Clone, Copy)]
+pub enum Integrator {
+    RungeKutta(&'static Tableau),
+    /// Backward differences of second order.
+    Bdf2,
 }
 
 impl Lower<'_> {
@@ -26,15 +45,11 @@ impl Lower<'_> {
                 "for example `fem(order=1, n=64)` or `fv(n=64)`",
             );
         };
-        let volumes = match r.kind.as_str() {
-            "fem" => false,
-            "fv" => true,
-            other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
-        };
         let given = |name: &str| r.fields.get(name).filter(|v| !matches!(v, Value::None));
-        if given("time").is_some() {
-            return error("unsupported.time", span, "problems in time are not supported yet");
-        }
+        let time = match given("time") {
+            Some(t) => Some(self.integrator(&t.clone(), span)?),
+            None => None,
+        };
         let cells = match (given("n"), given("h")) {
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
             (None, Some(h)) => Cells::Size(self.known_real(&h.clone(), span)?),
@@ -51,8 +66,28 @@ impl Lower<'_> {
             }
         };
         let order = match given("order") {
-            Some(o) => self.known_int(&o.clone(), "`order`", span)?,
+            Some(o) => match self.known_int(&o.clone(), "`order`", span)? {
+                0 => {
+                    return error_help(
+                        "discretize.order",
+                        span,
+                        "there are no Lagrange elements of order 0",
+                        "choose order=1 or order=2; finite volumes are `fv(n=…)`",
+                    );
+                }
+                order => order,
+            },
             None => 1,
+        };
+        let method = match r.kind.as_str() {
+            "fem" => Method::Elements,
+            "fv" => Method::Volumes,
+            "fd" => Method::Grid(Derivatives::Central { order }),
+            "spectral" => {
+                let dealias = !matches!(given("dealias"), Some(Value::Bool(false)));
+                Method::Grid(Derivatives::Fourier { dealias })
+            }
+            other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
         };
         let element = match given("elements") {
             Some(Value::Str(s)) => match &**s {
@@ -63,7 +98,10 @@ impl Lower<'_> {
                         "run.scheme",
                         span,
                         format!("there are no elements `{other}`"),
-                        "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"",
+                        crate::sema::suggest::nearest(other, ["quad", "hex", "triangle"]).map_or_else(
+                            || "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"".to_string(),
+                            |near| format!("did you mean \"{near}\"?"),
+                        ),
                     );
                 }
             },
@@ -78,14 +116,48 @@ impl Lower<'_> {
             _ => LinearSolver::Auto,
         };
         let tolerance = match given("tol") {
-            Some(t) => self.known_real(&t.clone(), span)?,
+            Some(t) => match self.known_real(&t.clone(), span)? {
+                t if t > 0.0 && t < 1.0 => t,
+                t => {
+                    let message = format!("the tolerance of a linear solver lies between 0 and 1, this is {t}");
+                    return error_help("run.scheme", span, message, "for example `tol=1e-10`");
+                }
+            },
             None => 1e-10,
         };
         Ok(Scheme {
-            volumes,
-            resolution: Resolution { order: if volumes { 0 } else { order }, element, cells },
+            method,
+            time,
+            resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
             solver,
             tolerance,
         })
+    }
+
+    /// `rk4(1e-3)`: a method and its step.
+    fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
+        let Value::Record(r) = v else {
+            return error_help(
+                "run.scheme",
+                span,
+                format!("`time` is a time stepping scheme, not {}", v.kind()),
+                "for example `time=rk4(1e-3 [s])`",
+            );
+        };
+        let method = match (r.kind.as_str(), tableau(&r.kind)) {
+            ("bdf2", _) => Integrator::Bdf2,
+            (_, Some(t)) => Integrator::RungeKutta(t),
+            (other, None) => {
+                return error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"));
+            }
+        };
+        let dt = match r.fields.get("dt") {
+            Some(dt) => self.known_real(&dt.clone(), span)?,
+            None => return error("run.scheme", span, "a time scheme needs its step"),
+        };
+        if !(dt > 0.0 && dt.is_finite()) {
+            return error("run.scheme", span, format!("the time step {dt} is not a positive number"));
+        }
+        Ok((method, dt))
     }
 }

@@ -184,7 +184,7 @@ impl<'p> Infer<'p> {
                 sample @ Ty::Sample(..) => sample,
                 _ => Ty::Any,
             },
-            "fem" | "fv" | "spectral" => {
+            "fem" | "fv" | "fd" | "spectral" => {
                 let h = match arg("h") {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,
@@ -195,7 +195,8 @@ impl<'p> Infer<'p> {
                 };
                 Ty::Scheme(Rc::new(SchemeInfo { h, step }))
             }
-            "bdf2" | "etdrk4" | "implicit_euler" | "rk4" => {
+            "bdf2" | "bogacki_shampine" | "dormand_prince" | "etdrk4" | "euler" | "heun" | "implicit_euler" | "rk4"
+            | "sdirk2" | "sdirk3" | "ssprk3" => {
                 let step = match first() {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,

@@ -1,0 +1,145 @@
+//! Implicit steps: each stage is a steady problem around a known base.
+
+use super::Step;
+use crate::base::Span;
+use crate::discretize::Space;
+use crate::ir::{Tensor, Type};
+use crate::lower::Lower;
+use crate::lower::error::{Result, error_help};
+use crate::lower::solve::{Integrator, Scheme};
+use crate::lower::value::{Field, Leaf, Num, Problem, Value};
+use crate::sema::hir::Op;
+use std::rc::Rc;
+
+impl Lower<'_> {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn implicit_step(
+        &mut self,
+        problem: &Problem,
+        scheme: &Scheme,
+        integrator: Integrator,
+        h: f64,
+        space: &Rc<Space>,
+        start: Num,
+        span: Span,
+    ) -> Result<Step> {
+        let ty = start.ty().clone();
+        let tableau = match integrator {
+            Integrator::Bdf2 => return self.bdf2_step(problem, scheme, h, space, start, span),
+            Integrator::RungeKutta(t) => t,
+        };
+        let last = tableau.stages() - 1;
+        let stiffly_accurate = (0..=last).all(|j| tableau.a(last, j) == tableau.b[j]);
+        if !stiffly_accurate || (0..=last).any(|i| tableau.a(i, i) == 0.0) {
+            return error_help(
+                "unsupported.library",
+                span,
+                format!("`{}` is not supported yet: a stage of it is explicit", tableau.name),
+                "use `implicit_euler`, `bdf2`, `sdirk2` or `sdirk3`",
+            );
+        }
+        let (func, captured) = self.timed("step", &[ty, Type::f64([])], 1, |l, inputs| {
+            let (u, t) = (&inputs[0], &inputs[1]);
+            // h·k_j of each stage: what it adds, over its diagonal coefficient.
+            let mut slopes: Vec<Num> = vec![];
+            let mut stage = u.clone();
+            for i in 0..tableau.stages() {
+                let refs: Vec<&Num> = std::iter::once(u).chain(&slopes).collect();
+                let base = l.tracer.build(&refs, |b, v| {
+                    (0..i).fold(v[0], |sum, j| {
+                        let term = b.scale(v[1 + j], tableau.a(i, j));
+                        b.add(sum, term)
+                    })
+                });
+                let gamma = tableau.a(i, i);
+                let time = l.tracer.build(&[t], |b, v| {
+                    let shift = b.scalar(tableau.c[i] * h);
+                    b.add(v[0], shift)
+                });
+                stage = l.solve_stage(problem, scheme, &base, &Num::scalar(gamma * h), time, space, span)?;
+                slopes.push(l.tracer.build(&[&stage, &base], |b, v| {
+                    let change = b.sub(v[0], v[1]);
+                    b.scale(change, 1.0 / gamma)
+                }));
+            }
+            Ok(vec![stage])
+        })?;
+        Ok(Step { func, captured, initial: vec![start] })
+    }
+
+    /// `u⁺ - 4/3 u + 1/3 u⁻ = 2/3 h f(u⁺)`; where u⁻ = u, at the start, an implicit Euler step. [Hairer, Nørsett & Wanner I, §III.1]
+    fn bdf2_step(
+        &mut self,
+        problem: &Problem,
+        scheme: &Scheme,
+        h: f64,
+        space: &Rc<Space>,
+        start: Num,
+        span: Span,
+    ) -> Result<Step> {
+        let ty = start.ty().clone();
+        let inputs = [ty.clone(), ty, Type::f64([]), Type::f64([])];
+        let (func, captured) = self.timed("step", &inputs, 3, |l, inputs| {
+            let (u, former, first, t) = (&inputs[0], &inputs[1], &inputs[2], &inputs[3]);
+            let base = l.tracer.build(&[u, former, first], |b, v| {
+                // 0 at the first step.
+                let back = b.scale(v[2], 1.0 / 3.0);
+                let change = b.sub(v[0], v[1]);
+                let change = b.mul(change, back);
+                b.add(v[0], change)
+            });
+            let gamma = l.tracer.build(&[first], |b, v| {
+                let less = b.scale(v[0], -h / 3.0);
+                let whole = b.scalar(h);
+                b.add(whole, less)
+            });
+            let time = l.tracer.build(&[t], |b, v| {
+                let shift = b.scalar(h);
+                b.add(v[0], shift)
+            });
+            let next = l.solve_stage(problem, scheme, &base, &gamma, time, space, span)?;
+            let later = l.tracer.build(&[first], |b, v| b.full_like(v[0], 1.0));
+            Ok(vec![next, u.clone(), later])
+        })?;
+        let initial = vec![start.clone(), start, Num::Const(Tensor::scalar(0.0))];
+        Ok(Step { func, captured, initial })
+    }
+
+    /// The solution of `(stored(u) - stored(base))/weight + ∇·flux + source = 0` at a time: `[N, c]`.
+    #[allow(clippy::too_many_arguments)]
+    fn solve_stage(
+        &mut self,
+        problem: &Problem,
+        scheme: &Scheme,
+        base: &Num,
+        weight: &Num,
+        time: Num,
+        space: &Rc<Space>,
+        span: Span,
+    ) -> Result<Num> {
+        self.at_time(time, |l| {
+            let mut eqs = l.equations(problem)?;
+            let fields = l.unknown_fields(&eqs, base, None, space);
+            let of = eqs.problem;
+            for equation in &mut eqs.balances {
+                let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };
+                let before: Field = l.substitute(&stored, |leaf| match leaf {
+                    Leaf::Unknown { problem, index, gradient } if *problem == of => {
+                        Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *gradient })
+                    }
+                    _ => None,
+                });
+                let change = l.apply(&Op::Sub, &[Value::Field(stored), Value::Field(before)], equation.span)?;
+                let rate = l.apply(&Op::Divide, &[change, Value::Num(weight.clone())], equation.span)?;
+                let source = match equation.residual.source.take() {
+                    Some(s) => l.apply(&Op::Add, &[rate, s], equation.span)?,
+                    None => rate,
+                };
+                equation.residual.source = Some(source);
+            }
+            let border = l.border(&mut eqs)?;
+            let parts = l.balance(&eqs, &border, span)?;
+            Ok(l.emit(&eqs, border, parts, scheme, None, span)?.nodal)
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! `solve(system, scheme, t=a..b)`: problems in time. A step is a function of the state and the time; the run is a `Scan` of steps, so
+//! that a trajectory is differentiated like anything else.
+//!
+//! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
+//! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
+
+mod explicit;
+mod implicit;
+mod timeline;
+
+use self::timeline::Timeline;
+use super::error::{Result, error, error_help};
+use super::eval::Lower;
+use super::solve::{Integrator, Method, Scheme, Solved};
+use super::system::Equations;
+use super::value::{Field, Leaf, Num, Problem, Solution, Value};
+use crate::base::Span;
+use crate::discretize::Space;
+use crate::ir::{Func, Type};
+use indexmap::IndexMap;
+use std::rc::Rc;
+
+/// A step of a method.
+struct Step {
+    /// `(states…, t, captured…) → states…`, t at the beginning of the step.
+    func: Func,
+    captured: Vec<Num>,
+    /// States at the start; the first is the solution.
+    initial: Vec<Num>,
+}
+
+impl Lower<'_> {
+    pub(super) fn evolve(
+        &mut self,
+        problem: &Problem,
+        scheme: &Scheme,
+        args: &IndexMap<String, Value>,
+        span: Span,
+    ) -> Result<Value> {
+        let Some((integrator, dt)) = scheme.time else {
+            return error_help(
+                "run.scheme",
+                span,
+                "the scheme does not say how to step through time",
+                "for example `fem(n=64, time=bdf2(0.1 [s]))`, `fd(n=128, time=rk4(1e-3 [s]))`",
+            );
+        };
+        let timeline = self.timeline(dt, args, span)?;
+        let eqs = self.at_time(Num::scalar(timeline.start), |l| l.equations(problem))?;
+        self.check_evolution(&eqs, span)?;
+        let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
+        let space = self.space(mesh, scheme.resolution.order, span)?;
+        let start = self.initial_values(&eqs, &space, span)?;
+        let step = match (integrator, scheme.method) {
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
+                self.explicit_step(problem, scheme, t, timeline.step, &space, start, span)?
+            }
+            (Integrator::RungeKutta(t), Method::Elements) if t.explicit() => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    format!("`{}` is explicit, and finite elements would need a solve with their mass matrix", t.name),
+                    "use an implicit method, such as `bdf2`, or `fv` or `fd`",
+                );
+            }
+            (_, Method::Grid(_)) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "implicit steps are not supported on grids yet",
+                    "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                );
+            }
+            (integrator, _) => self.implicit_step(problem, scheme, integrator, timeline.step, &space, start, span)?,
+        };
+        let kept = self.march(&timeline, step);
+        let mut trajectory: Vec<Rc<Solution>> = vec![];
+        for (k, values) in kept.into_iter().enumerate() {
+            // Lets may depend on time.
+            let later = match eqs.lets.is_empty() {
+                true => None,
+                false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
+            };
+            let values = self.nodal(values, scheme, &space);
+            let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
+            trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
+        }
+        Ok(Value::Solution(gathered(trajectory)))
+    }
+
+    /// Evaluates with `t` of this value.
+    fn at_time<T>(&mut self, t: Num, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = self.time.replace(t);
+        let out = f(self);
+        self.time = outer;
+        out
+    }
+
+    /// Whether a field depends on the time at which it is being evaluated.
+    pub(super) fn reads_time(&self, f: &Field) -> bool {
+        let Some(t) = &self.time else { return false };
+        let t = Leaf::Shared(t.clone());
+        f.leaves.iter().any(|l| l.same(&t))
+    }
+
+    /// Every unknown that changes has a value to start from.
+    fn check_evolution(&mut self, eqs: &Equations, span: Span) -> Result<()> {
+        if eqs.balances.iter().all(|e| e.residual.stored.is_none()) {
+            return error_help(
+                "run.scheme",
+                span,
+                format!("nothing in `{}` changes in time", eqs.name),
+                "leave out `t`, or write `∂t(u) + … = …`",
+            );
+        }
+        if let Some(number) = eqs.numbers.first() {
+            return error(
+                "unsupported.library",
+                number.span,
+                "unknown numbers in problems that change in time are not supported yet",
+            );
+        }
+        for (k, u) in eqs.unknowns.iter().enumerate() {
+            if !eqs.initial.iter().any(|(i, ..)| *i == k) {
+                return error_help(
+                    "pde.init.missing",
+                    eqs.balances[0].span,
+                    format!("`{}` has no initial value", u.name),
+                    format!("add `init {} = …` to the system", u.name),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// `[N, c]` at the nodes of the space.
+    fn initial_values(&mut self, eqs: &Equations, space: &Rc<Space>, span: Span) -> Result<Num> {
+        let x = Num::Const(space.node_coordinates());
+        let mut parts = vec![];
+        for (k, u) in eqs.unknowns.iter().enumerate() {
+            let (_, field, _) =
+                eqs.initial.iter().find(|(i, ..)| *i == k).expect("compiler bug: an unknown without a beginning");
+            let values = self.field_at_points(&field.clone(), &x, span)?;
+            let n: usize = u.shape.iter().product();
+            parts.push((values, n));
+        }
+        let nodes = space.node_count();
+        let refs: Vec<&Num> = parts.iter().map(|p| &p.0).collect();
+        Ok(self.tracer.build(&refs, |b, v| {
+            let columns: Vec<_> = v.iter().zip(&parts).map(|(v, (_, n))| b.reshape(*v, &[nodes, *n])).collect();
+            b.concat(&columns, 1)
+        }))
+    }
+
+    /// Runs the steps. The states that are kept, `[k]` of the first state.
+    fn march(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
+        let mut args = step.initial.clone();
+        args.push(Num::Const(timeline.times()));
+        args.extend(step.captured);
+        let states = step.initial.len();
+        let refs: Vec<&Num> = args.iter().collect();
+        let looped = timeline.looped(step.func, states);
+        let out = self.tracer.build_all(&refs, |b, v| b.ops(looped, v));
+        if !timeline.keep {
+            return vec![out[0].clone()];
+        }
+        let mut kept = vec![step.initial[0].clone()];
+        for k in 0..timeline.samples {
+            kept.push(self.tracer.build(&[&out[states]], |b, v| b.index(v[0], 0, k)));
+        }
+        kept
+    }
+
+    /// A state as values at the nodes, `[N, c]`.
+    fn nodal(&mut self, state: Num, scheme: &Scheme, space: &Space) -> Num {
+        match scheme.method {
+            Method::Elements | Method::Volumes => state,
+            Method::Grid(_) => {
+                let n = space.node_count();
+                let c = state.ty().len() / n;
+                self.tracer.build(&[&state], |b, v| {
+                    let flat = b.reshape(v[0], &[c, n]);
+                    b.transpose(flat, &[1, 0])
+                })
+            }
+        }
+    }
+
+    /// A function of these inputs, the given one of which is the time in it, and what it captured.
+    fn timed(
+        &mut self,
+        name: &str,
+        inputs: &[Type],
+        time: usize,
+        f: impl FnOnce(&mut Self, &[Num]) -> Result<Vec<Num>>,
+    ) -> Result<(Func, Vec<Num>)> {
+        let depth = self.tracer.depth();
+        let inputs = self.tracer.open(name, inputs);
+        let out = self.at_time(inputs[time].clone(), |l| f(l, &inputs));
+        match out {
+            Ok(out) => Ok(self.tracer.close(&out)),
+            Err(e) => {
+                self.tracer.abandon(depth);
+                Err(e)
+            }
+        }
+    }
+}
+
+/// One solution, or the members of several as lists.
+fn gathered(trajectory: Vec<Rc<Solution>>) -> Rc<Solution> {
+    if trajectory.len() == 1 {
+        return trajectory[0].clone();
+    }
+    let names = trajectory[0].members.keys();
+    let members = names
+        .map(|name| (name.clone(), Value::list(trajectory.iter().map(|s| s.members[name].clone()).collect())))
+        .collect();
+    Rc::new(Solution { problem: trajectory[0].problem, members })
+}
