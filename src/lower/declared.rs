@@ -3,10 +3,11 @@
 use super::arith::{identity, identity_factor, is_identity, shape_name};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::intrinsics::numbers::sym_basis;
 use super::sizeless::is_sizeless;
 use super::value::{Env, Num, Value};
 use crate::base::Span;
-use crate::ir::{Tensor, Type};
+use crate::ir::{Dot, Tensor, Type};
 use crate::sema::hir::{Expr, ExprKind, Op, TypeExpr, TypeExprKind};
 
 impl Lower<'_> {
@@ -106,6 +107,7 @@ impl Lower<'_> {
         }
         match self.numeric(&v, span)? {
             Value::Num(n) if n.shape() == shape => Ok(Value::Num(n)),
+            Value::Num(n) if is_responses(n.shape(), shape) => self.of_responses(&n, shape[0], span).map(Value::Num),
             Value::Num(n) if n.known() == Some(0.0) => Ok(Value::Num(Num::Const(Tensor::zeros(&Type::f64(shape))))),
             Value::Num(n) => error(
                 "shapes.mismatch",
@@ -120,4 +122,17 @@ impl Lower<'_> {
             other => Ok(other),
         }
     }
+
+    /// The stiffness with these responses to an orthonormal basis of strains: `C = Σ σ_a ⊗ E_a`.
+    fn of_responses(&mut self, responses: &Num, d: usize, span: Span) -> Result<Num> {
+        let basis = self.num(&sym_basis(d), span)?;
+        Ok(self.tracer.build(&[responses, &basis], |b, v| {
+            b.dot(v[0], v[1], Dot { lhs_contract: vec![0], rhs_contract: vec![0], ..Dot::default() })
+        }))
+    }
+}
+
+/// Whether a list of matrices stands for a stiffness: one for each of `sym_basis(d)`.
+fn is_responses(found: &[usize], wanted: &[usize]) -> bool {
+    matches!((found, wanted), ([m, p, q], [d, _, _, _]) if p == d && q == d && *m == d * (d + 1) / 2)
 }

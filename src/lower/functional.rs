@@ -193,7 +193,10 @@ impl Lower<'_> {
             nums.push(match leaf {
                 Leaf::Coordinates => Num::scalar(0.0),
                 Leaf::Shared(n) => n.clone(),
-                Leaf::Discrete { field, .. } if field.space.mesh == space.mesh => field.dofs.clone(),
+                Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => match &field.slopes {
+                    Some(slopes) if *gradient => slopes.clone(),
+                    _ => field.dofs.clone(),
+                },
                 Leaf::Discrete { field, gradient } => self.discrete_at_quadrature(field, *gradient, space),
                 Leaf::Normal => return error("run.equation", span, "the normal is defined on a boundary only"),
                 Leaf::Unknown { .. } => {
@@ -215,7 +218,7 @@ impl Lower<'_> {
                 .map(|(leaf, &v)| match leaf {
                     Leaf::Coordinates => discretize::Leaf::Coordinates,
                     Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => {
-                        if *gradient {
+                        if *gradient && field.slopes.is_none() {
                             discretize::Leaf::Gradient { space: &field.space, dofs: v }
                         } else {
                             discretize::Leaf::Value { space: &field.space, dofs: v }
@@ -243,6 +246,9 @@ impl Lower<'_> {
     /// A discrete field (or its gradient) at points `[P, d]`: `[P, …]`.
     pub fn discrete_at_points(&mut self, field: &Rc<Discrete>, gradient: bool, x: &Num) -> Num {
         let space = field.space.clone();
+        if let Some(slopes) = field.slopes.as_ref().filter(|_| gradient) {
+            return self.tracer.build(&[slopes, x], |b, v| space.evaluate_at(b, v[0], v[1]));
+        }
         self.tracer.build(&[&field.dofs, x], |b, v| {
             if gradient { space.gradient_at(b, v[0], v[1]) } else { space.evaluate_at(b, v[0], v[1]) }
         })

@@ -25,7 +25,10 @@ impl Lower<'_> {
                     Some(Value::Field(self.coordinate(d, a)))
                 } else if let Some(a) = extent(name) {
                     Some(Value::num(d.extent[a]))
-                } else if name == "measure" || name == "area" && d.dimension() == 2 {
+                } else if name == "measure"
+                    || name == "area" && d.dimension() == 2
+                    || name == "volume" && d.dimension() == 3
+                {
                     Some(Value::num(d.measure()))
                 } else if d.parts().contains(&name) {
                     Some(Value::Place(d.clone(), name.into()))

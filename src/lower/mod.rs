@@ -20,6 +20,7 @@ mod member;
 pub mod minimize;
 pub mod net;
 mod operator;
+mod pairing;
 pub mod runtime;
 mod sizeless;
 pub mod solve;
@@ -27,6 +28,7 @@ pub mod sought;
 pub mod stages;
 pub mod system;
 pub mod trace;
+pub mod unknowns;
 pub mod value;
 
 pub use error::{Error, Result};

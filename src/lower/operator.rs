@@ -182,6 +182,9 @@ impl Lower<'_> {
             _ => self.sized(a.clone(), b.clone(), span)?,
         };
         let (a, b) = (self.numeric(&a, span)?, self.numeric(&b, span)?);
+        if *op == Op::Divide && b.known() == Some(0.0) {
+            return error("run.value", span, "division by zero: what stands below the line is known, and zero");
+        }
         match (&a, &b, op) {
             (Value::Residual(_), _, Op::Add | Op::Sub) | (_, Value::Residual(_), Op::Add | Op::Sub) => {
                 self.add_residuals(&a, &b, if *op == Op::Sub { -1.0 } else { 1.0 }, span)

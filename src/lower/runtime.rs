@@ -333,7 +333,13 @@ fn replace_field(field: &Field, f: &dyn Fn(&Num) -> Num) -> Field {
         .map(|l| match l {
             Leaf::Shared(n) => Leaf::Shared(f(n)),
             Leaf::Discrete { field: d, gradient } => Leaf::Discrete {
-                field: Rc::new(Discrete { space: d.space.clone(), dofs: f(&d.dofs), shape: d.shape.clone(), id: d.id }),
+                field: Rc::new(Discrete {
+                    space: d.space.clone(),
+                    dofs: f(&d.dofs),
+                    slopes: d.slopes.as_ref().map(f),
+                    shape: d.shape.clone(),
+                    id: d.id,
+                }),
                 gradient: *gradient,
             },
             other => other.clone(),

@@ -118,7 +118,7 @@ impl Lower<'_> {
         for (name, factor) in y {
             let term = match (x.get(name), op) {
                 (Some(before), _) => self.apply(op, &[before.clone(), factor.clone()], span)?,
-                (None, Op::Sub) => self.apply(&Op::Neg, &[factor.clone()], span)?,
+                (None, Op::Sub) => self.apply(&Op::Neg, std::slice::from_ref(factor), span)?,
                 (None, _) => factor.clone(),
             };
             out.insert(name.clone(), term);

@@ -4,10 +4,11 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Env, Field, Functional, Integral, Leaf, Num, Problem, Residual, Value};
+use super::unknowns::{Number, Unknown, is_field};
+use super::value::{Env, Field, Functional, Integral, Leaf, Problem, Residual, Value};
 use crate::base::Span;
 use crate::ir::Type;
-use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind, TypeExpr, TypeExprKind};
+use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind};
 use std::rc::Rc;
 
 /// The equations of a problem, as fields over its unknowns.
@@ -32,28 +33,6 @@ pub struct Equations {
     pub lets: Vec<(String, Value)>,
 }
 
-pub struct Unknown {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub nominal: f64,
-    pub field: Field,
-}
-
-pub struct Number {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub nominal: f64,
-    /// Stands for it in fields, as a shared leaf.
-    pub placeholder: Num,
-    pub span: Span,
-}
-
-impl Number {
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-}
-
 #[derive(Clone)]
 pub struct Equation {
     pub name: String,
@@ -70,7 +49,7 @@ pub struct Gauge {
 
 impl Gauge {
     /// The number of equations it stands for.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.functional.terms.first().map_or(0, |t| t.integrand.shape().iter().product())
     }
 
@@ -97,6 +76,8 @@ impl Gauge {
 /// `condition = 0` on a part of the boundary.
 pub struct Boundary {
     pub part: String,
+    /// `u[i] = …`: of one component of an unknown vector.
+    pub component: Option<usize>,
     pub condition: Field,
     pub span: Span,
 }
@@ -149,6 +130,7 @@ impl Lower<'_> {
                 ),
             );
         }
+        out.pair();
         Ok(out)
     }
 
@@ -223,6 +205,7 @@ impl Lower<'_> {
                     );
                 }
                 SystemStmtKind::On { places, lhs, rhs } => {
+                    let component = self.component(lhs, env)?;
                     let l = self.expr(lhs, env)?;
                     let r = self.expr(rhs, env)?;
                     let (l, r) = (self.conform(l, &r, stmt.span)?, r);
@@ -232,6 +215,7 @@ impl Lower<'_> {
                     for place in places {
                         out.conditions.push(Boundary {
                             part: place.part.clone(),
+                            component,
                             condition: condition.clone(),
                             span: place.span,
                         });
@@ -266,84 +250,6 @@ impl Lower<'_> {
         }
         let _ = outermost;
         Ok(())
-    }
-
-    fn unknown(
-        &mut self,
-        name: &str,
-        ty: &TypeExpr,
-        nominal: Option<&Expr>,
-        env: &Env,
-        out: &Equations,
-    ) -> Result<Unknown> {
-        let TypeExprKind::Field { domain, element } = &ty.kind else {
-            return error_help(
-                "unsupported.library",
-                ty.span,
-                format!("the unknown `{name}` is not a field"),
-                "systems of numbers without a domain are not supported yet; write `Field(Ω)[unit]`",
-            );
-        };
-        let Value::Domain(domain) = self.expr(domain, env)? else {
-            return error("shapes.domains", ty.span, "the first argument of `Field` is a domain");
-        };
-        let shape = match &element.kind {
-            TypeExprKind::Real => vec![],
-            TypeExprKind::Vec(n) => vec![self.size(n.as_deref(), env)?.unwrap_or(domain.dimension())],
-            _ => return error("unsupported.library", ty.span, "unknowns are scalar or vector fields so far"),
-        };
-        let nominal = match nominal {
-            Some(e) => {
-                let v = self.expr(e, env)?;
-                self.known_real(&v, e.span)?.abs()
-            }
-            None => 1.0,
-        };
-        let leaf = Leaf::Unknown { problem: out.problem, index: out.unknowns.len(), gradient: false };
-        let field = self.leaf(&domain, leaf, Type::f64(shape.clone()));
-        Ok(Unknown { name: name.into(), shape, nominal: if nominal > 0.0 { nominal } else { 1.0 }, field })
-    }
-
-    fn unknown_number(
-        &mut self,
-        name: &str,
-        ty: &TypeExpr,
-        nominal: Option<&Expr>,
-        env: &Env,
-        span: Span,
-    ) -> Result<Number> {
-        let Some(shape) = self.element_shape(ty, 1, env)? else {
-            return error("unsupported.library", ty.span, "an unknown is a field, a number or a vector of numbers");
-        };
-        let nominal = match nominal {
-            Some(e) => {
-                let v = self.expr(e, env)?;
-                self.known_real(&v, e.span)?.abs()
-            }
-            None => 0.0,
-        };
-        Ok(self.number(name, shape, nominal, span))
-    }
-
-    /// The domain of the fields beside a number.
-    fn number_domain(&mut self, system: &System, env: &Env, out: &Equations, span: Span) -> Result<Rc<Domain>> {
-        if !out.unknowns.is_empty() {
-            return Ok(out.domain.clone());
-        }
-        for stmt in &system.stmts {
-            if let SystemStmtKind::Unknown { ty: TypeExpr { kind: TypeExprKind::Field { domain, .. }, .. }, .. } =
-                &stmt.kind
-                && let Value::Domain(d) = self.expr(domain, env)?
-            {
-                return Ok(d);
-            }
-        }
-        error_help(
-            "unsupported.library",
-            span,
-            "an unknown number without an unknown field before it",
-            "declare the field first; systems of numbers without a domain are not supported yet",
-        )
     }
 
     fn equation(
@@ -417,8 +323,4 @@ fn initial_of_what<T>(span: Span) -> Result<T> {
         "this is not an unknown",
         "write `init u = …`, once for each unknown with a derivative in time",
     )
-}
-
-fn is_field(ty: &TypeExpr) -> bool {
-    matches!(ty.kind, TypeExprKind::Field { .. })
 }

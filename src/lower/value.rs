@@ -77,6 +77,8 @@ pub enum Leaf {
 pub struct Discrete {
     pub space: Rc<Space>,
     pub dofs: Num,
+    /// Its gradient at the degrees of freedom, `[N, shape…, d]`, where the method has its own: finite volumes read it off their fluxes.
+    pub slopes: Option<Num>,
     pub shape: Vec<usize>,
     /// Identity, for sharing leaves.
     pub id: u64,

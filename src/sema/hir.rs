@@ -7,6 +7,7 @@
 use super::types::Type;
 use crate::base::{Dimension, FileId, Fingerprint, Sources, Span, Unit};
 use indexmap::IndexMap;
+use std::collections::HashSet;
 
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident),*) => {$(
@@ -43,6 +44,8 @@ pub struct Program {
     pub types: Vec<Type>,
     /// The user's file.
     pub root: ModuleId,
+    /// Names that something unreadable would have defined: their uses are no errors of their own.
+    pub lost: HashSet<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -115,6 +118,8 @@ pub enum DefKind {
 pub struct System {
     pub params: Vec<Param>,
     pub stmts: Vec<SystemStmt>,
+    /// A statement could not be read: what seems to lack may stand there.
+    pub incomplete: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -27,7 +27,6 @@ pub const FUNCTIONS: &[&str] = &[
     "mma",
     "helmholtz",
     "autodiff",
-    "struts",
 ];
 
 /// Forms of the language without a lowering, with their codes.

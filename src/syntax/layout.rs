@@ -31,6 +31,8 @@ pub struct Piece {
     pub keyword: Option<usize>,
     /// A message about this stretch has been given already.
     pub broken: bool,
+    /// It nests too deep to be looked at.
+    pub too_deep: bool,
     /// How deep it nests.
     pub depth: usize,
 }
@@ -59,7 +61,7 @@ pub fn layout(file: FileId, text: &str, tokens: &[Token]) -> Layout {
         match view.depth(&tokens[piece.first..piece.last]) {
             Ok(depth) => piece.depth = depth,
             Err(error) => {
-                piece.broken = true;
+                (piece.broken, piece.too_deep) = (true, true);
                 errors.push(error);
             }
         }
@@ -216,7 +218,7 @@ impl<'t> View<'t> {
 
     fn pieces(&self, starts: &[usize]) -> Vec<Piece> {
         let mut pieces = vec![];
-        let piece = |first, last, keyword| Piece { first, last, keyword, broken: false, depth: 0 };
+        let piece = |first, last, keyword| Piece { first, last, keyword, broken: false, too_deep: false, depth: 0 };
         // The doc comments before a keyword belong to its item.
         let first_of = |k: usize| (0..k).rev().take_while(|&i| self.tokens[i].kind == Kind::Doc).last().unwrap_or(k);
         let begin = starts.first().map_or(self.tokens.len(), |&k| first_of(k));

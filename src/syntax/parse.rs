@@ -36,11 +36,12 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     errors.extend(more);
     pest::set_call_limit(Some(MAX_STEPS));
     let run = || {
-        let mut parser = ItemParser { file, text, tokens: &tokens, lost: vec![], errors: vec![] };
+        let said = errors.iter().map(|e| e.span().start).collect();
+        let mut parser = ItemParser { file, text, tokens: &tokens, said, lost: vec![], errors: vec![] };
         let items: Vec<Item> = pieces.iter().filter_map(|p| parser.piece(p)).collect();
         (items, parser.lost, parser.errors)
     };
-    let depth = pieces.iter().filter(|p| !p.broken).map(|p| p.depth).max().unwrap_or(0);
+    let depth = pieces.iter().filter(|p| !p.too_deep).map(|p| p.depth).max().unwrap_or(0);
     let (items, lost, found) = if depth <= SHALLOW { run() } else { on_deep_stack(run) };
     errors.extend(found);
     errors.sort_by_key(|e| e.span().start);
@@ -67,6 +68,8 @@ pub(super) struct ItemParser<'t> {
     pub text: &'t str,
     /// Without comments.
     pub tokens: &'t [Token],
+    /// Places of which the layout has told already.
+    pub said: Vec<u32>,
     pub lost: Vec<Ident>,
     pub errors: Vec<Diagnostic>,
 }
@@ -75,7 +78,7 @@ impl<'t> ItemParser<'t> {
     /// The item of a piece; none where nothing stands in it that could be one.
     fn piece(&mut self, piece: &Piece) -> Option<Item> {
         if piece.broken {
-            return Some(self.error_item(piece));
+            return Some(self.broken(piece));
         }
         let Some(keyword) = piece.keyword else {
             self.errors.push(self.reader().no_item(piece.first));

@@ -2,6 +2,7 @@
 
 mod codes;
 mod fingerprint;
+mod fuzz;
 mod programs;
 mod scales;
 

@@ -2,7 +2,7 @@
 
 mod format;
 mod hostile;
-mod random;
+pub mod random;
 mod recovery;
 mod tree;
 

@@ -6,7 +6,7 @@
 //! the loops are cut there.
 
 use super::Place;
-use super::nest::{Address, Affine, Expr, Graph, Id, Nest};
+use super::nest::{Address, Affine, Expr, Graph, Id, Nest, Share};
 use super::scalar;
 use crate::ir::{DType, Func, Node, Op, Tensor, Value};
 
@@ -197,7 +197,7 @@ pub fn nests<'a>(
         let outcome = build(&mut site);
         args = site.args;
         match outcome {
-            Ok(stores) => nests.push((Nest { shape: shape.to_vec(), graph: site.graph, stores }, low, high)),
+            Ok(stores) => nests.push((Nest::new(shape.to_vec(), site.graph, stores), low, high)),
             Err(cut) => {
                 let (mut first, mut second) = (high.clone(), low.clone());
                 (first[cut.axis], second[cut.axis]) = (cut.at, cut.at);
@@ -210,11 +210,15 @@ pub fn nests<'a>(
         }
     }
     let results = args.len();
+    let axis = shape.iter().position(|&n| n > 1);
     let finished = nests.into_iter().map(|(mut nest, low, high)| {
         nest.stores.iter_mut().for_each(|(a, _)| a.buffer += results);
-        nest.normalised(&low, &high)
+        nest.normalised(&low, &high, axis)
     });
-    let nests = finished.collect();
+    let mut nests: Vec<Nest> = finished.collect();
+    if let [nest] = &mut nests[..] {
+        nest.share = Share::whole(nest.shape[0]);
+    }
     Some((nests, args))
 }
 

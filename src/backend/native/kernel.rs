@@ -1,10 +1,11 @@
 //! Generated kernels: compiled once, called with buffers, the outermost loop shared among threads.
 
-use super::Context;
 use super::buffer::{View, ViewMut};
 use super::emit::{self, Table};
-use super::nest::Nest;
+use super::nest::{Expr, Nest, Share};
+use super::{strips, wide};
 use crate::ir::Fault;
+use cranelift_codegen::Context;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -16,18 +17,20 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// `(buffers, first, last, scratch)`
 type Entry = unsafe extern "C" fn(*const *mut u8, usize, usize, *mut u8);
 
-/// Loop nests that together compute the results of a step.
+/// Loop nests that together compute the results of a step: boxes of one iteration space, whose outermost loop threads share.
 pub struct Kernel {
     nests: Vec<Compiled>,
+    extent: usize,
+    cost: usize,
 }
 
 struct Compiled {
     id: FuncId,
     entry: Option<Entry>,
+    share: Share,
     /// Iterations of the outermost loop, and the fewest in one call.
     extent: usize,
     least: usize,
-    /// Expressions times iterations.
     cost: usize,
     scratch: usize,
 }
@@ -38,8 +41,18 @@ pub struct Code {
     _tables: Vec<Table>,
 }
 
+/// Who writes the machine code. All give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Emitter {
+    /// Cranelift, 128-bit vectors.
+    Portable,
+    /// Our own, 512-bit vectors, and the portable one for what it does not take.
+    Wide,
+}
+
 /// Collects the kernels of a program.
 pub struct Compiler {
+    emitter: Emitter,
     module: JITModule,
     context: FunctionBuilderContext,
     tables: Vec<Table>,
@@ -69,48 +82,65 @@ fn target() -> Option<Arc<dyn TargetIsa>> {
     TARGET.get_or_init(make).clone()
 }
 
+fn failed(e: &dyn std::fmt::Display) -> Fault {
+    Fault::new("kernel", format!("code generation failed: {e}"))
+}
+
 /// Whether kernels can be generated on this machine.
 pub fn available() -> bool {
     target().is_some()
 }
 
 impl Compiler {
+    /// With the best emitter of this processor.
     pub fn new() -> Option<Compiler> {
+        Compiler::with(if wide::available() { Emitter::Wide } else { Emitter::Portable })
+    }
+
+    pub fn with(emitter: Emitter) -> Option<Compiler> {
         let module = JITModule::new(JITBuilder::with_isa(target()?, default_libcall_names()));
-        Some(Compiler { module, context: FunctionBuilderContext::new(), tables: vec![], count: 0 })
+        Some(Compiler { emitter, module, context: FunctionBuilderContext::new(), tables: vec![], count: 0 })
     }
 
     /// `lengths`: of the buffers, in elements.
     pub fn compile(&mut self, nests: &[Nest], lengths: &[usize]) -> Result<Kernel, Fault> {
-        let nests = nests.iter().map(|n| self.nest(n, lengths)).collect::<Result<_, _>>()?;
-        Ok(Kernel { nests })
+        let nests: Vec<Compiled> = nests.iter().map(|n| self.nest(n, lengths)).collect::<Result<_, _>>()?;
+        let extent = nests.iter().map(|n| n.share.high).max().unwrap_or(0);
+        let cost = nests.iter().map(|n| n.cost).sum();
+        Ok(Kernel { nests, extent, cost })
     }
 
     fn nest(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
         nest.verify(lengths);
-        let failed = |e: &dyn std::fmt::Display| Fault::new("kernel", format!("code generation failed: {e}"));
-        let call = self.module.target_config().default_call_conv;
+        self.count += 1;
         let mut context = self.module.make_context();
-        context.func.signature = emit::signature(call);
+        context.func.signature = emit::signature(self.module.target_config().default_call_conv);
+        let id = self
+            .module
+            .declare_function(&format!("k{}", self.count), Linkage::Local, &context.func.signature)
+            .map_err(|e| failed(&e))?;
+        let code = if self.emitter == Emitter::Wide { wide::emit(nest, lengths) } else { None };
+        let (least, scratch) = match code {
+            Some(code) => {
+                self.module.define_function_bytes(id, 64, &code.bytes, &[]).map_err(|e| failed(&e))?;
+                (1, code.scratch)
+            }
+            None => {
+                self.portable(nest, id, &mut context)?;
+                (emit::least_range(nest), emit::scratch_bytes(nest))
+            }
+        };
+        let cost = nest.shape.iter().product::<usize>() * nest.graph.exprs.iter().map(cost).sum::<usize>();
+        Ok(Compiled { id, entry: None, share: nest.share, extent: nest.shape[0], least, cost, scratch })
+    }
+
+    fn portable(&mut self, nest: &Nest, id: FuncId, context: &mut Context) -> Result<(), Fault> {
         let mut table = Table::default();
         let mut b = FunctionBuilder::new(&mut context.func, &mut self.context);
-        emit::emit(&mut b, nest, &mut table, call);
+        emit::emit(&mut b, nest, &mut table, self.module.target_config().default_call_conv);
         b.finalize(self.module.target_config());
         self.tables.push(table);
-        self.count += 1;
-        let name = format!("k{}", self.count);
-        let id =
-            self.module.declare_function(&name, Linkage::Local, &context.func.signature).map_err(|e| failed(&e))?;
-        self.module.define_function(id, &mut context).map_err(|e| failed(&e))?;
-        let iterations: usize = nest.shape.iter().product();
-        Ok(Compiled {
-            id,
-            entry: None,
-            extent: nest.shape[0],
-            least: emit::least_range(nest),
-            cost: iterations * nest.graph.exprs.len(),
-            scratch: emit::scratch_bytes(nest),
-        })
+        self.module.define_function(id, context).map_err(|e| failed(&e))
     }
 
     /// Makes the code runnable and tells the kernels where it is.
@@ -137,6 +167,15 @@ impl Drop for Code {
     }
 }
 
+/// About how long an expression takes, a sum being 1.
+fn cost(e: &Expr) -> usize {
+    match e {
+        Expr::Unary(f, _) if strips::unary_slot(*f).is_some() => 20,
+        Expr::Binary(f, ..) if strips::binary_slot(*f).is_some() => 60,
+        _ => 1,
+    }
+}
+
 /// Pointers to the buffers of a call.
 struct Pointers<'a>(&'a [*mut u8]);
 // SAFETY: kernels only read the arguments, and write disjoint parts of the results (each task its own range of the outermost
@@ -145,7 +184,7 @@ unsafe impl Sync for Pointers<'_> {}
 
 impl Kernel {
     /// Arguments and results in the order of the nests' buffers.
-    pub fn run(&self, context: &Context, args: &[View], results: &mut [ViewMut]) {
+    pub fn run(&self, context: &super::Context, args: &[View], results: &mut [ViewMut]) {
         let mut few = [std::ptr::null_mut(); 16];
         let many: Vec<*mut u8>;
         let n = args.len() + results.len();
@@ -157,22 +196,42 @@ impl Kernel {
             many = all.collect();
             Pointers(&many)
         };
-        for nest in &self.nests {
-            // About 50 µs of work are worth waking another thread.
-            const WORTH: usize = 200_000;
-            let most = (nest.extent / nest.least.max(1)).min(nest.cost / WORTH + 1);
-            let tasks = context.threads().min(most).max(1);
-            if tasks == 1 {
-                nest.call(&buffers, 0, nest.extent);
-                continue;
-            }
-            let bound = |t: usize| nest.extent * t / tasks;
-            context.parallel(tasks, &|t, _| nest.call(&buffers, bound(t), bound(t + 1)));
+        // Some 3 µs of work (10 with narrow vectors) are worth another thread.
+        const WORTH: usize = 150_000;
+        let mut tasks = context.threads().min(self.extent).min(self.cost / WORTH + 1).max(1);
+        let bound = |t: usize, tasks: usize| self.extent * t / tasks;
+        let fits =
+            |tasks: usize| (0..tasks).all(|t| self.nests.iter().all(|n| n.takes(bound(t, tasks), bound(t + 1, tasks))));
+        while tasks > 1 && !fits(tasks) {
+            tasks -= 1;
         }
+        // A thread computes the borders of its own part too: they lie in its cache.
+        context.parallel(tasks, &|t, _| {
+            for nest in &self.nests {
+                let (first, last) = nest.range(bound(t, tasks), bound(t + 1, tasks));
+                nest.call(&buffers, first, last);
+            }
+        });
     }
 }
 
 impl Compiled {
+    /// Iterations of the nest that belong to a range of the kernel's outermost loop.
+    fn range(&self, low: usize, high: usize) -> (usize, usize) {
+        let s = self.share;
+        if s.each == 0 {
+            return if (low..high).contains(&s.low) { (0, self.extent) } else { (0, 0) };
+        }
+        let within = |k: usize| (k.clamp(s.low, s.high) - s.low) * s.each;
+        (within(low), within(high))
+    }
+
+    /// Whether what a range leaves of the nest is enough for a call, or nothing.
+    fn takes(&self, low: usize, high: usize) -> bool {
+        let (first, last) = self.range(low, high);
+        first == last || last - first >= self.least
+    }
+
     fn call(&self, buffers: &Pointers, first: usize, last: usize) {
         thread_local! {
             static SCRATCH: RefCell<Vec<f64>> = const { RefCell::new(vec![]) };

@@ -13,11 +13,13 @@ mod movement;
 mod nest;
 mod newton;
 mod pool;
+mod processors;
 mod repeats;
 mod run;
 mod scalar;
 mod strips;
 mod structured;
+mod wide;
 
 use crate::backend::plan::Slot;
 use crate::ir::{Fault, Func, Tensor, Type};

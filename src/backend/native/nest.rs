@@ -2,7 +2,7 @@
 
 use crate::ir::eval::{binary, compare, unary};
 use crate::ir::{Binary, Compare, DType, Unary};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An expression of a [`Graph`], by position. Operands come before what uses them.
 pub type Id = u32;
@@ -52,6 +52,16 @@ pub struct Nest {
     pub shape: Vec<usize>,
     pub graph: Graph,
     pub stores: Vec<(Address, Id)>,
+    pub share: Share,
+}
+
+/// The part of a kernel's outermost loop (of more than one iteration) that one of its nests covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    pub low: usize,
+    pub high: usize,
+    /// Iterations of the nest's own outermost loop for each; 0 if the nest is not divided.
+    pub each: usize,
 }
 
 impl Affine {
@@ -85,6 +95,12 @@ impl Affine {
             greatest += a.max(b);
         }
         (least, greatest)
+    }
+}
+
+impl Share {
+    pub fn whole(extent: usize) -> Share {
+        Share { low: 0, high: extent, each: 1 }
     }
 }
 
@@ -198,8 +214,14 @@ impl Graph {
 }
 
 impl Nest {
-    /// The same with as few loops as possible, over the box `low..high` of the given loops.
-    pub fn normalised(mut self, low: &[usize], high: &[usize]) -> Nest {
+    pub fn new(shape: Vec<usize>, graph: Graph, stores: Vec<(Address, Id)>) -> Nest {
+        let share = Share::whole(shape.first().copied().unwrap_or(1));
+        Nest { shape, graph, stores, share }
+    }
+
+    /// The same with as few loops as possible, over the box `low..high` of the given loops. `outermost`: the first loop that is more
+    /// than one iteration without the box.
+    pub fn normalised(mut self, low: &[usize], high: &[usize], outermost: Option<usize>) -> Nest {
         self.shape = low.iter().zip(high).map(|(l, h)| h - l).collect();
         self.each(|a| a.offset += a.steps.iter().zip(low).map(|(s, &l)| s * l as isize).sum::<isize>());
         let mut axis = self.shape.len();
@@ -230,7 +252,31 @@ impl Nest {
             self.shape.push(1);
             self.each(|a| a.steps.push(0));
         }
+        if let Some(axis) = outermost {
+            let (low, high) = (low[axis], high[axis]);
+            let each = if high - low > 1 { self.shape[0] / (high - low) } else { 0 };
+            self.share = Share { low, high, each };
+        }
         self
+    }
+
+    /// What some expressions need, operands first, each as late as possible.
+    pub fn order(&self, roots: impl Iterator<Item = Id>) -> Vec<Id> {
+        let mut done = HashSet::new();
+        let mut order = vec![];
+        for root in roots {
+            let mut stack = vec![(root, false)];
+            while let Some((id, ready)) = stack.pop() {
+                if ready {
+                    order.push(id);
+                } else if done.insert(id) {
+                    stack.push((id, true));
+                    let operands: Vec<Id> = self.graph.exprs[id as usize].operands().collect();
+                    stack.extend(operands.into_iter().rev().filter(|a| !done.contains(a)).map(|a| (a, false)));
+                }
+            }
+        }
+        order
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut Affine)) {

@@ -119,7 +119,7 @@ impl Lower<'_> {
     ) -> Result<Num> {
         self.at_time(time, |l| {
             let mut eqs = l.equations(problem)?;
-            let fields = l.unknown_fields(&eqs, base, space);
+            let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;
             for equation in &mut eqs.balances {
                 let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };

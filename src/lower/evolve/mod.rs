@@ -82,7 +82,7 @@ impl Lower<'_> {
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
             let values = self.nodal(values, scheme, &space);
-            let solved = Solved { nodal: values, numbers: vec![], space: space.clone() };
+            let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
         Ok(Value::Solution(gathered(trajectory)))

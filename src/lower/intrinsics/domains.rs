@@ -20,6 +20,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "circle" => circle(l, args, span),
         "disc" | "ball" => ball(l, args, span),
         "layers" => layers(l, args, span),
+        "struts" => struts(l, args, span),
         "checkerboard" => checkerboard(l, args, span),
         "image" => image(l, args, span),
         "crop" => crop(l, args, span),
@@ -169,6 +170,36 @@ fn layers(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         let whole = b.unary(Unary::Floor, x);
         let part = b.sub(x, whole);
         b.compare(Compare::Lt, part, v[1])
+    })
+}
+
+/// Bars along every axis through the middle, of a width w (relative to the side) that fills the fraction 1 - (1 - w)².
+fn struts(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let d = domain_of(args, span)?;
+    let n = d.dimension();
+    if n != 2 {
+        return error("unsupported.library", span, "`struts` are supported in the plane only");
+    }
+    let fraction = needed(args, "fraction", span)?.clone();
+    let fraction = l.numeric(&fraction, span)?;
+    let (origin, extent) = (d.origin.clone(), d.extent.clone());
+    indicator(l, &d, &[fraction], span, |b, v| {
+        let one = b.scalar(1.0);
+        let empty = b.sub(one, v[1]);
+        let empty = b.unary(Unary::Sqrt, empty);
+        let width = b.sub(one, empty);
+        let half = b.scale(width, 0.5);
+        let bars: Vec<Node> = (0..n)
+            .map(|axis| {
+                let x = b.index(v[0], 0, axis);
+                let middle = b.scalar(origin[axis] + 0.5 * extent[axis]);
+                let x = b.sub(x, middle);
+                let x = b.scale(x, 1.0 / extent[axis]);
+                let x = b.unary(Unary::Abs, x);
+                b.compare(Compare::Lt, x, half)
+            })
+            .collect();
+        b.binary(Binary::Max, bars[0], bars[1])
     })
 }
 

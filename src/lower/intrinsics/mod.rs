@@ -2,7 +2,7 @@
 //! in `stdlib/*.msl`; here is only what they do.
 
 mod domains;
-mod numbers;
+pub(super) mod numbers;
 mod verbs;
 
 use super::call::Args;

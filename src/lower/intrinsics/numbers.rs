@@ -368,13 +368,13 @@ fn inner(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     })
 }
 
-/// The symmetric matrices e_i ⊗ e_j + e_j ⊗ e_i (halved off the diagonal), in the order xx, yy, xy or xx, yy, zz, yz, xz, xy.
-fn sym_basis(n: usize) -> Value {
+/// An orthonormal basis of the symmetric matrices: e_i ⊗ e_i, then (e_i ⊗ e_j + e_j ⊗ e_i)/√2, in the order xx, yy, xy or xx, yy, zz, yz, xz, xy.
+pub fn sym_basis(n: usize) -> Value {
     let mut pairs: Vec<(usize, usize)> = (0..n).map(|i| (i, i)).collect();
     pairs.extend((0..n).rev().flat_map(|i| (0..i).rev().map(move |j| (j, i))));
     let unit = |(i, j): (usize, usize)| {
         let mut m = vec![0.0; n * n];
-        let x = if i == j { 1.0 } else { 0.5 };
+        let x = if i == j { 1.0 } else { std::f64::consts::FRAC_1_SQRT_2 };
         (m[i * n + j], m[j * n + i]) = (x, x);
         Value::Num(Num::Const(Tensor::f64([n, n], m)))
     };

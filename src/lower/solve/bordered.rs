@@ -13,7 +13,8 @@ use crate::discretize::{self, Space};
 use crate::ir::{Block, Builder, Func, Jacobian, LinearSolver, Op, SolveSpec, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::system::{Equations, Gauge, Number};
+use crate::lower::system::{Equations, Gauge};
+use crate::lower::unknowns::Number;
 use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ impl Lower<'_> {
         if eqs.gauges.is_empty() && eqs.numbers.is_empty() || eqs.numbers.is_empty() && floating.iter().all(|f| *f) {
             return Ok(Border::None);
         }
-        let rows: usize = eqs.gauges.iter().map(Gauge::len).sum();
-        let mut columns: usize = eqs.numbers.iter().map(Number::len).sum();
+        let rows: usize = eqs.gauges.iter().map(Gauge::count).sum();
+        let mut columns: usize = eqs.numbers.iter().map(Number::count).sum();
         if rows < columns {
             let number = &eqs.numbers[eqs.numbers.len() - 1];
             return error_help(
@@ -60,7 +61,7 @@ impl Lower<'_> {
             } else {
                 self.apply(&crate::sema::hir::Op::Add, &[before, Value::Field(source)], span)?
             });
-            columns += number.len();
+            columns += number.count();
             eqs.numbers.push(number);
         }
         if rows > columns {
@@ -97,7 +98,7 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<(Num, Vec<Num>)> {
         let free = discrete.free;
-        let m: usize = eqs.numbers.iter().map(Number::len).sum();
+        let m: usize = eqs.numbers.iter().map(Number::count).sum();
         let n = free + m;
         let (residual, captures) = self.bordered_residual(eqs, discrete, space, args, n, span)?;
         let values = self.bordered_values(eqs, discrete, args, &residual, &captures);
@@ -109,7 +110,7 @@ impl Lower<'_> {
         let mut guess = first.to_f64();
         let linear = spec.linear;
         for number in &eqs.numbers {
-            guess.extend(vec![if linear { 0.0 } else { number.nominal }; number.len()]);
+            guess.extend(vec![if linear { 0.0 } else { number.nominal }; number.count()]);
         }
         let guess = Num::Const(Tensor::f64([n], guess));
         let refs: Vec<&Num> = std::iter::once(&guess).chain(&captures).collect();
@@ -123,7 +124,7 @@ impl Lower<'_> {
         let u = self.tracer.build(&[z], |b, v| b.slice(v[0], 0, 0, free));
         let mut at = free;
         let numbers = eqs.numbers.iter().map(|number| {
-            let (start, end) = (at, at + number.len());
+            let (start, end) = (at, at + number.count());
             at = end;
             self.tracer.build(&[z], |b, v| {
                 let s = b.slice(v[0], 0, start, end);
@@ -152,7 +153,8 @@ impl Lower<'_> {
             let refs: Vec<&Num> = all.iter().collect();
             let mut rows = vec![self.tracer.build(&refs, |b, v| b.inline(&discrete.residual, v)[0])];
             let full = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
-            let fields = self.unknown_fields(eqs, &full, space);
+            let slopes = discrete.gradient.as_ref().map(|g| self.tracer.build(&refs, |b, v| b.inline(g, v)[0]));
+            let fields = self.unknown_fields(eqs, &full, slopes.as_ref(), space);
             for gauge in &eqs.gauges {
                 let value = self.constraint(eqs, gauge, &fields, &numbers, span)?;
                 let len = value.ty().len();

@@ -45,7 +45,7 @@ impl Lower<'_> {
             );
         }
         let shape = eqs.unknowns[which].shape.clone();
-        if c.condition.shape() != shape {
+        if c.condition.shape() != shape && !(c.component.is_some() && c.condition.shape().is_empty()) {
             return error(
                 "shapes.mismatch",
                 c.span,
@@ -69,7 +69,7 @@ impl Lower<'_> {
             };
             let (zero, one) = (at(self, 0.0), at(self, 1.0));
             let mut out = vec![];
-            for k in 0..n {
+            for k in c.component.map_or(0..n, |i| i..i + 1) {
                 let function = self.traced_point(
                     &[&zero, &one],
                     &[Type::f64([d])],
@@ -77,8 +77,12 @@ impl Lower<'_> {
                     eqs,
                     None,
                     |b, v| {
-                        let (z, o) = (b.reshape(v[0], &[n]), b.reshape(v[1], &[n]));
-                        let (z, o) = (b.index(z, 0, k), b.index(o, 0, k));
+                        let (z, o) = if c.component.is_some() {
+                            (v[0], v[1])
+                        } else {
+                            let (z, o) = (b.reshape(v[0], &[n]), b.reshape(v[1], &[n]));
+                            (b.index(z, 0, k), b.index(o, 0, k))
+                        };
                         let slope = b.sub(o, z);
                         let minus = b.neg(z);
                         vec![b.div(minus, slope)]

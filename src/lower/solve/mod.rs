@@ -33,6 +33,8 @@ pub(super) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option
 pub(super) struct Solved {
     /// Values at all nodes, `[N, c]`.
     pub nodal: Num,
+    /// Their gradients, `[N, c, d]`, where the method has its own.
+    pub slopes: Option<Num>,
     /// Of the system's unknown numbers.
     pub numbers: Vec<Num>,
     pub space: Rc<Space>,
@@ -104,6 +106,7 @@ impl Lower<'_> {
         .map_err(|r| refused(r, span))?;
         let mut spec = (*discrete.spec).clone();
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
+        spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
         let mut args = self.data_arguments(&discrete, &shared, &space);
         args.extend(shared.numbers.iter().cloned());
@@ -125,7 +128,8 @@ impl Lower<'_> {
         let args: Vec<Num> = std::iter::once(u).chain(args.iter().map(|a| eqs.bound(a, &numbers))).collect();
         let refs: Vec<&Num> = args.iter().collect();
         let nodal = self.tracer.build(&refs, |b, v| b.inline(&discrete.expand, v)[0]);
-        Ok(Solved { nodal, numbers, space })
+        let slopes = discrete.gradient.as_ref().map(|g| self.tracer.build(&refs, |b, v| b.inline(g, v)[0]));
+        Ok(Solved { nodal, slopes, numbers, space })
     }
 
     /// The fields that a discretised balance reads, at the points where it reads them.

@@ -66,7 +66,17 @@ impl Lower<'_> {
             }
         };
         let order = match given("order") {
-            Some(o) => self.known_int(&o.clone(), "`order`", span)?,
+            Some(o) => match self.known_int(&o.clone(), "`order`", span)? {
+                0 => {
+                    return error_help(
+                        "discretize.order",
+                        span,
+                        "there are no Lagrange elements of order 0",
+                        "choose order=1 or order=2; finite volumes are `fv(n=…)`",
+                    );
+                }
+                order => order,
+            },
             None => 1,
         };
         let method = match r.kind.as_str() {
@@ -88,7 +98,10 @@ impl Lower<'_> {
                         "run.scheme",
                         span,
                         format!("there are no elements `{other}`"),
-                        "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"",
+                        crate::sema::suggest::nearest(other, ["quad", "hex", "triangle"]).map_or_else(
+                            || "choose \"quad\" (\"hex\" in 3-D) or \"triangle\"".to_string(),
+                            |near| format!("did you mean \"{near}\"?"),
+                        ),
                     );
                 }
             },
@@ -103,7 +116,13 @@ impl Lower<'_> {
             _ => LinearSolver::Auto,
         };
         let tolerance = match given("tol") {
-            Some(t) => self.known_real(&t.clone(), span)?,
+            Some(t) => match self.known_real(&t.clone(), span)? {
+                t if t > 0.0 && t < 1.0 => t,
+                t => {
+                    let message = format!("the tolerance of a linear solver lies between 0 and 1, this is {t}");
+                    return error_help("run.scheme", span, message, "for example `tol=1e-10`");
+                }
+            },
             None => 1e-10,
         };
         Ok(Scheme {

@@ -15,8 +15,8 @@ use std::rc::Rc;
 impl Lower<'_> {
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.
     pub(in crate::lower) fn solution(&mut self, eqs: &Equations, solved: Solved, span: Span) -> Result<Rc<Solution>> {
-        let Solved { nodal, numbers, space } = solved;
-        let mut fields = self.unknown_fields(eqs, &nodal, &space);
+        let Solved { nodal, slopes, numbers, space } = solved;
+        let mut fields = self.unknown_fields(eqs, &nodal, slopes.as_ref(), &space);
         if eqs.numbers.is_empty() {
             for (k, field) in fields.iter_mut().enumerate() {
                 if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
@@ -46,10 +46,12 @@ impl Lower<'_> {
     }
 
     /// The unknowns as discrete fields, from all nodal values `[N, c]`.
+    /// `slopes[N, c, d]` are their gradients, where the method has its own.
     pub(in crate::lower) fn unknown_fields(
         &mut self,
         eqs: &Equations,
         full: &Num,
+        slopes: Option<&Num>,
         space: &Rc<Space>,
     ) -> Vec<Rc<Discrete>> {
         let offsets = Offsets::of(eqs);
@@ -62,8 +64,16 @@ impl Lower<'_> {
                 let s = b.slice(v[0], 1, start, start + n);
                 b.reshape(s, &shape)
             });
+            let slopes = slopes.map(|slopes| {
+                let mut shape = shape.clone();
+                shape.push(space.mesh.dimension());
+                self.tracer.build(&[slopes], |b, v| {
+                    let s = b.slice(v[0], 1, start, start + n);
+                    b.reshape(s, &shape)
+                })
+            });
             let id = self.tracer.fresh();
-            fields.push(Rc::new(Discrete { space: space.clone(), dofs, shape: u.shape.clone(), id }));
+            fields.push(Rc::new(Discrete { space: space.clone(), dofs, slopes, shape: u.shape.clone(), id }));
         }
         fields
     }
@@ -105,6 +115,12 @@ impl Lower<'_> {
             b.add(v[0], missing)
         });
         let id = self.tracer.fresh();
-        Ok(Rc::new(Discrete { space: field.space.clone(), dofs, shape: field.shape.clone(), id }))
+        Ok(Rc::new(Discrete {
+            space: field.space.clone(),
+            dofs,
+            slopes: field.slopes.clone(),
+            shape: field.shape.clone(),
+            id,
+        }))
     }
 }

@@ -6,6 +6,7 @@ use crate::base::{Diagnostic, Span};
 use crate::sema::hir::{DefId, Expr, ExprKind, LocalId, Program};
 use crate::sema::infer::Found;
 use crate::sema::infer::parts;
+use crate::sema::types::{Rank, Type};
 
 /// A part of a boundary where no condition stands: the flux through it is zero.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -114,12 +115,54 @@ fn counts(program: &Program, flat: &Flat<'_>, whole: bool, out: &mut Vec<Diagnos
         }
         out.push(d);
     }
+    if m == n {
+        ranks(program, flat, out);
+    }
     if n == 0 && !flat.equations.is_empty() {
         out.push(
             Diagnostic::error("pde.unknown.none", at, format!("`{name}` has equations and no unknown"))
                 .help("add one: unknown u: Field(Ω)"),
         );
     }
+}
+
+/// As many equations of vectors as there are unknown vectors.
+fn ranks(program: &Program, flat: &Flat<'_>, out: &mut Vec<Diagnostic>) {
+    let of_side = |e: &Expr| match &program.types[e.id.index()] {
+        _ if matches!(e.kind, ExprKind::Number { .. }) => None,
+        Type::Number { rank: Rank::Scalar, field: Some(_), .. } => Some(false),
+        Type::Number { rank: Rank::Vec(_), .. } => Some(true),
+        _ => None,
+    };
+    let own: Vec<_> = flat.equations.iter().filter(|e| !e.integral && !e.weak).collect();
+    let of_equations: Option<Vec<bool>> =
+        own.iter().map(|e| of_side(e.sides[0]).or_else(|| of_side(e.sides[1]))).collect();
+    let of_unknowns: Option<Vec<bool>> = flat.unknowns.iter().filter(|u| !u.number).map(|u| u.vector).collect();
+    let (Some(equations), Some(unknowns)) = (of_equations, of_unknowns) else { return };
+    let count = |v: &[bool]| v.iter().filter(|x| **x).count();
+    if count(&equations) == count(&unknowns) {
+        return;
+    }
+    let rank = |vector: bool| if vector { "vectors" } else { "numbers" };
+    let odd = if count(&equations) < count(&unknowns) { (false, true) } else { (true, false) };
+    let (Some(e), Some(u)) = (
+        own.iter().zip(&equations).find(|(_, v)| **v == odd.0).map(|(e, _)| e),
+        flat.unknowns.iter().find(|u| u.vector == Some(odd.1)),
+    ) else {
+        return;
+    };
+    out.push(
+        Diagnostic::error(
+            "pde.count",
+            e.span,
+            format!("equation `{}` is one of {}, unknown `{}` a field of {}", e.name, rank(odd.0), u.name, rank(odd.1)),
+        )
+        .label(u.span, "the unknown")
+        .note("each unknown has an equation of its own rank")
+        .help(
+            "the divergence of a vector is a number, that of a matrix a vector; the gradient of a vector is a matrix",
+        ),
+    );
 }
 
 fn plural(n: usize) -> &'static str {
@@ -259,7 +302,7 @@ fn determined(
                 format!("`{}` is held on the boundary and has a gauge besides", u.name),
             )
             .label(condition.span, "this fixes the constant already")
-            .help("take the gauge away"),
+            .help("take the gauge away; or say what gives way to it by an unknown number: `unknown λ: [unit]` and `… = f + λ`"),
         );
     }
 }

@@ -1,7 +1,7 @@
 //! A system with what it includes, as one list of unknowns, equations and conditions.
 
 use crate::base::Span;
-use crate::sema::hir::{DefId, DefKind, Expr, ExprKind, LocalId, Op, Program, System, SystemStmtKind};
+use crate::sema::hir::{DefId, DefKind, Expr, ExprKind, LocalId, Op, Program, System, SystemStmtKind, TypeExprKind};
 use crate::sema::infer::Found;
 use crate::sema::infer::ty::{DomainId, DomainInfo};
 use crate::sema::types::Type;
@@ -22,6 +22,8 @@ pub struct Unknown {
     pub domain: Option<DomainId>,
     /// A number, not a field.
     pub number: bool,
+    /// A field of vectors; none where its declaration does not say.
+    pub vector: Option<bool>,
 }
 
 pub struct Equation<'p> {
@@ -31,7 +33,7 @@ pub struct Equation<'p> {
     /// One number for the whole domain, such as `mean(w) = 0`.
     pub integral: bool,
     pub weak: bool,
-    _lhs: &'p Expr,
+    pub sides: [&'p Expr; 2],
 }
 
 pub struct Condition<'p> {
@@ -104,14 +106,26 @@ impl<'a, 'p> Builder<'a, 'p> {
             match &s.kind {
                 SystemStmtKind::Unknown { local, name, ty, .. } => {
                     let domain = match &ty.kind {
-                        crate::sema::hir::TypeExprKind::Field { domain, .. } => self.domain(domain),
+                        TypeExprKind::Field { domain, .. } => self.domain(domain),
                         _ => None,
                     };
-                    let number = !matches!(
-                        ty.kind,
-                        crate::sema::hir::TypeExprKind::Field { .. } | crate::sema::hir::TypeExprKind::UnknownOf { .. }
-                    );
-                    self.flat.unknowns.push(Unknown { local: *local, name: name.clone(), span, domain, number });
+                    let number = !matches!(ty.kind, TypeExprKind::Field { .. } | TypeExprKind::UnknownOf { .. });
+                    let vector = match &ty.kind {
+                        TypeExprKind::Field { element, .. } => match element.kind {
+                            TypeExprKind::Real => Some(false),
+                            TypeExprKind::Vec(_) => Some(true),
+                            _ => None,
+                        },
+                        _ => None,
+                    };
+                    self.flat.unknowns.push(Unknown {
+                        vector,
+                        local: *local,
+                        name: name.clone(),
+                        span,
+                        domain,
+                        number,
+                    });
                 }
                 SystemStmtKind::Include { system: target, args, binds } => {
                     let DefKind::System(inner) = &self.program.def(*target).kind else { continue };
@@ -144,7 +158,14 @@ impl<'a, 'p> Builder<'a, 'p> {
                         _ => false,
                     };
                     let integral = !weak && plain(lhs) && plain(rhs);
-                    self.flat.equations.push(Equation { name: name.clone(), span, uses, integral, weak, _lhs: lhs });
+                    self.flat.equations.push(Equation {
+                        name: name.clone(),
+                        span,
+                        uses,
+                        integral,
+                        weak,
+                        sides: [lhs, rhs],
+                    });
                 }
                 SystemStmtKind::On { places, lhs, rhs } => {
                     let uses = self.uses(&[lhs, rhs]);

@@ -29,7 +29,8 @@ pub fn check(program: &Program, found: &Found) -> Checked {
         let id = DefId(i as u32);
         let library = program.modules[def.module.index()].name.starts_with("std.");
         let DefKind::System(system) = &def.kind else { continue };
-        if library {
+        // What an incomplete system seems to lack may stand where it could not be read.
+        if library || system.incomplete {
             continue;
         }
         let flat = Flat::of(program, found, id, system);

@@ -130,6 +130,9 @@ impl<'p> Infer<'p> {
     }
 
     fn no_member(&mut self, what: &str, name: &str, known: &[&str], span: Span) -> Ty {
+        if self.p.lost.contains(name) {
+            return Ty::Any;
+        }
         let mut d = Diagnostic::error("names.member", span, format!("{what} has no `{name}`"));
         d.help = suggest::help(name, known);
         self.report(d);

@@ -1,20 +1,23 @@
 //! First pass: every item gets a `DefId`; `use` brings names in.
 
 use super::Resolver;
-use crate::base::{Diagnostic, Span};
+use crate::base::Diagnostic;
 use crate::sema::hir::{Def, DefId, DefKind, ModuleId};
 use crate::sema::{stdlib, suggest};
 use crate::syntax::ast::{self, ItemKind};
 
 impl<'a> Resolver<'a> {
     pub(super) fn declare(&mut self, module: ModuleId, tree: &'a ast::File) {
+        self.program.lost.extend(tree.lost.iter().map(|n| n.name.clone()));
         for item in &tree.items {
             let (name, span) = match name_of(item) {
                 Some(name) => (name.name.clone(), name.span),
-                None if matches!(item.kind, ItemKind::Error) => match self.name_in_error(item.span) {
-                    Some(found) => found,
-                    None => continue,
-                },
+                None if matches!(item.kind, ItemKind::Error) => {
+                    match tree.lost.iter().find(|n| item.span.contains(n.span)) {
+                        Some(lost) => (lost.name.clone(), lost.span),
+                        None => continue,
+                    }
+                }
                 None => continue,
             };
             let id = DefId(self.program.defs.len() as u32);
@@ -46,21 +49,6 @@ impl<'a> Resolver<'a> {
                 self.prelude.insert(name, id);
             }
         }
-    }
-
-    /// The name that an unreadable item would have defined, so that its uses do not count as errors of their own.
-    fn name_in_error(&self, span: Span) -> Option<(String, Span)> {
-        let text = self.program.sources.text(span);
-        let mut words = text.split_whitespace().filter(|w| !w.starts_with("//"));
-        let keyword = words.next()?;
-        let items =
-            ["param", "let", "fn", "net", "closure", "system", "dataset", "minimize", "study", "scale", "unit", "dim"];
-        if !items.contains(&keyword) {
-            return None;
-        }
-        let name: String =
-            words.next()?.chars().take_while(|c| c.is_alphanumeric() || "_₀₁₂₃₄₅₆₇₈₉′".contains(*c)).collect();
-        (!name.is_empty()).then_some((name, span))
     }
 
     pub(super) fn imports(&mut self, module: ModuleId, tree: &'a ast::File) {

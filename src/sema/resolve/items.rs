@@ -127,7 +127,8 @@ impl<'a> Resolver<'a> {
         }
         self.scopes.set_later(vec![]);
         self.scopes.close();
-        System { params, stmts }
+        let incomplete = body.iter().any(|s| matches!(s.kind, ast::SystemStmtKind::Error));
+        System { params, stmts, incomplete }
     }
 
     fn equation(&mut self, e: &ast::Equation) -> (Expr, Expr) {

@@ -144,6 +144,9 @@ impl<'a> Resolver<'a> {
 
     /// Reports a name that nothing defines, with the nearest that something does.
     fn unknown_name(&mut self, name: &ast::Ident) {
+        if self.program.lost.contains(&name.name) {
+            return;
+        }
         let m = self.module.index();
         let candidates: Vec<&str> = self
             .scopes

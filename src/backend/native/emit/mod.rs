@@ -18,7 +18,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, Block, BlockArg, InstBuilder, MemFlagsData, Signature, Value, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
-use phases::{Phases, is_call, order};
+use phases::{Phases, is_call};
 use std::collections::{HashMap, HashSet};
 
 /// `(buffers, first, last, scratch)`: the range of the outermost loop.
@@ -170,7 +170,7 @@ impl Emitter<'_, '_> {
         // Pointers are made before the loops that use them.
         self.pointers();
         if self.phases.count == 1 {
-            let all = order(self.nest, self.nest.stores.iter().map(|s| s.1));
+            let all = self.nest.order(self.nest.stores.iter().map(|s| s.1));
             return self.steps(first, last, None, &all, 0);
         }
         let strip = self.phases.strip(self.nest) as i64;

@@ -1,8 +1,8 @@
-//! Cutting a loop at calls of elementary functions, and the order in which expressions are computed.
+//! Cutting a loop at calls of elementary functions.
 
 use super::super::nest::{Expr, Id, Nest};
 use super::super::strips;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// When each expression is computed, and which ones pass through scratch memory.
 pub struct Phases {
@@ -15,7 +15,7 @@ pub struct Phases {
 impl Phases {
     pub fn new(nest: &Nest) -> Phases {
         let exprs = &nest.graph.exprs;
-        let needed = order(nest, nest.stores.iter().map(|s| s.1));
+        let needed = nest.order(nest.stores.iter().map(|s| s.1));
         let mut of = vec![0; exprs.len()];
         for &id in &needed {
             let last = exprs[id as usize].operands().map(|a| of[a as usize]).max().unwrap_or(0);
@@ -69,23 +69,4 @@ pub fn is_call(e: &Expr) -> bool {
 /// Cheaper to read again than to keep.
 pub fn is_leaf(e: &Expr) -> bool {
     matches!(e, Expr::Constant(_) | Expr::Number(_) | Expr::Load(_) | Expr::Gather { .. })
-}
-
-/// What some expressions need, operands first, each as late as possible.
-pub fn order(nest: &Nest, roots: impl Iterator<Item = Id>) -> Vec<Id> {
-    let mut done = HashSet::new();
-    let mut order = vec![];
-    for root in roots {
-        let mut stack = vec![(root, false)];
-        while let Some((id, ready)) = stack.pop() {
-            if ready {
-                order.push(id);
-            } else if done.insert(id) {
-                stack.push((id, true));
-                let operands: Vec<Id> = nest.graph.exprs[id as usize].operands().collect();
-                stack.extend(operands.into_iter().rev().filter(|a| !done.contains(a)).map(|a| (a, false)));
-            }
-        }
-    }
-    order
 }
