@@ -14,6 +14,10 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + '_>>;
     /// Creates or replaces a file and returns once its bytes are on the disk. A crash may leave any part of it.
     fn write_and_sync(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// As [`FileSystem::write_and_sync`], but a crash of the machine soon after may still lose the bytes.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.write_and_sync(path, bytes)
+    }
     /// Atomic where both paths are in one folder.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes renames in a folder durable.
@@ -79,6 +83,21 @@ pub fn write_atomically(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Resul
     Ok(())
 }
 
+/// Puts a file in place that a crash of the machine may lose: what only helps people, and is written often.
+///
+/// # Errors
+/// Where the disk refuses. The file that stood there before, if any, is then untouched.
+pub fn replace(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Result<(), DiskFault> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs.create_folder(folder).map_err(|e| DiskFault::new("create the folder", folder, &e))?;
+    let temporary = temporary_name(path);
+    let written = fs.write(&temporary, bytes).and_then(|()| fs.rename(&temporary, path));
+    written.map_err(|e| {
+        let _ = fs.remove(&temporary);
+        DiskFault::new("write", path, &e)
+    })
+}
+
 /// Whether files can be put into a folder; makes the folder.
 ///
 /// # Errors
@@ -87,7 +106,7 @@ pub fn writable(fs: &dyn FileSystem, folder: &Path) -> Result<(), DiskFault> {
     let path = folder.join("probe");
     fs.create_folder(folder).map_err(|e| DiskFault::new("create the folder", folder, &e))?;
     let temporary = temporary_name(&path);
-    let written = fs.write_and_sync(&temporary, b"");
+    let written = fs.write(&temporary, b"");
     let _ = fs.remove(&temporary);
     written.map_err(|e| DiskFault::new("write to", folder, &e))
 }
@@ -130,6 +149,10 @@ impl FileSystem for Disk {
         let mut f = std::fs::File::create(path)?;
         f.write_all(bytes)?;
         f.sync_all()
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        std::fs::write(path, bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

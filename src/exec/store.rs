@@ -121,7 +121,7 @@ impl Store {
     /// # Errors
     /// Where the disk refuses.
     pub fn remember(&self, task: &str, record: &Value) -> Result<(), DiskFault> {
-        fs::write_atomically(&*self.fs, &self.journal_path(task), record.to_string().as_bytes())
+        fs::replace(&*self.fs, &self.journal_path(task), record.to_string().as_bytes())
     }
 
     /// What was last remembered under this name.

@@ -4,7 +4,7 @@ use super::graph::{Graph, Kind};
 use crate::base::Span;
 use crate::sema::check::walk;
 use crate::sema::hir::{
-    Arg, DefId, DefKind, Expr, ExprKind, LocalId, Param, Program, StudyStmt, StudyStmtKind, TypeExprKind,
+    Arg, BlockStmt, DefId, DefKind, Expr, ExprKind, LocalId, Param, Program, StudyStmt, StudyStmtKind, TypeExprKind,
 };
 use petgraph::graph::NodeIndex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +62,7 @@ fn of_study(program: &Program, graph: &Graph, id: DefId) -> Vec<Comparison> {
         if !stmts.iter().any(|s| s.span == task.span) {
             continue;
         }
-        let Some((system, closure, given)) = realisation(program, value) else { continue };
+        let Some((system, closure, given)) = realisation(program, value, &mut vec![]) else { continue };
         let row = Row {
             name: task.label.clone(),
             realisation: program.sources.text(given.span).to_string(),
@@ -107,20 +107,36 @@ fn of_study(program: &Program, graph: &Graph, id: DefId) -> Vec<Comparison> {
     out
 }
 
-/// `solve(System(…, law, …), scheme)`: the system, the closure, and the expression that realises it.
-fn realisation<'p>(program: &'p Program, value: &'p Expr) -> Option<(DefId, DefId, &'p Expr)> {
-    let mut found = None;
+/// `solve(System(…, law, …), scheme)`, also inside a function that is given the law: the system, the closure, and the expression
+/// that realises it. `open` are the functions being looked into.
+fn realisation<'p>(program: &'p Program, value: &'p Expr, open: &mut Vec<DefId>) -> Option<(DefId, DefId, &'p Expr)> {
+    let mut calls = vec![];
     walk::evaluated(value, &mut |e| {
         if let ExprKind::Call { callee, args } = &e.kind
             && let ExprKind::Def(d) = callee.kind
-            && let DefKind::System(s) = &program.def(d).kind
         {
-            found = found.or_else(|| {
-                s.params.iter().enumerate().find_map(|(k, p)| Some((d, closure_of(p)?, given(args, p, k)?)))
-            });
+            calls.push((d, args));
         }
     });
-    found
+    calls.into_iter().find_map(|(d, args)| match &program.def(d).kind {
+        DefKind::System(s) => {
+            s.params.iter().enumerate().find_map(|(k, p)| Some((d, closure_of(p)?, given(args, p, k)?)))
+        }
+        DefKind::Fn(f) if !open.contains(&d) => {
+            open.push(d);
+            let lets = f.body.stmts.iter().filter_map(|s| match s {
+                BlockStmt::Let { value, .. } => Some(value),
+                BlockStmt::Weight { .. } | BlockStmt::Next { .. } => None,
+            });
+            let found = lets.chain([&*f.body.result]).find_map(|e| realisation(program, e, open));
+            open.pop();
+            let (system, closure, law) = found?;
+            let ExprKind::Local(l) = law.kind else { return Some((system, closure, law)) };
+            let (k, p) = f.params.iter().enumerate().find(|(_, p)| p.local == l)?;
+            Some((system, closure, given(args, p, k)?))
+        }
+        _ => None,
+    })
 }
 
 fn closure_of(p: &Param) -> Option<DefId> {
@@ -212,4 +228,46 @@ fn pairs(
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Sources;
+    use crate::flow::graph;
+
+    #[test]
+    fn solves_hidden_in_a_function_compare_too() {
+        let text = "let Ω = interval(0..1)
+closure Law(x) -> Real {}
+let exact: Law = fn(x) { 1 + x }
+let table: Law = tabulate(exact, x=0..1, n=[5])
+system Rod(k: Law) {
+  unknown u: Field(Ω) ~ 1
+  eq balance: -∇·(k(u)*∇u) = 1
+  on Ω.left: u = 0
+}
+fn rod(law: Law) { solve(Rod(law), fem(order=1, n=4)).u }
+study s {
+  let a = rod(exact)
+  let b = rod(table)
+  let c = solve(Rod(fn(x) { 1 }), fem(order=1, n=4)).u
+  check rel_l2(b, a) < 1
+  report(rough=rel_l2(c, a))
+}
+";
+        let mut sources = Sources::default();
+        let root = sources.add("rod.msl", text);
+        let (program, found) = crate::sema::analyse(sources, root, &Default::default());
+        assert!(!found.iter().any(|d| d.is_error()), "{found:#?}");
+        let study = program.find("s").unwrap();
+        let graph = graph::graph(&program, &[study]);
+        let [c] = &comparisons(&program, &graph, &[study])[..] else { panic!("one comparison") };
+        let rows: Vec<(&str, &str, usize)> =
+            c.rows.iter().map(|r| (r.name.as_str(), r.realisation.as_str(), r.offline.len())).collect();
+        assert_eq!(rows, [("a", "exact", 0), ("b", "table", 1), ("c", "fn(x) { 1 }", 0)]);
+        assert_eq!(c.reference, Some(0));
+        let measures: Vec<(usize, &str)> = c.measures.iter().map(|m| (m.of, m.text.as_str())).collect();
+        assert_eq!(measures, [(1, "rel_l2(b, a)"), (2, "rel_l2(c, a)")]);
+    }
 }

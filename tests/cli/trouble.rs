@@ -121,7 +121,7 @@ fn two_runs_in_one_folder_do_not_disturb_each_other() {
 #[cfg(unix)]
 fn ctrl_c_stops_a_run_and_the_same_command_resumes() {
     let f = Folder::new("interrupt");
-    let program = f.file("long.msl", &LONG.replace("n=64", "n=128"));
+    let program = f.file("long.msl", LONG.replace("n=64", "n=128"));
     let out_dir = f.0.join("out");
     let child = start(&program, &out_dir);
     // Once the first result is kept, the run is well under way.
