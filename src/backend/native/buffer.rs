@@ -113,6 +113,10 @@ impl<'a> View<'a> {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// `len` elements from `start`.
     pub fn part(self, start: usize, len: usize) -> View<'a> {
         match self {
