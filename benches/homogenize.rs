@@ -1,5 +1,8 @@
 //! Periodic homogenisation of a disc of radius 0.3 in a unit cell of n×n pixels, conductivities 10 and 1, two load cases, bilinear
-//! elements: assembly, solve and effective conductivity, with the sparsity pattern kept. `cargo bench --bench homogenize`.
+//! elements: assembly, solve and effective conductivity, with the sparsity pattern kept. `cargo bench --bench homogenize`: first by
+//! hand on the solvers, then through the whole of mslc (`whole`).
+
+mod whole;
 
 use mslc::solve::model::{Cells, Problem, digits};
 use mslc::solve::{Choice, LinearSystem, Options, Plan, Stats};
@@ -33,6 +36,7 @@ fn main() {
             );
         }
     }
+    whole::run();
 }
 
 /// Seconds of processor time of all threads: what other programs do does not count.

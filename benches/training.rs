@@ -86,7 +86,7 @@ struct Case {
 }
 
 fn main() {
-    let precision = std::env::args().any(|a| a == "double").then_some("double").unwrap_or("single");
+    let precision = if std::env::args().any(|a| a == "double") { "double" } else { "single" };
     let turns: usize = std::env::var("TURNS").ok().and_then(|t| t.parse().ok()).unwrap_or(7);
     let mut torch = std::env::var("MSLC_TORCH").ok().map(Torch::start);
     let cases = [

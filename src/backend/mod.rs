@@ -65,6 +65,7 @@ pub fn method(residual: &Func, spec: &SolveSpec) -> Option<&'static str> {
         Method::Cholesky => "sparse Cholesky",
         Method::Lu => "sparse LU",
         Method::Multigrid => "CG with multigrid",
+        Method::Algebraic => "CG with algebraic multigrid",
     })
 }
 

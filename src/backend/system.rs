@@ -53,16 +53,21 @@ pub fn newton_fault(spec: &SolveSpec, failure: &NewtonFailure, u: &[f64]) -> Fau
         Cause::Slow { unknown, .. } => (Some(*unknown), "start closer to the solution, or allow more iterations"),
     };
     let at = unknown.map_or(String::new(), |k| match u.get(k) {
-        Some(x) => format!("; unknown {k} is {x:e} there{}", place(spec, k)),
+        Some(x) => format!("; unknown {k} is {x:.4e} there{}", place(spec, k)),
         None => place(spec, k),
     });
-    Fault::new(&spec.name, format!("{failure}{at}")).help(help)
+    Fault::new(&spec.name, format!("{}{failure}{at}", scale(spec))).help(help)
 }
 
 /// A `LinearSolve` failed.
 pub fn linear_fault(spec: &SolveSpec, failure: &Failure) -> Fault {
     let at = located(failure).map_or(String::new(), |k| place(spec, k));
-    Fault::new(&spec.name, format!("the linear system of a derivative: {failure}{at}")).help(help(failure))
+    Fault::new(&spec.name, format!("{}the linear system of a derivative: {failure}{at}", scale(spec)))
+        .help(help(failure))
+}
+
+fn scale(spec: &SolveSpec) -> String {
+    spec.scale.as_ref().map_or(String::new(), |scale| format!("at the scale `{scale}`: "))
 }
 
 /// Where an unknown lies, if that is known.

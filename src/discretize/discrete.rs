@@ -124,6 +124,7 @@ impl Options {
     pub(crate) fn spec(&self, balance: &Balance, grid: Option<GridHint>, jacobian: Option<Jacobian>) -> SolveSpec {
         SolveSpec {
             name: balance.name.clone(),
+            scale: None,
             linear: balance.linear,
             symmetric: balance.symmetric,
             constant_kernel: balance.constant_kernel,

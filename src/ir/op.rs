@@ -188,6 +188,8 @@ impl Op {
 pub struct SolveSpec {
     /// For messages: `Cell.corrector`.
     pub name: String,
+    /// For messages: the scale that the domain belongs to.
+    pub scale: Option<String>,
     /// The residual is affine in the unknown.
     pub linear: bool,
     /// The Jacobian is symmetric, and positive (semi-)definite.
@@ -260,6 +262,7 @@ impl Default for SolveSpec {
     fn default() -> SolveSpec {
         SolveSpec {
             name: "solve".into(),
+            scale: None,
             linear: false,
             symmetric: false,
             constant_kernel: false,

@@ -45,6 +45,7 @@ mod tests {
             unknowns: Arc::from([0, u32::MAX].as_slice()),
         };
         let spec = SolveSpec {
+            scale: Some("micro".into()),
             name: "Cell.w".into(),
             linear: true,
             solver: LinearSolver::Multigrid,

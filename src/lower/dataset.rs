@@ -3,13 +3,14 @@
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::losses::Walked;
-use super::value::{Column, DatasetValue, Env, Num, Sample, Value};
+use super::value::{Column, DatasetValue, Env, Field, Leaf, Num, RandomField, Record, Sample, Value};
 use crate::base::Span;
 use crate::data::design::Design;
 use crate::data::draw::Stream;
+use crate::data::grf;
 use crate::data::law::Law;
 use crate::data::split::split;
-use crate::ir::{Tensor, Type};
+use crate::ir::{Builder, Tensor, Type};
 use crate::sema::hir::{Expr, ExprKind, LocalId};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -77,29 +78,42 @@ impl Lower<'_> {
         stream: &Stream,
         span: Span,
     ) -> Result<IndexMap<String, Column>> {
-        let draws: Vec<_> = d.dataset.rows.iter().filter(|r| r.draw).collect();
-        let streams: Vec<Stream> = draws.iter().map(|r| stream.child(&r.name)).collect();
+        let env = d.args.clone();
+        // Fields are drawn mode by mode, each with its own numbers; the design is of the other draws.
+        let (mut laws, mut fields) = (IndexMap::new(), IndexMap::new());
+        for row in d.dataset.rows.iter().filter(|r| r.draw) {
+            let law = self.expr(&row.value, &env)?;
+            match &law {
+                Value::Record(r) if r.kind == "grf" => {
+                    fields.insert(row.name.clone(), self.field_law(r, row.value.span)?);
+                }
+                _ => {
+                    laws.insert(row.name.clone(), self.law(&law, row.value.span)?);
+                }
+            }
+        }
+        let streams: Vec<Stream> = laws.keys().map(|name| stream.child(name)).collect();
         let unit = design
             .points_of(n, &streams)
             .or_else(|e| error("run.data", span, format!("the design cannot be made: {e}")))?;
         let mut columns: IndexMap<String, Column> = IndexMap::new();
-        let env = d.args.clone();
-        let mut drawn = 0;
         for row in &d.dataset.rows {
-            if row.draw {
-                let law = self.expr(&row.value, &env)?;
-                let law = self.law(&law, row.value.span)?;
-                let k = draws.len();
-                let values: Vec<f64> = (0..n).map(|i| law.quantile(unit[i * k + drawn])).collect();
-                drawn += 1;
-                columns.insert(
-                    row.name.clone(),
-                    Column { values: Num::Const(Tensor::f64([n], values)), closure: None, args: vec![] },
-                );
+            if let Some((k, _, law)) = laws.get_full(&row.name).filter(|_| row.draw) {
+                let values: Vec<f64> = (0..n).map(|i| law.quantile(unit[i * laws.len() + k])).collect();
+                let values = Num::Const(Tensor::f64([n], values));
+                columns.insert(row.name.clone(), Column { values, field: None, closure: None, args: vec![] });
+                continue;
+            }
+            if let Some(field) = fields.get(&row.name).filter(|_| row.draw) {
+                let stream = stream.child(&row.name);
+                let rows = (0..n as u64).flat_map(|i| field.law.sample(&stream, i).coefficients());
+                let values = Num::Const(Tensor::f64([n, 2, field.law.slots()], rows.collect::<Vec<f64>>()));
+                let column = Column { values, field: Some(field.clone()), closure: None, args: vec![] };
+                columns.insert(row.name.clone(), column);
                 continue;
             }
             // Computed for each row from the columns before it.
-            let (mut inputs, mut locals) = (vec![], vec![]);
+            let (mut inputs, mut locals, mut of) = (vec![], vec![], vec![]);
             for earlier in &d.dataset.rows {
                 if earlier.local == row.local {
                     break;
@@ -107,18 +121,19 @@ impl Lower<'_> {
                 if let Some(c) = columns.get(&earlier.name) {
                     inputs.push(c.values.clone());
                     locals.push(earlier.local);
+                    of.push(c.clone());
                 }
             }
             let values = self.map_rows(&row.name, n, &inputs, |l, items| {
                 let mut inner = env.clone();
-                for (local, item) in locals.iter().zip(items) {
-                    inner.set(*local, Value::Num(item.clone()));
+                for ((local, item), column) in locals.iter().zip(items).zip(&of) {
+                    inner.set(*local, l.item_of(column, item));
                 }
                 let v = l.expr(&row.value, &inner)?;
                 l.num(&v, row.value.span)
             })?;
             let (closure, args) = self.computed_by(&row.value, &env);
-            columns.insert(row.name.clone(), Column { values, closure, args });
+            columns.insert(row.name.clone(), Column { values, field: None, closure, args });
         }
         Ok(columns)
     }
@@ -160,7 +175,6 @@ impl Lower<'_> {
                 let values = items.iter().map(|i| self.known_real(i, span)).collect::<Result<Vec<_>>>()?;
                 Law::choice(values)
             }
-            "grf" => return error("unsupported.library", span, "columns that are random fields are not supported yet"),
             other => return error("run.data", span, format!("`{other}` is not a law to draw from")),
         };
         law.or_else(|e| error("run.data", span, e))
@@ -202,10 +216,9 @@ impl Lower<'_> {
     /// `body for var in sample`
     pub fn over_rows(&mut self, body: &Expr, var: LocalId, sample: Rc<Sample>, env: &Env, span: Span) -> Result<Value> {
         let (columns, n) = self.batched(&sample);
-        let names: Vec<String> = sample.columns.keys().cloned().collect();
         let values = self.map_rows("rows", n, &columns, |l, items| {
-            let fields: IndexMap<String, Value> =
-                names.iter().cloned().zip(items.iter().map(|n| Value::Num(n.clone()))).collect();
+            let named = sample.columns.iter().zip(items);
+            let fields: IndexMap<String, Value> = named.map(|((k, c), n)| (k.clone(), l.item_of(c, n))).collect();
             let mut inner = env.clone();
             inner.set(var, Value::record("row", span, fields));
             let v = l.expr(body, &inner)?;
@@ -240,19 +253,44 @@ impl Lower<'_> {
                     Num::Const(t) => Num::Const(take_rows(t, rows)),
                     traced => self.tracer.build(&[traced, &index], |b, v| b.gather(v[0], v[1])),
                 };
-                (name.clone(), Column { values, closure: c.closure, args: c.args.clone() })
+                (name.clone(), Column { values, ..c.clone() })
             })
             .collect();
         Sample { name: s.name.clone(), part: s.part.clone(), columns, rows: rows.len(), splits: IndexMap::new() }
     }
 
     pub fn row(&mut self, s: &Sample, i: usize) -> Result<Value> {
-        let fields = s
-            .columns
-            .iter()
-            .map(|(name, c)| (name.clone(), Value::Num(self.tracer.build(&[&c.values], |b, v| b.index(v[0], 0, i)))))
-            .collect();
+        let mut fields = IndexMap::new();
+        for (name, c) in &s.columns {
+            let item = self.tracer.build(&[&c.values], |b, v| b.index(v[0], 0, i));
+            fields.insert(name.clone(), self.item_of(c, &item));
+        }
         Ok(Value::record("row", Span::default(), fields))
+    }
+
+    /// An item of a column, in a row.
+    pub fn item_of(&mut self, column: &Column, item: &Num) -> Value {
+        let Some(field) = &column.field else { return Value::Num(item.clone()) };
+        let mut b = Builder::new("random field");
+        let (x, c) = (b.input(Type::f64([field.domain.dimension()])), b.input(item.ty().clone()));
+        let y = field.law.to_ir(&mut b, x, c);
+        let leaves = vec![Leaf::Coordinates, Leaf::Shared(item.clone())];
+        Value::Field(Field { domain: field.domain.clone(), leaves, func: Rc::new(b.finish(vec![y])) })
+    }
+
+    /// `grf(domain, length, mean, sd)`
+    fn field_law(&mut self, r: &Record, span: Span) -> Result<Rc<RandomField>> {
+        let Some(Value::Domain(domain)) = r.fields.get("domain") else {
+            return error("run.data", span, "a random field is over a domain: `grf(Ω, length=0.1)`");
+        };
+        let mut number = |name: &str| self.known_real(r.fields.get(name).unwrap_or(&Value::None), span);
+        let (length, mean, sd) = (number("length")?, number("mean")?, number("sd")?);
+        let high = domain.origin.iter().zip(&domain.extent).map(|(a, l)| a + l).collect();
+        let periodic = vec![domain.periodic; domain.dimension()];
+        let region = grf::Region { low: domain.origin.clone(), high, periodic };
+        let law = grf::Field::new(&region, grf::Kernel::SquaredExponential, mean, sd * sd, length)
+            .or_else(|e| error("run.data", span, e))?;
+        Ok(Rc::new(RandomField { domain: domain.clone(), law }))
     }
 }
 

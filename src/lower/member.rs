@@ -84,7 +84,15 @@ impl Lower<'_> {
         if name == "n" || name == "rows" {
             return Some(Value::Int(s.rows as i64));
         }
-        s.columns.get(name).map(|c| Value::Stack(c.values.clone()))
+        let column = s.columns.get(name)?.clone();
+        if column.field.is_none() {
+            return Some(Value::Stack(column.values));
+        }
+        let items = (0..s.rows).map(|i| {
+            let item = self.tracer.build(&[&column.values], |b, v| b.index(v[0], 0, i));
+            self.item_of(&column, &item)
+        });
+        Some(Value::list(items.collect()))
     }
 
     pub(super) fn index(&mut self, base: &Value, indices: &[Value], span: Span) -> Result<Value> {

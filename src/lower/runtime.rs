@@ -278,11 +278,7 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
         Value::Sample(s) => Value::Sample(Rc::new(Sample {
             name: s.name.clone(),
             part: s.part.clone(),
-            columns: s
-                .columns
-                .iter()
-                .map(|(k, c)| (k.clone(), Column { values: f(&c.values), closure: c.closure, args: c.args.clone() }))
-                .collect(),
+            columns: s.columns.iter().map(|(k, c)| (k.clone(), Column { values: f(&c.values), ..c.clone() })).collect(),
             rows: s.rows,
             splits: s.splits.clone(),
         })),

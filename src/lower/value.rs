@@ -227,12 +227,21 @@ pub struct Sample {
 
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// `[rows, …]`
+    /// `[rows, …]`; of random fields their coefficients `[rows, 2, slots]`.
     pub values: Num,
+    /// The law, where the items are fields.
+    pub field: Option<Rc<RandomField>>,
     /// The closure that computed it, where one did: its ports are normalised by this column.
     pub closure: Option<DefId>,
     /// The columns that were its arguments.
     pub args: Vec<String>,
+}
+
+/// The law of a column of fields.
+#[derive(Debug)]
+pub struct RandomField {
+    pub domain: Rc<Domain>,
+    pub law: crate::data::grf::Field,
 }
 
 #[derive(Debug)]

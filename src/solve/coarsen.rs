@@ -13,8 +13,8 @@ pub struct Coarsening {
     pub fine: Lattice,
     pub coarse: Lattice,
     /// On the coarse lattice, margins filled.
-    left: Vec<f64>,
-    right: Vec<f64>,
+    left: Vec<f32>,
+    right: Vec<f32>,
 }
 
 impl Coarsening {
@@ -26,13 +26,14 @@ impl Coarsening {
         weights(a, axis, &coarse, &mut left, &mut right);
         coarse.wrap(&mut left);
         coarse.wrap(&mut right);
-        let c = Coarsening { axis, fine, coarse, left, right };
-        let product = c.galerkin(a);
+        let single = |w: &[f64]| w.iter().map(|w| *w as f32).collect();
+        let c = Coarsening { axis, left: single(&left), right: single(&right), fine, coarse };
+        let product = c.galerkin(a, &left, &right);
         (c, product)
     }
 
     /// to = Pᵀ·from at the coarse points. The margins of `from` are filled.
-    pub fn restrict(&self, from: &[f64], to: &mut [f64]) {
+    pub fn restrict(&self, from: &[f32], to: &mut [f32]) {
         let (step, up, back) = (self.step(), self.fine.stride[self.axis], self.coarse.stride[self.axis]);
         self.each_coarse_row(|f, c, n| {
             let (left, right) = (&self.left[c..c + n], &self.right[c - back..c - back + n]);
@@ -52,7 +53,7 @@ impl Coarsening {
     }
 
     /// to = P·from, or to += P·from, at the fine points (and in the margin of a periodic odd axis, which holds nothing yet).
-    pub fn interpolate(&self, from: &[f64], to: &mut [f64], add: bool) {
+    pub fn interpolate(&self, from: &[f32], to: &mut [f32], add: bool) {
         let (step, up, next) = (self.step(), self.fine.stride[self.axis], self.coarse.stride[self.axis]);
         let keep = if add { 1.0 } else { 0.0 };
         self.each_coarse_row(|f, c, n| {
@@ -93,12 +94,12 @@ impl Coarsening {
     }
 
     /// Pᵀ·A·P.
-    fn galerkin(&self, a: &Stencil) -> Stencil {
-        let axis = self.axis;
+    fn galerkin(&self, a: &Stencil, left: &[f64], right: &[f64]) -> Stencil {
+        let (axis, left_all, right_all) = (self.axis, left, right);
         let mut out = Stencil::zero(self.coarse.clone());
         let (step, up, back) = (self.step(), self.fine.stride[axis], self.coarse.stride[axis]);
         // Across a gap without a point the coarse points on its sides are coupled directly: as if with weight 1.
-        let (mut left_one, mut right_one) = (self.left.clone(), self.right.clone());
+        let (mut left_one, mut right_one) = (left.to_vec(), right.to_vec());
         if self.fine.extent[axis] % 2 == 1 {
             let last = self.coarse.extent[axis] - 1;
             let whole = self.coarse.extent;
@@ -141,8 +142,8 @@ impl Coarsening {
                 let behind = -(back as isize);
                 match along {
                     0 => {
-                        let (left, right) = (weight(&self.left, 0), weight(&self.right, behind));
-                        let (left_o, right_o) = (weight(&self.left, aside), weight(&self.right, behind + aside));
+                        let (left, right) = (weight(left_all, 0), weight(right_all, behind));
+                        let (left_o, right_o) = (weight(left_all, aside), weight(right_all, behind + aside));
                         let (c0m, c00, c0p) = (couple(0, -1), couple(0, 0), couple(0, 1));
                         let (cpm, cp0) = (couple(1, -1), couple(1, 0));
                         let (cmp, cm0) = (couple(-1, 1), couple(-1, 0));
@@ -156,7 +157,7 @@ impl Coarsening {
                         }
                     }
                     1 => {
-                        let (left, w) = (weight(&self.left, 0), weight(&right_one, aside));
+                        let (left, w) = (weight(left_all, 0), weight(&right_one, aside));
                         let (c0p, cp0, cpp) = (couple(0, 1), couple(1, 0), couple(1, 1));
                         for j in 0..n {
                             let s = j * step;
@@ -164,7 +165,7 @@ impl Coarsening {
                         }
                     }
                     _ => {
-                        let (right, w) = (weight(&self.right, behind), weight(&left_one, behind + aside));
+                        let (right, w) = (weight(right_all, behind), weight(&left_one, behind + aside));
                         let (c0m, cm0, cmm) = (couple(0, -1), couple(-1, 0), couple(-1, -1));
                         for j in 0..n {
                             let s = j * step;

@@ -20,20 +20,33 @@ pub struct Vectors {
     q: Vec<f64>,
 }
 
-/// Preconditioned conjugate gradients from x = 0.
+/// When to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of ‖r‖ / ‖b‖.
+    pub tolerance: f64,
+    pub most: usize,
+    /// Gives up after [`TRIAL`] steps if they have not reduced the residual by this factor each, on average.
+    pub pace: Option<f64>,
+}
+
+/// Steps after which the pace shows.
+pub const TRIAL: usize = 5;
+
+/// Preconditioned conjugate gradients from x = 0. On failure x holds what was reached.
 ///
 /// `apply(p, q)` writes A·p into q, `precondition(r, z)` an approximation of A⁻¹·r into z. Places that belong to no unknown
-/// (margins) have to be zero in b and stay zero in q. Stops at ‖r‖ ≤ `tolerance`·‖b‖.
+/// (margins) have to be zero in b and stay zero in q. Stops at ‖r‖ ≤ tolerance·‖b‖.
 pub fn conjugate_gradients(
     b: &[f64],
     x: &mut [f64],
     v: &mut Vectors,
-    tolerance: f64,
-    most: usize,
+    limits: Limits,
     mut apply: impl FnMut(&[f64], &mut [f64]),
     mut precondition: impl FnMut(&[f64], &mut [f64]),
 ) -> Result<Iterations, Failure> {
     let n = b.len();
+    let Limits { tolerance, most, pace } = limits;
     let Vectors { r, z, p, q } = v;
     for vector in [&mut *r, z, p, q] {
         vector.resize(n, 0.0);
@@ -53,7 +66,8 @@ pub fn conjugate_gradients(
         if residual < 0.5 * best {
             (best, best_at) = (residual, count);
         }
-        if count == most || count > best_at + 30 || !residual.is_finite() {
+        let slow = count == TRIAL && pace.is_some_and(|p| residual > p.powi(TRIAL as i32));
+        if count == most || count > best_at + 30 || slow || !residual.is_finite() {
             return Err(Failure::Stagnated { iterations: count, residual: best, target: tolerance });
         }
         precondition(r, z);

@@ -65,7 +65,7 @@ impl Lattice {
     }
 
     /// Fills the margins of periodic axes from the other side. Elsewhere they keep what they hold: zero.
-    pub fn wrap(&self, x: &mut [f64]) {
+    pub fn wrap<T: Copy>(&self, x: &mut [T]) {
         let [n0, n1, n2] = self.extent;
         let [s0, s1, _] = self.stride;
         if self.periodic[2] {
@@ -111,11 +111,17 @@ impl Lattice {
 
 /// A symmetric operator. `coefficient(0)` couples a point with itself, `coefficient(k)` with its neighbour `half()[k - 1]`.
 #[derive(Clone, Debug)]
-pub struct Stencil {
+pub struct Stencil<T = f64> {
     pub lattice: Lattice,
     /// The array distance of each neighbour of the half.
     pub shifts: Vec<usize>,
-    data: Vec<f64>,
+    data: Vec<T>,
+}
+
+impl<T> Stencil<T> {
+    pub fn coefficient(&self, k: usize) -> &[T] {
+        &self.data[k * self.lattice.len..(k + 1) * self.lattice.len]
+    }
 }
 
 impl Stencil {
@@ -125,8 +131,10 @@ impl Stencil {
         Stencil { lattice, shifts, data }
     }
 
-    pub fn coefficient(&self, k: usize) -> &[f64] {
-        &self.data[k * self.lattice.len..(k + 1) * self.lattice.len]
+    /// In single precision, times `scale`.
+    pub fn single(&self, scale: f64) -> Stencil<f32> {
+        let data = self.data.iter().map(|a| (a * scale) as f32).collect();
+        Stencil { lattice: self.lattice.clone(), shifts: self.shifts.clone(), data }
     }
 
     pub fn coefficient_mut(&mut self, k: usize) -> &mut [f64] {
@@ -252,15 +260,16 @@ impl Placement {
         Some(Placement { lattice, components: c, places, entries, holes, complete })
     }
 
-    /// The matrix's couplings of one component. Places without an unknown get the row of the identity.
+    /// The matrix's couplings of one component. Places without an unknown get a row with a diagonal only.
     pub fn fill(&self, component: usize, values: &[f64], stencil: &mut Stencil) {
         let data = stencil.data_mut();
         data.fill(0.0);
         for &(e, place) in &self.entries[component] {
             data[place as usize] = values[e as usize];
         }
+        let largest = data[..self.lattice.len].iter().fold(0.0f64, |m, a| m.max(*a));
         for &place in &self.holes[component] {
-            data[place as usize] = 1.0;
+            data[place as usize] = largest;
         }
         stencil.wrap();
     }

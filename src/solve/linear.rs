@@ -1,8 +1,10 @@
 //! One front for linear systems: chooses a method by size and structure, keeps factors while the values stay, and
 //! tells why when it fails.
 
-use super::dense::Lu;
-use super::direct::{Factor, Symbolic};
+use super::algebraic::Algebraic;
+use super::direct::Symbolic;
+use super::elimination::{Elimination, defect};
+use super::krylov::Limits;
 use super::lattice::Placement;
 use super::multigrid::Multigrid;
 use super::{Failure, Pattern};
@@ -61,7 +63,10 @@ pub enum Method {
     Dense,
     Cholesky,
     Lu,
+    /// Conjugate gradients with a geometric hierarchy.
     Multigrid,
+    /// Conjugate gradients with an algebraic hierarchy.
+    Algebraic,
 }
 
 /// Of one call of [`LinearSystem::solve`].
@@ -89,25 +94,19 @@ pub struct LinearSystem {
     values: Vec<f64>,
     /// The first row with a value that is not finite.
     broken: Option<usize>,
-    factors: Factors,
-    pinned: Vec<f64>,
-    residual: Vec<f64>,
-}
-
-enum Factors {
-    None,
-    Dense(Box<Lu>),
-    Cholesky(Box<Factor>),
-    Lu(Box<Factor>),
-    Multigrid(Box<Multigrid>),
+    elimination: Elimination,
+    geometric: Option<Box<Multigrid>>,
+    algebraic: Option<Box<Algebraic>>,
 }
 
 /// Up to here a full matrix is as fast as a sparse one.
 const DENSE: usize = 24;
 /// From here on multigrid is faster than elimination on a plane grid.
 const MULTIGRID: usize = 400;
-/// Up to here the factors of a plane grid take little memory.
-const PLANE: usize = 1 << 19;
+/// The mean reduction of the residual in a step below which the algebraic hierarchy is worth its setup: 20 steps for ten digits.
+const PACE: f64 = 0.32;
+/// Steps after which an iteration has failed.
+const MOST: usize = 300;
 
 impl Plan {
     pub fn new(pattern: Pattern, options: Options) -> Plan {
@@ -128,18 +127,18 @@ impl Plan {
         if n <= DENSE || 3 * self.pattern.entries() > n * n {
             return Method::Dense;
         }
-        let worth = match (o.choice, &o.grid) {
-            (Choice::Direct, _) | (_, None) => false,
-            (Choice::Multigrid, Some(_)) => o.symmetric,
+        let iterate = match (o.choice, &o.grid) {
+            _ if !o.symmetric => false,
+            (Choice::Direct, _) | (Choice::Auto, None) => false,
+            (Choice::Multigrid, _) => true,
             // On a line elimination has no fill.
-            (Choice::Auto, Some(g)) => o.symmetric && n >= MULTIGRID && g.points.iter().filter(|p| **p > 2).count() > 1,
+            (Choice::Auto, Some(g)) => n >= MULTIGRID && g.points.iter().filter(|p| **p > 2).count() > 1,
         };
-        if worth && self.placement().is_some_and(|p| o.choice == Choice::Multigrid || p.complete) {
-            Method::Multigrid
-        } else if o.symmetric {
-            Method::Cholesky
-        } else {
-            Method::Lu
+        match self.placement() {
+            Some(p) if iterate && (o.choice == Choice::Multigrid || p.complete) => Method::Multigrid,
+            _ if iterate && o.choice == Choice::Multigrid => Method::Algebraic,
+            _ if o.symmetric => Method::Cholesky,
+            _ => Method::Lu,
         }
     }
 
@@ -148,11 +147,11 @@ impl Plan {
         self.placement.get_or_init(place).as_ref()
     }
 
-    fn components(&self) -> usize {
+    pub(super) fn components(&self) -> usize {
         self.options.grid.as_ref().map_or(1, |g| g.components.max(1))
     }
 
-    fn symbolic(&self, definite: bool) -> Arc<Symbolic> {
+    pub(super) fn symbolic(&self, definite: bool) -> Arc<Symbolic> {
         let slot = if definite { &self.cholesky } else { &self.lu };
         slot.get_or_init(|| Arc::new(Symbolic::new(&self.pattern, definite, None))).clone()
     }
@@ -164,9 +163,9 @@ impl LinearSystem {
             plan,
             values: Vec::new(),
             broken: None,
-            factors: Factors::None,
-            pinned: Vec::new(),
-            residual: Vec::new(),
+            elimination: Elimination::default(),
+            geometric: None,
+            algebraic: None,
         }
     }
 
@@ -180,10 +179,7 @@ impl LinearSystem {
         let same = self.values.len() == values.len()
             && self.values.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
         if !same {
-            self.values.clear();
-            self.values.extend_from_slice(values);
-            self.broken = first_broken_row(&self.plan.pattern, values);
-            self.factors = Factors::None;
+            self.fill(|own| own.copy_from_slice(values));
         }
     }
 
@@ -192,7 +188,8 @@ impl LinearSystem {
         self.values.resize(self.plan.pattern.entries(), 0.0);
         write(&mut self.values);
         self.broken = first_broken_row(&self.plan.pattern, &self.values);
-        self.factors = Factors::None;
+        self.elimination.forget();
+        (self.geometric, self.algebraic) = (None, None);
     }
 
     /// Solves A·x = b, or Aᵀ·x = b, for one or several right-hand sides, each contiguous.
@@ -212,210 +209,68 @@ impl LinearSystem {
         if n == 0 {
             return Ok(Stats { method: Method::Dense, iterations: 0, residual: 0.0 });
         }
-        if plan.method() == Method::Multigrid && !matches!(self.factors, Factors::Cholesky(_) | Factors::Lu(_)) {
-            match self.solve_multigrid(rhs, x) {
+        if matches!(plan.method(), Method::Multigrid | Method::Algebraic) {
+            match self.iterate(rhs, x) {
                 Ok(stats) => return Ok(stats),
                 Err(failure) if plan.options.choice == Choice::Multigrid => return Err(failure),
-                // The factors, once made, serve the right-hand sides to come.
-                Err(_) => self.factors = Factors::None,
+                Err(_) => {}
             }
         }
-        self.solve_direct(rhs, x, transposed)
+        self.elimination.solve(&plan, &self.values, rhs, x, transposed)
     }
 
-    /// The matrix is symmetric, so that it is its transpose.
-    fn solve_multigrid(&mut self, rhs: &[f64], x: &mut [f64]) -> Result<Stats, Failure> {
+    /// Conjugate gradients, first with the geometric hierarchy; where that is slow, the algebraic one goes on from there. What is
+    /// done depends on the matrix and these right-hand sides alone, so that the bits do. The matrix is symmetric, so that it is its
+    /// transpose.
+    fn iterate(&mut self, rhs: &[f64], x: &mut [f64]) -> Result<Stats, Failure> {
         let plan = self.plan.clone();
-        let o = &plan.options;
-        if !matches!(self.factors, Factors::Multigrid(_)) {
-            let placement = plan.placement().expect("compiler bug: multigrid without a grid").clone();
-            let multigrid = Multigrid::new(placement, &self.values, o.constant_kernel, o.threads)?;
-            self.factors = Factors::Multigrid(Box::new(multigrid));
-        }
-        // On a plane elimination is faster than many iterations.
-        let plane = plan.pattern.n() <= PLANE && o.grid.as_ref().is_some_and(|g| g.points.len() == 2);
-        let most = if o.choice == Choice::Auto && plane { 60 } else { 300 };
-        let Factors::Multigrid(multigrid) = &mut self.factors else { unreachable!("compiler bug: made just above") };
-        let (iterations, _) = multigrid.solve(&plan.pattern, &self.values, rhs, x, (o.tolerance, most))?;
-        // The stencils hold one triangle: the residual is that of the whole matrix.
+        let (o, n) = (&plan.options, plan.pattern.n());
+        let limits = Limits { tolerance: o.tolerance, most: MOST, pace: None };
+        let mut iterations = 0;
         let mut b = rhs.to_vec();
         if o.constant_kernel {
-            remove_means(&mut b, plan.pattern.n(), plan.components());
+            remove_means(&mut b, n, plan.components());
         }
-        let (target, residual) = (o.tolerance, self.defect(&b, x, false));
-        if residual <= 100.0 * target {
-            Ok(Stats { method: Method::Multigrid, iterations, residual })
-        } else {
-            Err(Failure::Stagnated { iterations, residual, target })
-        }
-    }
-
-    /// Elimination with iterative refinement. [Higham §12.2]
-    fn solve_direct(&mut self, rhs: &[f64], x: &mut [f64], transposed: bool) -> Result<Stats, Failure> {
-        let plan = self.plan.clone();
-        let (n, c) = (plan.pattern.n(), plan.components());
-        let kernel = plan.options.constant_kernel;
-        self.factor()?;
-        x.copy_from_slice(rhs);
-        if kernel && (plan.options.symmetric || transposed) {
-            remove_means(x, n, c);
-        }
-        let b: Vec<f64> = x.to_vec();
-        self.substitute(x, transposed);
-        let mut worst = self.defect(&b, x, transposed);
-        let mut steps = 0;
-        // A step of refinement costs a substitution; it is only needed where elimination lost digits.
-        while steps < 2 && worst.is_finite() && worst > 1e-13 {
-            let (mut correction, before) = (std::mem::take(&mut self.residual), worst);
-            self.substitute(&mut correction, transposed);
-            let old = x.to_vec();
-            x.iter_mut().zip(&correction).for_each(|(x, d)| *x += d);
-            worst = self.defect(&b, x, transposed);
-            steps += 1;
-            if worst.is_nan() || worst >= before {
-                x.copy_from_slice(&old);
-                worst = before;
-                break;
-            }
-        }
-        if matches!(self.factors, Factors::Cholesky(_)) && (worst.is_nan() || worst > 1e-6) {
-            // Cholesky reads one triangle: the matrix is not as symmetric as was said, or too badly conditioned for it.
-            let values = pin(&plan, &self.values, &mut self.pinned);
-            self.factors = Factors::Lu(sparse_lu(&plan, values)?);
-            return self.solve_direct(rhs, x, transposed);
-        }
-        if !worst.is_finite() || worst > 1e-3 || self.overgrown(&b, x, transposed) {
-            let unknown =
-                (0..x.len()).fold(0, |m, i| if x[i].abs() > x[m].abs() || !x[i].is_finite() { i } else { m }) % n;
-            return Err(Failure::Singular { unknown, pivot: f64::EPSILON });
-        }
-        if kernel && (plan.options.symmetric || !transposed) {
-            remove_means(x, n, c);
-        }
-        let method = match self.factors {
-            Factors::Cholesky(_) => Method::Cholesky,
-            Factors::Lu(_) => Method::Lu,
-            _ => Method::Dense,
-        };
-        Ok(Stats { method, iterations: steps, residual: worst })
-    }
-
-    /// Makes the factors if there are none. A Cholesky factorisation that meets a negative pivot gives way to LU.
-    fn factor(&mut self) -> Result<(), Failure> {
-        if !matches!(self.factors, Factors::None | Factors::Multigrid(_)) {
-            return Ok(());
-        }
-        let plan = self.plan.clone();
-        let values = pin(&plan, &self.values, &mut self.pinned);
-        self.factors = match plan.method() {
-            Method::Dense => {
-                let mut lu = Box::new(Lu::default());
-                lu.factor(plan.pattern.n(), &full(&plan.pattern, values))?;
-                Factors::Dense(lu)
-            }
-            Method::Lu => Factors::Lu(sparse_lu(&plan, values)?),
-            Method::Cholesky | Method::Multigrid => {
-                let mut cholesky = Box::new(Factor::new(plan.symbolic(true)));
-                match cholesky.factor(values) {
-                    Ok(()) => Factors::Cholesky(cholesky),
-                    Err(Failure::NotPositiveDefinite { .. }) => Factors::Lu(sparse_lu(&plan, values)?),
-                    Err(failure) => return Err(failure),
+        if plan.method() == Method::Multigrid {
+            match self.geometric(rhs, x, Limits { pace: Some(PACE), ..limits }) {
+                Ok(iterations) => {
+                    // The stencils hold one triangle: the residual is that of the whole matrix.
+                    let residual = defect(&plan.pattern, &self.values, &b, x, false, &mut Vec::new());
+                    if residual <= 100.0 * o.tolerance {
+                        return Ok(Stats { method: Method::Multigrid, iterations, residual });
+                    }
+                    x.fill(0.0);
                 }
+                Err(Failure::Stagnated { iterations: steps, .. }) => iterations = steps,
+                Err(failure) => return Err(failure),
             }
-        };
-        Ok(())
-    }
-
-    fn substitute(&mut self, x: &mut [f64], transposed: bool) {
-        let (n, c) = (self.plan.pattern.n(), self.plan.components());
-        if self.plan.options.constant_kernel {
-            x.chunks_exact_mut(n).for_each(|x| x[..c.min(n)].fill(0.0));
+        } else {
+            x.fill(0.0);
         }
-        match &mut self.factors {
-            Factors::None | Factors::Multigrid(_) => unreachable!("compiler bug: substitution before factorisation"),
-            Factors::Dense(lu) => lu.solve(x, transposed),
-            Factors::Cholesky(f) | Factors::Lu(f) => f.solve(x, transposed),
+        if self.algebraic.is_none() {
+            let made = Algebraic::new(&plan.pattern, &self.values, plan.components(), o.constant_kernel)?;
+            self.algebraic = Some(Box::new(made));
         }
-    }
-
-    /// Leaves b - A·x in `self.residual`, and gives the largest ‖b - A·x‖ / ‖b‖ of the right-hand sides.
-    fn defect(&mut self, b: &[f64], x: &[f64], transposed: bool) -> f64 {
-        let p = &self.plan.pattern;
-        self.residual.resize(b.len(), 0.0);
-        let mut worst = 0.0f64;
-        for ((b, x), r) in b.chunks_exact(p.n()).zip(x.chunks_exact(p.n())).zip(self.residual.chunks_exact_mut(p.n())) {
-            if transposed {
-                p.multiply_transposed(&self.values, x, r)
-            } else {
-                p.multiply(&self.values, x, r)
-            }
-            r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
-            let (norm, size) = (norm(r), norm(b));
-            let relative = if size > 0.0 {
-                norm / size
-            } else if norm == 0.0 {
-                0.0
-            } else {
-                f64::INFINITY
-            };
-            worst = if relative.is_nan() { f64::NAN } else { worst.max(relative) };
+        let algebraic = self.algebraic.as_mut().expect("compiler bug: made just above");
+        let mut most = 0;
+        for (b, x) in rhs.chunks_exact(n).zip(x.chunks_exact_mut(n)) {
+            most = most.max(algebraic.solve(&plan.pattern, &self.values, b, x, limits)?.0);
         }
-        worst
+        let residual = defect(&plan.pattern, &self.values, &b, x, false, &mut Vec::new());
+        Ok(Stats { method: Method::Algebraic, iterations: iterations + most, residual })
     }
 
-    /// The terms of every equation exceed its right-hand side by so much that nothing but a zero pivot explains it.
-    fn overgrown(&self, b: &[f64], x: &[f64], transposed: bool) -> bool {
-        let p = &self.plan.pattern;
-        let magnitudes: Vec<f64> = self.values.iter().map(|a| a.abs()).collect();
-        let mut terms = vec![0.0; p.n()];
-        b.chunks_exact(p.n()).zip(x.chunks_exact(p.n())).any(|(b, x)| {
-            let size: Vec<f64> = x.iter().map(|x| x.abs()).collect();
-            if transposed {
-                p.multiply_transposed(&magnitudes, &size, &mut terms)
-            } else {
-                p.multiply(&magnitudes, &size, &mut terms)
-            }
-            let least =
-                terms.iter().zip(b).filter(|(_, b)| **b != 0.0).map(|(t, b)| t / b.abs()).fold(f64::INFINITY, f64::min);
-            least.is_finite() && least > 1e14
-        })
-    }
-}
-
-fn sparse_lu(plan: &Plan, values: &[f64]) -> Result<Box<Factor>, Failure> {
-    let mut lu = Box::new(Factor::new(plan.symbolic(false)));
-    lu.factor(values)?;
-    Ok(lu)
-}
-
-/// With a constant kernel: the first unknown of each component decoupled, so that the rest is regular.
-fn pin<'a>(plan: &Plan, values: &'a [f64], storage: &'a mut Vec<f64>) -> &'a [f64] {
-    if !plan.options.constant_kernel {
-        return values;
-    }
-    let (p, c) = (&plan.pattern, plan.components());
-    storage.clear();
-    storage.extend_from_slice(values);
-    for i in 0..p.n() {
-        for k in p.row_start[i]..p.row_start[i + 1] {
-            if i < c || (p.columns[k] as usize) < c {
-                let diagonal = if values[k] != 0.0 { values[k].abs() } else { 1.0 };
-                storage[k] = if k == p.diagonal[i] { diagonal } else { 0.0 };
-            }
+    /// Gives the number of iterations. On failure x holds what was reached.
+    fn geometric(&mut self, rhs: &[f64], x: &mut [f64], limits: Limits) -> Result<usize, Failure> {
+        let (plan, o) = (&self.plan, &self.plan.options);
+        if self.geometric.is_none() {
+            let placement = plan.placement().expect("compiler bug: multigrid without a grid").clone();
+            let made = Multigrid::new(placement, &self.values, o.constant_kernel, o.threads)?;
+            self.geometric = Some(Box::new(made));
         }
+        let geometric = self.geometric.as_mut().expect("compiler bug: made just above");
+        geometric.solve(&plan.pattern, &self.values, rhs, x, limits).map(|(iterations, _)| iterations)
     }
-    storage
-}
-
-fn full(p: &Pattern, values: &[f64]) -> Vec<f64> {
-    let n = p.n();
-    let mut matrix = vec![0.0; n * n];
-    for i in 0..n {
-        for k in p.row_start[i]..p.row_start[i + 1] {
-            matrix[i * n + p.columns[k] as usize] = values[k];
-        }
-    }
-    matrix
 }
 
 fn first_broken_row(p: &Pattern, values: &[f64]) -> Option<usize> {
@@ -424,17 +279,13 @@ fn first_broken_row(p: &Pattern, values: &[f64]) -> Option<usize> {
 }
 
 /// Takes the mean of each component out of each vector.
-fn remove_means(x: &mut [f64], n: usize, components: usize) {
+pub(super) fn remove_means(x: &mut [f64], n: usize, components: usize) {
     for x in x.chunks_exact_mut(n) {
         for c in 0..components {
             let mean = x.iter().skip(c).step_by(components).sum::<f64>() / (n / components) as f64;
             x.iter_mut().skip(c).step_by(components).for_each(|x| *x -= mean);
         }
     }
-}
-
-fn norm(x: &[f64]) -> f64 {
-    x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! [`sparse`] patterns and products · [`dense`], [`direct`] factorisations · [`linear`] the one front that chooses among them ·
 //! [`newton`] for nonlinear systems.
 
+mod algebraic;
 mod coarsen;
 pub mod dense;
 pub mod direct;
+mod elimination;
 pub mod krylov;
 pub mod lattice;
 pub mod linear;

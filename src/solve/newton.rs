@@ -71,8 +71,16 @@ impl fmt::Display for NewtonFailure {
                 "Newton did not converge in {steps} steps; the residual is largest ({residual:.2e}) at unknown {unknown}"
             ),
         }?;
-        let norms: Vec<String> =
-            self.history.residuals.iter().rev().take(5).rev().map(|r| format!("{r:.2e}")).collect();
+        // The first norm and the last ones.
+        let all = &self.history.residuals;
+        let norm = |k: usize| match self.history.fractions.get(k.wrapping_sub(1)) {
+            Some(part) if *part < 1.0 => format!("{:.2e} after {:.1e} of a step", all[k], part),
+            _ => format!("{:.2e}", all[k]),
+        };
+        let tail = all.len().saturating_sub(5).max(1);
+        let mut norms: Vec<String> = (0..all.len().min(1)).map(norm).collect();
+        norms.extend((tail > 1).then(|| "…".to_string()));
+        norms.extend((tail..all.len()).map(norm));
         if norms.is_empty() { Ok(()) } else { write!(f, " (norms: {})", norms.join(", ")) }
     }
 }
@@ -84,8 +92,9 @@ const ENOUGH: f64 = 10.0;
 
 /// What Newton's method asks of a problem.
 pub trait Equations<E> {
-    /// Writes R(u) into r; an `Err` ends the iteration.
-    fn residual(&mut self, u: &[f64], r: &mut [f64]) -> Result<(), E>;
+    /// Writes R(u) into r; an `Err` ends the iteration. `last`: the iteration is expected to end here, so that no step is likely to
+    /// be asked for at this u.
+    fn residual(&mut self, u: &[f64], r: &mut [f64], last: bool) -> Result<(), E>;
 
     /// Solves J(u)·d = r, so that the Newton step is -d, and gives ‖r - J·d‖ / ‖r‖. Of all u, this one is the last whose residual
     /// was asked for.
@@ -98,7 +107,7 @@ where
     R: FnMut(&[f64], &mut [f64]) -> Result<(), E>,
     S: FnMut(&[f64], &[f64], &mut [f64]) -> Result<f64, Failure>,
 {
-    fn residual(&mut self, u: &[f64], r: &mut [f64]) -> Result<(), E> {
+    fn residual(&mut self, u: &[f64], r: &mut [f64], _: bool) -> Result<(), E> {
         self.0(u, r)
     }
 
@@ -120,7 +129,7 @@ pub fn newton<E: From<NewtonFailure>>(
     let mut history = History::default();
     let (mut r, mut d) = (vec![0.0; n], vec![0.0; n]);
     let (mut trial, mut trial_r) = (vec![0.0; n], vec![0.0; n]);
-    equations.residual(u, &mut r)?;
+    equations.residual(u, &mut r, false)?;
     let mut size = norm(&r);
     history.residuals.push(size);
     if let Some(unknown) = r.iter().position(|r| !r.is_finite()) {
@@ -142,11 +151,14 @@ pub fn newton<E: From<NewtonFailure>>(
             history.fractions.push(1.0);
             break;
         }
+        // Newton's steps shorten the residual by a factor that is itself squared from step to step, if not by less.
+        let gain = history.residuals.iter().rev().nth(1).map_or(1.0, |before| size / before);
+        let last = size * gain * gain.sqrt() <= target;
         // ‖R‖² falls at first by twice its value per whole step; Armijo asks for a small part of that.
         let mut fraction = 1.0;
         let accepted = loop {
             trial.iter_mut().zip(u.iter()).zip(&d).for_each(|((t, u), d)| *t = u - fraction * d);
-            equations.residual(&trial, &mut trial_r)?;
+            equations.residual(&trial, &mut trial_r, last)?;
             let new = norm(&trial_r);
             if new.is_finite() && new <= (1.0 - 1e-4 * fraction) * size {
                 break Some(new);

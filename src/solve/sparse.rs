@@ -125,6 +125,31 @@ impl Pattern {
         }
     }
 
+    /// Whether the matrix of these values is its transpose, to rounding: |a_ij - a_ji| ≤ 1e-12 √(a_ii a_jj), with a positive diagonal.
+    pub fn holds_symmetric(&self, values: &[f64]) -> bool {
+        if self.diagonal.iter().any(|&d| values[d].is_nan() || values[d] <= 0.0) {
+            return false;
+        }
+        // Rows in turn meet the entries of each column from the top down.
+        let mut next = self.row_start.clone();
+        for i in 0..self.n() {
+            for k in self.row_start[i]..self.diagonal[i] {
+                let j = self.columns[k] as usize;
+                let upper = &mut next[j];
+                *upper = (*upper).max(self.diagonal[j] + 1);
+                let mirrored = *upper < self.row_start[j + 1] && self.columns[*upper] as usize == i;
+                let other = if mirrored { values[*upper] } else { 0.0 };
+                *upper += mirrored as usize;
+                let scale = (values[self.diagonal[i]] * values[self.diagonal[j]]).sqrt();
+                if (values[k] - other).abs() > 1e-12 * scale {
+                    return false;
+                }
+            }
+        }
+        // Above the diagonal nothing is left without a partner.
+        (0..self.n()).all(|j| next[j].max(self.diagonal[j] + 1) == self.row_start[j + 1])
+    }
+
     /// y = A·x.
     pub fn multiply(&self, values: &[f64], x: &[f64], y: &mut [f64]) {
         for (i, out) in y.iter_mut().enumerate() {
@@ -194,6 +219,19 @@ mod tests {
         let mut y = [0.0; 3];
         p.multiply(&a, &[1.0, 2.0, 4.0], &mut y);
         assert_eq!(y, [0.0, -1.0, 2.0]);
+    }
+
+    #[test]
+    fn symmetry_is_seen_in_the_values() {
+        let ends = [0, 1, 1, 2, 0, 2];
+        let p = Pattern::new(3, &[Blocks { rows: &ends, cols: &ends, row_size: 2, col_size: 2 }]);
+        let mut a = vec![0.0; p.entries()];
+        p.assemble(&[&[2.0, -1.0, -1.0, 2.0].repeat(3)], &mut a);
+        assert!(p.holds_symmetric(&a));
+        a[1] += 1e-9;
+        assert!(!p.holds_symmetric(&a));
+        let skewed = Pattern::new(2, &[Blocks { rows: &[0], cols: &[1], row_size: 1, col_size: 1 }]);
+        assert!(!skewed.holds_symmetric(&[1.0, 0.5, 1.0]));
     }
 
     #[test]

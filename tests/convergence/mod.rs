@@ -2,6 +2,7 @@
 
 mod anchors;
 mod elasticity;
+mod iterations;
 mod jacobians;
 mod manufactured;
 mod orders;

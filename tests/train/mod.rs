@@ -392,3 +392,49 @@ study s {{
     assert_eq!(outcome.code, 0, "{}", outcome.words);
     assert!(outcome.notes().contains("online K: asked at"), "{}", outcome.notes());
 }
+
+#[test]
+fn random_fields_are_columns_of_functions() {
+    let outcome = run(
+        "grf",
+        "param seed: Int = 2
+let Ω = square(1)
+system Darcy(a: Field(Ω)) {
+  unknown u: Field(Ω)
+  eq mass: -∇·(a*∇u) = 1
+  on Ω.boundary: u = 0
+}
+dataset Flow() {
+  g ~ grf(Ω, length=0.3, mean=2, sd=0.5)
+  a = g(0.5, 0.5)
+  b = g(0.6, 0.5)
+}
+dataset Solved(n: Int) {
+  g ~ grf(Ω, length=0.3, sd=0.5)
+  u = mean(solve(Darcy(exp(g)), fem(order=1, n=n)).u)
+}
+study s {
+  let d = sample(Flow(), n=400)
+  let variance = mean((r.a - 2)^2 for r in d)
+  let covariance = mean((r.a - 2)*(r.b - 2) for r in d)
+  report(mean=mean(r.a for r in d), variance=variance, covariance=covariance)
+  // Of 400 rows: the standard deviation of the mean is 0.025, that of the variance 0.018.
+  check abs(mean(r.a for r in d) - 2) < 0.1
+  check abs(variance - 0.25) < 0.07
+  // exp(-0.1²/(2·0.3²)) of the variance, and nearly the same noise.
+  check abs(covariance/variance - 0.946) < 0.03
+  // One seed gives the same functions at every resolution: the solutions converge row by row.
+  let coarse = sample(Solved(8), n=3)
+  let middle = sample(Solved(16), n=3)
+  let fine = sample(Solved(32), n=3)
+  for i in [0, 1, 2] {
+    let far = abs(coarse[i].u/fine[i].u - 1)
+    check abs(middle[i].u/fine[i].u - 1) < 0.4*far
+    check far < 0.1
+  }
+}",
+        &[],
+        &[],
+    );
+    assert_eq!(outcome.code, 0, "{}", outcome.words);
+}

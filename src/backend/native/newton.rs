@@ -34,6 +34,7 @@ struct Matrix {
 #[derive(Default)]
 pub struct State {
     value: Option<Workspace>,
+    both: Option<Workspace>,
     matrix: Option<Box<MatrixState>>,
 }
 
@@ -98,14 +99,20 @@ impl System {
             iterations: self.spec.newton_iterations,
             affine: self.spec.linear,
         };
-        let program = self.both.as_ref().unwrap_or(&self.value);
-        let mut workspace = states[own].value.take().unwrap_or_else(|| Workspace::new(program));
-        let matrix = states[self.owner].matrix(self);
-        let p = &args[1..];
-        let mut problem = Problem { system: self, context, workspace: &mut workspace, matrix, p, inner: None };
+        let (mut value, mut both) = (states[own].value.take(), states[own].both.take());
+        let mut problem = Problem {
+            system: self,
+            context,
+            value: &mut value,
+            both: &mut both,
+            matrix: states[self.owner].matrix(self),
+            p: &args[1..],
+            has_blocks: false,
+            inner: None,
+        };
         let outcome = newton(out, options, &mut problem);
         let inner = problem.inner;
-        states[own].value = Some(workspace);
+        (states[own].value, states[own].both) = (value, both);
         match (outcome, inner) {
             (Ok(_), _) => Ok(()),
             (Err(_), Some(fault)) | (Err(Trouble::Fault(fault)), None) => Err(fault.within(&self.spec.name)),
@@ -173,32 +180,37 @@ impl MatrixState {
 struct Problem<'a> {
     system: &'a System,
     context: &'a Context<'a>,
-    workspace: &'a mut Workspace,
+    value: &'a mut Option<Workspace>,
+    both: &'a mut Option<Workspace>,
     matrix: &'a mut MatrixState,
     p: &'a [View<'a>],
+    /// The last evaluation of the residual gave the element matrices, too.
+    has_blocks: bool,
     /// A fault inside the evaluation of the matrix.
     inner: Option<Fault>,
 }
 
 impl Equations<Trouble> for Problem<'_> {
-    fn residual(&mut self, u: &[f64], r: &mut [f64]) -> Result<(), Trouble> {
+    fn residual(&mut self, u: &[f64], r: &mut [f64], last: bool) -> Result<(), Trouble> {
         let inputs = arguments(u, self.p);
         let mut outputs = vec![ViewMut::F64(r)];
-        let program = match &self.system.both {
-            None => &self.system.value,
-            Some(both) => {
+        let (program, workspace) = match &self.system.both {
+            Some(both) if !last => {
                 self.matrix.made_from = None;
                 outputs.extend(self.matrix.blocks.iter_mut().map(Buffer::view_mut));
-                both
+                (both, &mut *self.both)
             }
+            _ => (&self.system.value, &mut *self.value),
         };
-        program.run(self.context, self.workspace, &inputs, &mut outputs).map_err(Trouble::Fault)
+        self.has_blocks = outputs.len() > 1;
+        let workspace = workspace.get_or_insert_with(|| Workspace::new(program));
+        program.run(self.context, workspace, &inputs, &mut outputs).map_err(Trouble::Fault)
     }
 
     /// `u` is where the residual was evaluated last.
     fn step(&mut self, u: &[f64], r: &[f64], d: &mut [f64]) -> Result<f64, Failure> {
         let matrix = &self.system.matrix;
-        if self.system.both.is_some() {
+        if self.has_blocks {
             self.matrix.assemble(matrix);
         } else if let Err(fault) = matrix.at(self.context, self.matrix, &arguments(u, self.p)) {
             self.inner = Some(fault);

@@ -2,6 +2,7 @@
 //! expansion of a stationary field on a periodic box). A sample can be evaluated anywhere, and no grid enters it, so one
 //! seed gives the same sample at every resolution. Boxes without periodicity are embedded in larger periodic ones.
 
+mod emit;
 mod sample;
 
 pub use sample::Sample;

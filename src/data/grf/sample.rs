@@ -32,6 +32,11 @@ impl Sample {
         self.modes.len()
     }
 
+    /// Real parts, then imaginary parts.
+    pub fn coefficients(&self) -> Vec<f64> {
+        self.real.iter().chain(&self.imaginary).copied().collect()
+    }
+
     pub fn value(&self, x: &[f64]) -> f64 {
         let axes: Vec<Vec<f64>> = x.iter().map(|&x| vec![x]).collect();
         self.grid(&axes)[0]

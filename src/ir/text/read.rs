@@ -227,6 +227,7 @@ impl Parser {
     fn solve_spec(&mut self) -> Result<SolveSpec, String> {
         Ok(SolveSpec {
             name: self.string()?,
+            scale: if self.take("scale") { Some(self.string()?) } else { None },
             linear: self.take("linear"),
             symmetric: self.take("symmetric"),
             constant_kernel: self.take("constant_kernel"),

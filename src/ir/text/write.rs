@@ -93,6 +93,7 @@ fn head(op: &Op) -> String {
 fn solve_spec(s: &SolveSpec) -> String {
     let flag = |on: bool, name: &str| if on { format!(" {name}") } else { String::new() };
     let mut text = format!("{:?}", s.name);
+    text += &s.scale.as_ref().map_or(String::new(), |scale| format!(" scale {scale:?}"));
     text += &flag(s.linear, "linear");
     text += &flag(s.symmetric, "symmetric");
     text += &flag(s.constant_kernel, "constant_kernel");

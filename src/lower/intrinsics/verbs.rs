@@ -213,7 +213,7 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         let columns = arrays
             .iter()
             .map(|(name, a)| {
-                let column = Column { values: Num::Const(scaled(a)), closure: None, args: vec![] };
+                let column = Column { values: Num::Const(scaled(a)), field: None, closure: None, args: vec![] };
                 ((*name).clone(), column)
             })
             .collect();

@@ -106,6 +106,7 @@ impl Lower<'_> {
         .map_err(|r| refused(r, span))?;
         let mut spec = (*discrete.spec).clone();
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
+        spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
         let mut args = self.data_arguments(&discrete, &shared, &space);
         args.extend(shared.numbers.iter().cloned());
