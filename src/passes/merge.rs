@@ -140,6 +140,6 @@ mod tests {
         let solves = |f: &Func| f.nodes.iter().filter(|n| matches!(n.op, Op::Solve { .. })).count();
         assert_eq!(maps.iter().map(|m| solves(m)).collect::<Vec<_>>(), [1, 1]);
         let x = Tensor::f64([3, 1], vec![1.0, 8.0, 27.0]);
-        assert_eq!(eval(&f, &[x.clone()]).unwrap(), eval(&g, &[x]).unwrap());
+        assert_eq!(eval(&f, std::slice::from_ref(&x)).unwrap(), eval(&g, std::slice::from_ref(&x)).unwrap());
     }
 }

@@ -102,6 +102,7 @@ mod tests {
         let sum = b.sum_all(y);
         let out = b.add(x1, sum);
         let f = b.finish(vec![out]);
-        assert_eq!(elements_read(&f), [vec![1..2], vec![0..2], vec![]]);
+        let ranges = |r: &[(usize, usize)]| r.iter().map(|&(a, b)| a..b).collect::<Vec<_>>();
+        assert_eq!(elements_read(&f), [ranges(&[(1, 2)]), ranges(&[(0, 2)]), vec![]]);
     }
 }
