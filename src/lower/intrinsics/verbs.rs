@@ -194,17 +194,57 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         None => 1.0,
     };
     let loaded = l.runtime.load(&path, Options { missing, ..Options::default() }, span)?;
-    let scaled = |a: &Array| {
+    let arrays: Vec<(&String, &Array)> = loaded.arrays.iter().filter(|(_, a)| a.words.is_empty()).collect();
+    let units = match arg(args, "units") {
+        Some(v) => l
+            .items(&v.clone(), span)?
+            .iter()
+            .map(|u| match u {
+                Value::Str(s) => Ok(s.to_string()),
+                other => error_help(
+                    "shapes.arguments",
+                    span,
+                    format!("a unit of a column is a text, not {}", other.kind()),
+                    "for example `units=[\"mm\", \"K\"]`",
+                ),
+            })
+            .collect::<Result<Vec<_>>>()?,
+        None => vec![],
+    };
+    if !units.is_empty() && units.len() != arrays.len() {
+        return error_help(
+            "shapes.arguments",
+            span,
+            format!("{} units for the {} columns of numbers in `{path}`", units.len(), arrays.len()),
+            "give one unit for each column, in order: `units=[\"mm\", \"K\"]`",
+        );
+    }
+    let mut factors: IndexMap<&String, (f64, f64)> = IndexMap::new();
+    for (k, (name, a)) in arrays.iter().enumerate() {
+        let written = units.get(k).or(if arg(args, "unit").is_some() { None } else { a.unit.as_ref() });
+        let of_file = match written.map(|u| (u, crate::base::units::lookup(u))) {
+            None => (factor, 0.0),
+            Some((_, Some(u))) => (u.factor, u.offset),
+            Some((u, None)) => {
+                return error_help(
+                    "units.unknown",
+                    span,
+                    format!("the column `{name}` of `{path}` is in `{u}`, which is no unit known by a name of its own"),
+                    "give a factor for the whole file, `unit=1 [W/m]`, or multiply by the unit where the column is used",
+                );
+            }
+        };
+        factors.insert(name, of_file);
+    }
+    let scaled = |name: &String, a: &Array| {
         let t = a.tensor();
-        if factor == 1.0 {
-            t
-        } else {
-            Tensor::f64(t.ty.shape.clone(), t.to_f64().iter().map(|x| x * factor).collect::<Vec<_>>())
+        match factors[name] {
+            (1.0, 0.0) => t,
+            (f, o) => Tensor::f64(t.ty.shape.clone(), t.to_f64().iter().map(|x| x * f + o).collect::<Vec<_>>()),
         }
     };
-    let arrays: Vec<(&String, &Array)> = loaded.arrays.iter().filter(|(_, a)| a.words.is_empty()).collect();
-    if let [(_, one)] = arrays[..] {
-        return Ok(Value::Num(Num::Const(scaled(one))));
+    if let [(name, one)] = arrays[..] {
+        return Ok(Value::Num(Num::Const(scaled(name, one))));
     }
     // Columns of equal length are a sample, whose rows can be walked; anything else a record of arrays.
     let rows = arrays.first().map_or(0, |(_, a)| a.rows());
@@ -213,7 +253,7 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         let columns = arrays
             .iter()
             .map(|(name, a)| {
-                let column = Column { values: Num::Const(scaled(a)), field: None, closure: None, args: vec![] };
+                let column = Column { values: Num::Const(scaled(name, a)), field: None, closure: None, args: vec![] };
                 ((*name).clone(), column)
             })
             .collect();
@@ -221,7 +261,7 @@ fn load(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
         let sample = if complete.len() == rows { all } else { l.rows_of(&all, &complete) };
         return Ok(Value::Sample(Rc::new(sample)));
     }
-    let fields = arrays.iter().map(|(name, a)| ((*name).clone(), Value::Num(Num::Const(scaled(a))))).collect();
+    let fields = arrays.iter().map(|(name, a)| ((*name).clone(), Value::Num(Num::Const(scaled(name, a))))).collect();
     Ok(Value::record("data", span, fields))
 }
 
