@@ -12,11 +12,11 @@ mod unit;
 use super::hir::{Def, DefId, DefKind, Expr, ExprId, ExprKind, LocalId, Module, ModuleId, Program};
 use super::stdlib;
 use super::suggest;
-use crate::base::{Diagnostic, FileId, Sources, Span, Unit};
+use crate::base::{Diagnostic, FileId, Sources, Span, Unit, units};
 use crate::syntax::ast;
 use indexmap::IndexMap;
 use scope::Scopes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use systems::SystemScope;
 
 /// Resolves the program whose main file is `root`. Other files of `sources` are modules by their names without `.msl`.
@@ -92,6 +92,8 @@ struct Resolver<'a> {
     scopes: Scopes,
     next_expr: u32,
     depth: usize,
+    /// Names that were reported as unknown: one mistake is told once, wherever else the name stands.
+    told: HashSet<(ModuleId, String)>,
     /// Inside a parameter's type: unknown names become sizes bound by the argument.
     implicit: Option<Vec<LocalId>>,
 }
@@ -111,6 +113,7 @@ impl<'a> Resolver<'a> {
             module: ModuleId(0),
             scopes: Scopes::default(),
             next_expr: 0,
+            told: HashSet::new(),
             depth: 0,
             implicit: None,
         }
@@ -144,7 +147,7 @@ impl<'a> Resolver<'a> {
 
     /// Reports a name that nothing defines, with the nearest that something does.
     fn unknown_name(&mut self, name: &ast::Ident) {
-        if self.program.lost.contains(&name.name) {
+        if self.program.lost.contains(&name.name) || !self.told.insert((self.module, name.name.clone())) {
             return;
         }
         let m = self.module.index();
@@ -159,6 +162,10 @@ impl<'a> Resolver<'a> {
         let mut d = Diagnostic::error("names.unknown", name.span, format!("nothing is called `{}` here", name.name))
             .here("this name is not defined");
         d.help = near;
+        if units::lookup(&name.name).is_some() {
+            let unit = "if the unit is meant: it follows a number, a list or a parenthesis, as in `(0.01/π) [m²/s]`";
+            d.help = Some(d.help.map_or(unit.to_string(), |near| format!("{near} {unit}")));
+        }
         if let Some(later) = self.scopes.later(&name.name) {
             d = d.label(later, "it is defined only here, further down").help("move the `let` up");
         }
