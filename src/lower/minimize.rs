@@ -103,6 +103,7 @@ impl Lower<'_> {
 
     /// What is sought, the names that depend on it, and what was fitted outright. Lets that do not depend on what is sought
     /// are computed once, before the training.
+    // Three results of one walk, taken apart where it is called.
     #[allow(clippy::type_complexity)]
     fn known_first(
         &mut self,

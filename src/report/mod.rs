@@ -206,7 +206,7 @@ mod tests {
 
     /// Writes the whole sample report to `target/gallery/report`, to be looked at.
     #[test]
-    #[ignore = "writes files"]
+    #[ignore = "writes files for a person to open; the checks of content are the tests beside it"]
     fn write_gallery() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gallery/report");
         write(&mut sample(), &dir, &Disk).unwrap();

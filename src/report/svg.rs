@@ -213,7 +213,7 @@ mod tests {
 
     /// Writes the gallery to `target/gallery`, to be looked at.
     #[test]
-    #[ignore = "writes files"]
+    #[ignore = "writes files for a person to open; the checks of content are the tests beside it"]
     fn write_gallery() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gallery");
         std::fs::create_dir_all(&dir).unwrap();

@@ -237,7 +237,7 @@ mod tests {
 
     /// Written for a reader of another make: `python -c "import meshio; print(meshio.read('target/gallery/ring.vtu'))"`.
     #[test]
-    #[ignore = "writes files"]
+    #[ignore = "writes files for a person to open; the checks of content are the tests beside it"]
     fn write_gallery() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gallery");
         std::fs::create_dir_all(&dir).unwrap();

@@ -1,6 +1,6 @@
 //! Explicit steps: rates from a grid or from finite volumes, combined by a tableau.
 
-use super::Step;
+use super::{Run, Step};
 use crate::ad;
 use crate::base::Span;
 use crate::discretize::{Space, finite_volume, grid};
@@ -11,29 +11,20 @@ use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::field::prune;
 use crate::lower::functional::refused;
-use crate::lower::solve::{Border, Method, Scheme};
+use crate::lower::solve::{Border, Method};
 use crate::lower::system::Equations;
-use crate::lower::value::{Field, Leaf, Num, Problem, Value};
+use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
 
 impl Lower<'_> {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn explicit_step(
-        &mut self,
-        problem: &Problem,
-        scheme: &Scheme,
-        tableau: &Tableau,
-        h: f64,
-        space: &Rc<Space>,
-        start: Num,
-        span: Span,
-    ) -> Result<Step> {
+    pub(super) fn explicit_step(&mut self, run: &Run, tableau: &Tableau, start: Num) -> Result<Step> {
+        let Run { scheme, space, h, .. } = *run;
         let (n, c) = (start.shape()[0], start.shape()[1]);
         let shape = match scheme.method {
             Method::Grid(_) => [&[c], &space.mesh.cells[..]].concat(),
             Method::Elements | Method::Volumes => vec![n, c],
         };
-        let (rates, captured) = self.rates(problem, scheme, &shape, space, span)?;
+        let (rates, captured) = self.rates(run, &shape)?;
         let grid = matches!(scheme.method, Method::Grid(_));
         let start = self.tracer.build(&[&start], |b, v| {
             let v = if grid { b.transpose(v[0], &[1, 0]) } else { v[0] };
@@ -49,14 +40,8 @@ impl Lower<'_> {
     }
 
     /// `(t, u, captured…) → ∂u/∂t`, u of a shape that suits the method.
-    fn rates(
-        &mut self,
-        problem: &Problem,
-        scheme: &Scheme,
-        shape: &[usize],
-        space: &Rc<Space>,
-        span: Span,
-    ) -> Result<(Func, Vec<Num>)> {
+    fn rates(&mut self, run: &Run, shape: &[usize]) -> Result<(Func, Vec<Num>)> {
+        let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
             let mut eqs = l.equations(problem)?;
             eqs.rates = true;

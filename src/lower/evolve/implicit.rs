@@ -1,31 +1,19 @@
 //! Implicit steps: each stage is a steady problem around a known base.
 
-use super::Step;
-use crate::base::Span;
-use crate::discretize::Space;
+use super::{Run, Step};
 use crate::ir::{Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::{Integrator, Scheme};
-use crate::lower::value::{Field, Leaf, Num, Problem, Value};
+use crate::lower::solve::Integrator;
+use crate::lower::value::{Field, Leaf, Num, Value};
 use crate::sema::hir::Op;
-use std::rc::Rc;
 
 impl Lower<'_> {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn implicit_step(
-        &mut self,
-        problem: &Problem,
-        scheme: &Scheme,
-        integrator: Integrator,
-        h: f64,
-        space: &Rc<Space>,
-        start: Num,
-        span: Span,
-    ) -> Result<Step> {
+    pub(super) fn implicit_step(&mut self, run: &Run, integrator: Integrator, start: Num) -> Result<Step> {
+        let (h, span) = (run.h, run.span);
         let ty = start.ty().clone();
         let tableau = match integrator {
-            Integrator::Bdf2 => return self.bdf2_step(problem, scheme, h, space, start, span),
+            Integrator::Bdf2 => return self.bdf2_step(run, start),
             Integrator::RungeKutta(t) => t,
         };
         let last = tableau.stages() - 1;
@@ -56,7 +44,7 @@ impl Lower<'_> {
                     let shift = b.scalar(tableau.c[i] * h);
                     b.add(v[0], shift)
                 });
-                stage = l.solve_stage(problem, scheme, &base, &Num::scalar(gamma * h), time, space, span)?;
+                stage = l.solve_stage(run, &base, &Num::scalar(gamma * h), time)?;
                 slopes.push(l.tracer.build(&[&stage, &base], |b, v| {
                     let change = b.sub(v[0], v[1]);
                     b.scale(change, 1.0 / gamma)
@@ -68,15 +56,8 @@ impl Lower<'_> {
     }
 
     /// `u⁺ - 4/3 u + 1/3 u⁻ = 2/3 h f(u⁺)`; where u⁻ = u, at the start, an implicit Euler step. [Hairer, Nørsett & Wanner I, §III.1]
-    fn bdf2_step(
-        &mut self,
-        problem: &Problem,
-        scheme: &Scheme,
-        h: f64,
-        space: &Rc<Space>,
-        start: Num,
-        span: Span,
-    ) -> Result<Step> {
+    fn bdf2_step(&mut self, run: &Run, start: Num) -> Result<Step> {
+        let h = run.h;
         let ty = start.ty().clone();
         let inputs = [ty.clone(), ty, Type::f64([]), Type::f64([])];
         let (func, captured) = self.timed("step", &inputs, 3, |l, inputs| {
@@ -97,7 +78,7 @@ impl Lower<'_> {
                 let shift = b.scalar(h);
                 b.add(v[0], shift)
             });
-            let next = l.solve_stage(problem, scheme, &base, &gamma, time, space, span)?;
+            let next = l.solve_stage(run, &base, &gamma, time)?;
             let later = l.tracer.build(&[first], |b, v| b.full_like(v[0], 1.0));
             Ok(vec![next, u.clone(), later])
         })?;
@@ -106,17 +87,8 @@ impl Lower<'_> {
     }
 
     /// The solution of `(stored(u) - stored(base))/weight + ∇·flux + source = 0` at a time: `[N, c]`.
-    #[allow(clippy::too_many_arguments)]
-    fn solve_stage(
-        &mut self,
-        problem: &Problem,
-        scheme: &Scheme,
-        base: &Num,
-        weight: &Num,
-        time: Num,
-        space: &Rc<Space>,
-        span: Span,
-    ) -> Result<Num> {
+    fn solve_stage(&mut self, run: &Run, base: &Num, weight: &Num, time: Num) -> Result<Num> {
+        let Run { problem, scheme, space, span, .. } = *run;
         self.at_time(time, |l| {
             let mut eqs = l.equations(problem)?;
             let fields = l.unknown_fields(&eqs, base, None, space);

@@ -20,6 +20,16 @@ use crate::ir::{Func, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
+/// What every step of a run shares.
+struct Run<'a> {
+    problem: &'a Problem,
+    scheme: &'a Scheme,
+    space: &'a Rc<Space>,
+    /// Length of a step.
+    h: f64,
+    span: Span,
+}
+
 /// A step of a method.
 struct Step {
     /// `(states…, t, captured…) → states…`, t at the beginning of the step.
@@ -51,9 +61,10 @@ impl Lower<'_> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
+        let run = Run { problem, scheme, space: &space, h: timeline.step, span };
         let step = match (integrator, scheme.method) {
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
-                self.explicit_step(problem, scheme, t, timeline.step, &space, start, span)?
+                self.explicit_step(&run, t, start)?
             }
             (Integrator::RungeKutta(t), Method::Elements) if t.explicit() => {
                 return error_help(
@@ -71,7 +82,7 @@ impl Lower<'_> {
                     "use an explicit method, such as `rk4`, or `fem` or `fv`",
                 );
             }
-            (integrator, _) => self.implicit_step(problem, scheme, integrator, timeline.step, &space, start, span)?,
+            (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
         let kept = self.march(&timeline, step);
         let mut trajectory: Vec<Rc<Solution>> = vec![];

@@ -92,6 +92,7 @@ pub fn indices(f: &Field, gradients: bool) -> Vec<usize> {
 
 impl Lower<'_> {
     /// Traces fields at a point: inputs `fixed…`, then one for each discrete leaf; captured numbers follow.
+    // What is traced, over what, for whom, and how it ends: no two of them are one thing.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn traced_point(
         &mut self,
