@@ -73,7 +73,7 @@ impl Lower<'_> {
                         return error("names.coordinate", span, "the domain has fewer dimensions");
                     }
                     // A derivative of a gradient of the unknown is a divergence of a flux.
-                    if k + 1 == axes.len() && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { gradient: true, .. }))
+                    if k + 1 == axes.len() && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { order: 1.., .. }))
                     {
                         return self.axis_divergence(f, axis as usize, span);
                     }

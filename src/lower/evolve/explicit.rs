@@ -98,7 +98,7 @@ impl Lower<'_> {
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let of_this = |f: &Field| {
                 f.leaves.iter().all(|l| match l {
-                    Leaf::Unknown { index, gradient, .. } => *index == k && !gradient,
+                    Leaf::Unknown { index, order, .. } => *index == k && *order == 0,
                     _ => true,
                 }) && f.has_unknown()
             };

@@ -96,8 +96,8 @@ impl Lower<'_> {
             for equation in &mut eqs.balances {
                 let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };
                 let before: Field = l.substitute(&stored, |leaf| match leaf {
-                    Leaf::Unknown { problem, index, gradient } if *problem == of => {
-                        Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *gradient })
+                    Leaf::Unknown { problem, index, order } if *problem == of => {
+                        Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *order == 1 })
                     }
                     _ => None,
                 });
