@@ -15,6 +15,14 @@ impl Lower<'_> {
         let tableau = match integrator {
             Integrator::Bdf2 => return self.bdf2_step(run, start),
             Integrator::RungeKutta(t) => t,
+            Integrator::Exponential { .. } | Integrator::Additive(_) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "this time scheme treats the linear part of a system mode by mode",
+                    "use it with `spectral`, or an implicit one such as `bdf2` or `sdirk3`",
+                );
+            }
         };
         let last = tableau.stages() - 1;
         let stiffly_accurate = (0..=last).all(|j| tableau.a(last, j) == tableau.b[j]);

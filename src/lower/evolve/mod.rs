@@ -6,6 +6,8 @@
 
 mod explicit;
 mod implicit;
+mod rates;
+mod spectral;
 mod timeline;
 
 use self::timeline::Timeline;
@@ -16,7 +18,8 @@ use super::system::Equations;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
-use crate::ir::{Func, Type};
+use crate::discretize::grid::Derivatives;
+use crate::ir::{Func, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
@@ -62,7 +65,13 @@ impl Lower<'_> {
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
         let run = Run { problem, scheme, space: &space, h: timeline.step, span };
+        let mut complete = None;
         let step = match (integrator, scheme.method) {
+            (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
+                let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
+                complete = Some(of_state);
+                step
+            }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
@@ -78,8 +87,8 @@ impl Lower<'_> {
                 return error_help(
                     "run.scheme",
                     span,
-                    "implicit steps are not supported on grids yet",
-                    "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                    "finite differences are stepped explicitly",
+                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
                 );
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
@@ -91,6 +100,10 @@ impl Lower<'_> {
             let later = match eqs.lets.is_empty() {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
+            };
+            let values = match &complete {
+                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
+                None => values,
             };
             let values = self.nodal(values, scheme, &space);
             let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
@@ -132,7 +145,8 @@ impl Lower<'_> {
             );
         }
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            if !eqs.initial.iter().any(|(i, ..)| *i == k) {
+            let started = eqs.initial.iter().any(|(i, ..)| *i == k);
+            if !started && (rates::has_rate(eqs, k) || !eqs.unknowns.iter().enumerate().any(|(k, _)| rates::has_rate(eqs, k))) {
                 return error_help(
                     "pde.init.missing",
                     eqs.balances[0].span,
@@ -149,10 +163,12 @@ impl Lower<'_> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            let (_, field, _) =
-                eqs.initial.iter().find(|(i, ..)| *i == k).expect("compiler bug: an unknown without a beginning");
-            let values = self.field_at_points(&field.clone(), &x, span)?;
             let n: usize = u.shape.iter().product();
+            let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
+                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                // Follows from the others.
+                None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
+            };
             parts.push((values, n));
         }
         let nodes = space.node_count();
@@ -195,6 +211,13 @@ impl Lower<'_> {
                 })
             }
         }
+    }
+
+    /// All unknowns `[c, cells…]` of a state in spectral space.
+    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> Num {
+        let time = Num::scalar(time);
+        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+        self.tracer.build(&args, |b, v| b.inline(func, v)[0])
     }
 
     /// A function of these inputs, the given one of which is the time in it, and what it captured.

@@ -32,7 +32,12 @@ const RECORDS: &[&str] = &[
     "bdf2",
     "sdirk2",
     "sdirk3",
+    "etdrk2",
     "etdrk4",
+    "imex_euler",
+    "imex_trapezoid",
+    "ars222",
+    "ark4",
     // laws to draw from
     "uniform",
     "normal",

@@ -2,8 +2,8 @@
 
 use crate::base::Span;
 use crate::discretize::Element;
-use crate::discretize::grid::Derivatives;
-use crate::integrate::{Tableau, tableau};
+use crate::discretize::grid::{Dealias, Derivatives};
+use crate::integrate::{Additive, Tableau, additive, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
@@ -33,6 +33,10 @@ pub enum Integrator {
     RungeKutta(&'static Tableau),
     /// Backward differences of second order.
     Bdf2,
+    /// Exact in what is linear, explicit in the rest.
+    Exponential { order: usize },
+    /// Implicit in what is linear, explicit in the rest.
+    Additive(&'static Additive),
 }
 
 impl Lower<'_> {
@@ -84,8 +88,7 @@ impl Lower<'_> {
             "fv" => Method::Volumes,
             "fd" => Method::Grid(Derivatives::Central { order }),
             "spectral" => {
-                let dealias = !matches!(given("dealias"), Some(Value::Bool(false)));
-                Method::Grid(Derivatives::Fourier { dealias })
+                Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?))
             }
             other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
         };
@@ -134,6 +137,24 @@ impl Lower<'_> {
         })
     }
 
+    fn dealias(&mut self, v: Option<Value>, span: Span) -> Result<Dealias> {
+        let part = match v {
+            None | Some(Value::Bool(true)) => return Ok(Dealias::TwoThirds),
+            Some(Value::Bool(false)) => return Ok(Dealias::None),
+            Some(v) => self.known_real(&v, span)?,
+        };
+        match part {
+            x if (x - 2.0 / 3.0).abs() < 1e-12 => Ok(Dealias::TwoThirds),
+            1.5 => Ok(Dealias::ThreeHalves),
+            x => error_help(
+                "run.scheme",
+                span,
+                format!("`dealias={x}` is none of what is done about products"),
+                "write `2/3` (leave out the upper third of the modes), `3/2` (half as many points more) or `false`",
+            ),
+        }
+    }
+
     /// `rk4(1e-3)`: a method and its step.
     fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
         let Value::Record(r) = v else {
@@ -146,6 +167,9 @@ impl Lower<'_> {
         };
         let method = match (r.kind.as_str(), tableau(&r.kind)) {
             ("bdf2", _) => Integrator::Bdf2,
+            ("etdrk2", _) => Integrator::Exponential { order: 2 },
+            ("etdrk4", _) => Integrator::Exponential { order: 4 },
+            (name, _) if additive(name).is_some() => Integrator::Additive(additive(name).expect("compiler bug: found")),
             (_, Some(t)) => Integrator::RungeKutta(t),
             (other, None) => {
                 return error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"));
