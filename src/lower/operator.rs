@@ -64,6 +64,13 @@ impl Lower<'_> {
                 let g = self.gradient(&f, span)?;
                 self.apply(&Op::Div, &[Value::Field(g)], span)
             }
+            Op::Partial(axes) if self.motion.is_some() && axes.iter().all(|a| *a == 3) => {
+                let mut n = self.num(&v[0], span)?;
+                for _ in axes {
+                    n = self.moved(&n).expect("compiler bug: nothing moves");
+                }
+                Ok(Value::Num(n))
+            }
             Op::Partial(axes) => {
                 let mut f = self.field(&v[0], span)?;
                 if axes.contains(&3) {
@@ -278,7 +285,7 @@ impl Lower<'_> {
             return error_help(
                 "unsupported.time",
                 span,
-                "second and mixed derivatives in time are not supported yet",
+                "second derivatives in time of fields are not supported yet",
                 "write a second unknown for the rate: `∂t(u) = v`, `∂t(v) = …`",
             );
         }

@@ -289,7 +289,7 @@ impl Lower<'_> {
     }
 
     /// Zero on one side takes the shape of the other.
-    fn conform(&mut self, v: Value, other: &Value, span: Span) -> Result<Value> {
+    pub(super) fn conform(&mut self, v: Value, other: &Value, span: Span) -> Result<Value> {
         if v.known() != Some(0.0) {
             return Ok(v);
         }

@@ -6,8 +6,10 @@
 
 mod explicit;
 mod implicit;
+mod ordinary;
 mod timeline;
 
+pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
