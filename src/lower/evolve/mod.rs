@@ -6,10 +6,12 @@
 
 mod explicit;
 mod implicit;
+mod ordinary;
 mod rates;
 mod spectral;
 mod timeline;
 
+pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;

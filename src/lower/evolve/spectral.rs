@@ -81,6 +81,7 @@ impl Lower<'_> {
         let Run { problem, space, span, .. } = *run;
         let mut eqs = self.equations(problem)?;
         eqs.rates = true;
+        self.settle(&mut eqs, true)?;
         let points = fine(space, dealias, span)?;
         let components = rates::stored(&eqs);
         let capacity = self.capacities(&mut eqs, &points, false, span)?;

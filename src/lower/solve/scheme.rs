@@ -156,7 +156,7 @@ impl Lower<'_> {
     }
 
     /// `rk4(1e-3)`: a method and its step.
-    fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
+    pub(in crate::lower) fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
         let Value::Record(r) = v else {
             return error_help(
                 "run.scheme",
