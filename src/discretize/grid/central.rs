@@ -54,6 +54,31 @@ pub fn rates(balance: &Balance, mesh: &Mesh, order: usize) -> Result<Func, Refus
     Ok(b.finish(vec![out]))
 }
 
+/// `u[c, n…] → ∇u [c, d, n…]` at the points, of an order; one-sided at walls. Error: too few points.
+pub fn slopes(components: usize, mesh: &Mesh, order: usize) -> Func {
+    let mut b = Builder::new("slopes");
+    let u = b.input(Type::f64([&[components], &mesh.cells[..]].concat()));
+    let all: Vec<Value> = (0..components)
+        .map(|k| {
+            let v = b.index(u, 0, k);
+            let of_axes: Vec<Value> = (0..mesh.dimension())
+                .map(|axis| {
+                    let stencil = stencil::central(order, 1, mesh.extent[axis] / mesh.cells[axis] as f64);
+                    if mesh.periodic[axis] {
+                        return apply(&mut b, &stencil, v, axis);
+                    }
+                    let reach = order / 2;
+                    let wide = extended(&mut b, v, axis, reach, [None, None], order + 1);
+                    valid(&mut b, &stencil, wide, axis, reach, mesh.cells[axis])
+                })
+                .collect();
+            b.stack(&of_axes, 0)
+        })
+        .collect();
+    let out = b.stack(&all, 0);
+    b.finish(vec![out])
+}
+
 /// The pointwise law and what it reads.
 struct Law<'a> {
     balance: &'a Balance,

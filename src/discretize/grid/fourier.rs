@@ -29,7 +29,7 @@ pub struct Semilinear {
     pub nonlinear: Func,
     /// `(shared…) → (Re L[s, modes…], Im L)`, the second where there is one.
     pub linear: Func,
-    /// `(ẑ, data…, shared…) → [c, cells…]`: every unknown at the cells.
+    /// `(ẑ, data…, shared…) → ([c, cells…], [c, d, cells…])`: every unknown and its gradient at the cells.
     pub complete: Func,
     /// Points along each axis where data are read.
     pub points: Vec<usize>,
@@ -87,7 +87,17 @@ pub fn semilinear(
     let complete = law.function("complete", false, |law, b, args| {
         let made = law.assembled(b, args)?;
         let all: Vec<Value> = made.spectra.iter().map(|&z| law.modes.at_cells(b, z)).collect();
-        Ok(vec![b.stack(&all, 0)])
+        let mut slopes = vec![];
+        for &z in &made.spectra {
+            let of_axes: Vec<Value> = (0..mesh.dimension())
+                .map(|axis| {
+                    let slope = law.modes.derivative(b, &[axis]).apply(b, z).expect("compiler bug: no derivative");
+                    law.modes.at_cells(b, slope)
+                })
+                .collect();
+            slopes.push(b.stack(&of_axes, 0));
+        }
+        Ok(vec![b.stack(&all, 0), b.stack(&slopes, 0)])
     })?;
     Ok(Semilinear {
         nonlinear,
@@ -291,15 +301,18 @@ impl Law<'_> {
             list.push(if *fixed { Argument::Fixed(values.clone()) } else { Argument::Values(values.clone()) });
         }
         let out = over_points(b, &law, &list, &mut reader);
-        if let Some(k) = reader.missing {
-            return Err(self.not_given(k));
-        }
+        let missing = reader.missing;
         (0..components.len())
             .map(|i| {
                 let mut row = Row::default();
                 let parts = (0..d).map(|a| (Some(a), &out[0][i * d + a])).chain([(None, &out[1][i])]);
                 for (axis, terms) in parts {
                     self.add(b, &mut row, axis, terms);
+                }
+                if let (Some((k, array)), Some(rest)) = (missing, row.rest)
+                    && reaches(b.func(), rest, array)
+                {
+                    return Err(self.not_given(k));
                 }
                 if self.dealias == Dealias::TwoThirds {
                     row.rest = row.rest.map(|z| self.modes.truncated(b, z));
@@ -417,7 +430,9 @@ impl Law<'_> {
     }
 
     fn coordinate(&self, b: &mut Builder, axis: usize) -> Value {
-        super::coordinate(b, self.modes.mesh, &self.modes.points, axis, 0.0)
+        // The first point is that of the mesh, however many there are: modes keep their phase.
+        let (n, points) = (self.modes.mesh.cells[axis] as f64, self.modes.points[axis] as f64);
+        super::coordinate(b, self.modes.mesh, &self.modes.points, axis, 0.5 * (points / n - 1.0))
     }
 
     fn not_given(&self, component: usize) -> Refusal {
@@ -436,8 +451,9 @@ struct Spectra<'a> {
     spectra: &'a BTreeMap<usize, Value>,
     keep: bool,
     arrays: HashMap<Input, Value>,
-    /// An unknown whose spectrum is not known yet, and which was asked for.
-    missing: Option<usize>,
+    /// An unknown whose spectrum is not known yet and which was asked for, and what stands in its place: rows that were not asked
+    /// for may read it.
+    missing: Option<(usize, Value)>,
 }
 
 impl Reader for Spectra<'_> {
@@ -460,13 +476,29 @@ impl Reader for Spectra<'_> {
                 self.modes.backward(b, z)
             }
             None => {
-                self.missing = Some(input.component);
-                b.zeros(&Type::f64(self.modes.points.clone()))
+                let nothing = b.full(&Type::f64(self.modes.points.clone()), f64::NAN);
+                self.missing = Some((input.component, nothing));
+                nothing
             }
         };
         self.arrays.insert(input.clone(), array);
         array
     }
+}
+
+/// Whether a value is made from another.
+fn reaches(f: &Func, from: Value, to: Value) -> bool {
+    let mut seen = vec![false; f.nodes.len()];
+    let mut stack = vec![from];
+    while let Some(v) = stack.pop() {
+        if v == to {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[v.index()], true) {
+            stack.extend(&f.nodes[v.index()].args);
+        }
+    }
+    false
 }
 
 /// The rows of these components alone.

@@ -14,7 +14,7 @@ use super::balance::Balance;
 use super::{Mesh, Refusal};
 use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
-pub use central::rates;
+pub use central::{rates, slopes};
 pub use fourier::{Dealias, Semilinear, Structure, semilinear};
 use terms::Input;
 pub use walls::wall_points;

@@ -20,7 +20,7 @@ use super::system::Equations;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
-use crate::discretize::grid::Derivatives;
+use crate::discretize::grid::{self, Derivatives};
 use crate::ir::{Func, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -103,12 +103,18 @@ impl Lower<'_> {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let values = match &complete {
-                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
-                None => values,
+            let (values, slopes) = match (&complete, scheme.method) {
+                (Some(of_state), _) => self.completed(values, timeline.kept(k), of_state),
+                (None, Method::Grid(Derivatives::Central { order })) => {
+                    let of = grid::slopes(values.shape()[0], &space.mesh, order);
+                    let slopes = self.tracer.build(&[&values], |b, v| b.inline(&of, v)[0]);
+                    (values, Some(slopes))
+                }
+                _ => (values, None),
             };
             let values = self.nodal(values, scheme, &space);
-            let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
+            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
         Ok(Value::Solution(gathered(trajectory)))
@@ -215,11 +221,22 @@ impl Lower<'_> {
         }
     }
 
-    /// All unknowns `[c, cells…]` of a state in spectral space.
-    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> Num {
+    /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
+    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
         let time = Num::scalar(time);
         let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
-        self.tracer.build(&args, |b, v| b.inline(func, v)[0])
+        let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
+        let slopes = out.pop();
+        (out.swap_remove(0), slopes)
+    }
+
+    /// `[c, d, n…]` as `[N, c, d]`.
+    fn nodal_slopes(&mut self, slopes: Num, space: &Space) -> Num {
+        let (c, d) = (slopes.shape()[0], slopes.shape()[1]);
+        self.tracer.build(&[&slopes], |b, v| {
+            let flat = b.reshape(v[0], &[c, d, space.node_count()]);
+            b.transpose(flat, &[2, 0, 1])
+        })
     }
 
     /// A function of these inputs, the given one of which is the time in it, and what it captured.

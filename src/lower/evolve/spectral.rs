@@ -32,7 +32,7 @@ struct Found {
 }
 
 impl Lower<'_> {
-    /// The step, and what turns a state and its time into all unknowns `[c, cells…]`.
+    /// The step, and what turns a state and its time into all unknowns `[c, cells…]` and their gradients `[c, d, cells…]`.
     pub(super) fn spectral_step(
         &mut self,
         run: &Run,
@@ -60,7 +60,8 @@ impl Lower<'_> {
         let complete = self.timed("complete", &inputs, 1, |l, inputs| {
             let parts = l.semilinear(run, dealias, inputs)?;
             let args = [&parts.data[..], &parts.shared].concat();
-            Ok(vec![l.inlined(&parts.system.complete, &args)])
+            let refs: Vec<&Num> = args.iter().collect();
+            Ok(l.tracer.build_all(&refs, |b, v| b.inline(&parts.system.complete, v)))
         })?;
         let found = found.expect("compiler bug: a system without parts");
         // Numbers that change in time are not in L.
@@ -226,6 +227,9 @@ fn fine(space: &Rc<Space>, dealias: Dealias, span: Span) -> Result<Rc<Space>> {
     }
     let m = &space.mesh;
     let cells: Vec<usize> = m.cells.iter().map(|n| (3 * n).div_ceil(2)).collect();
-    let mesh = Mesh::new(m.element, &m.origin, &m.extent, &cells, &m.periodic).map_err(|r| refused(r, span))?;
+    // The first point is that of the mesh: modes keep their phase.
+    let shift = |(a, n): (usize, &usize)| 0.5 * m.extent[a] * (1.0 / m.cells[a] as f64 - 1.0 / *n as f64);
+    let origin: Vec<f64> = cells.iter().enumerate().map(shift).zip(&m.origin).map(|(s, x)| x + s).collect();
+    let mesh = Mesh::new(m.element, &origin, &m.extent, &cells, &m.periodic).map_err(|r| refused(r, span))?;
     Ok(Rc::new(Space::cells(mesh)))
 }
