@@ -62,6 +62,7 @@ impl Lower<'_> {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
+        self.settle(&mut eqs, scheme.method != Method::Elements)?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",
