@@ -4,9 +4,11 @@
 pub mod additive;
 pub mod diagonal;
 pub mod exponential;
+pub mod rosenbrock;
 pub mod runge_kutta;
 pub mod tableau;
 
+pub use rosenbrock::{ROSENBROCK, Rosenbrock};
 pub use tableau::{ADDITIVE, Additive, TABLEAUX, Tableau, tableau};
 
 /// The additive method of a name, if there is one.
