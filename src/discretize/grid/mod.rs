@@ -3,7 +3,7 @@
 //! Both give the rates `-∇·flux - source` as whole-array operations. Finite differences take the flux at the faces between points,
 //! so that what leaves one point enters the next: sums over the grid are conserved to rounding whatever the order.
 
-mod arrays;
+pub(super) mod arrays;
 mod stencil;
 
 use super::balance::Balance;

@@ -8,6 +8,7 @@ mod explicit;
 mod implicit;
 mod ordinary;
 mod timeline;
+mod volumes;
 
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
@@ -94,7 +95,12 @@ impl Lower<'_> {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let values = self.nodal(values, scheme, &space);
+            let by_component = match (integrator, scheme.method) {
+                (_, Method::Grid(_)) => true,
+                (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+                _ => false,
+            };
+            let values = self.nodal(values, by_component, &space);
             let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
@@ -184,19 +190,17 @@ impl Lower<'_> {
         kept
     }
 
-    /// A state as values at the nodes, `[N, c]`.
-    fn nodal(&mut self, state: Num, scheme: &Scheme, space: &Space) -> Num {
-        match scheme.method {
-            Method::Elements | Method::Volumes => state,
-            Method::Grid(_) => {
-                let n = space.node_count();
-                let c = state.ty().len() / n;
-                self.tracer.build(&[&state], |b, v| {
-                    let flat = b.reshape(v[0], &[c, n]);
-                    b.transpose(flat, &[1, 0])
-                })
-            }
+    /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
+    fn nodal(&mut self, state: Num, by_component: bool, space: &Space) -> Num {
+        if !by_component {
+            return state;
         }
+        let n = space.node_count();
+        let c = state.ty().len() / n;
+        self.tracer.build(&[&state], |b, v| {
+            let flat = b.reshape(v[0], &[c, n]);
+            b.transpose(flat, &[1, 0])
+        })
     }
 
     /// A function of these inputs, the given one of which is the time in it, and what it captured.
