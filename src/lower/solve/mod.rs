@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// An argument, if it was given.
-pub(super) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
+pub(in crate::lower) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
     args.get(name).filter(|v| !matches!(v, Value::None))
 }
 
