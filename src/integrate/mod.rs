@@ -3,7 +3,9 @@
 
 pub mod rosenbrock;
 pub mod runge_kutta;
+pub mod symplectic;
 pub mod tableau;
 
 pub use rosenbrock::{ROSENBROCK, Rosenbrock};
+pub use symplectic::{COMPOSITIONS, Composition};
 pub use tableau::{ADDITIVE, Additive, TABLEAUX, Tableau, tableau};

@@ -86,6 +86,14 @@ impl Lower<'_> {
                     "use an explicit method, such as `rk4`, or `fem` or `fv`",
                 );
             }
+            (Integrator::Symplectic(m), _) => {
+                return error_help(
+                    "unsupported.library",
+                    span,
+                    format!("`{}` is for systems of numbers so far", m.name),
+                    "write a second unknown for the rate, and use `rk4`",
+                );
+            }
             (Integrator::Rosenbrock(m), _) => {
                 return error_help(
                     "run.scheme",

@@ -4,7 +4,8 @@ use crate::base::Span;
 use crate::discretize::Element;
 use crate::discretize::grid::Derivatives;
 use crate::integrate::rosenbrock::rosenbrock;
-use crate::integrate::{Rosenbrock, Tableau, tableau};
+use crate::integrate::symplectic::composition;
+use crate::integrate::{Composition, Rosenbrock, Tableau, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
@@ -32,6 +33,8 @@ pub enum Method {
 #[derive(Clone, Copy)]
 pub enum Integrator {
     RungeKutta(&'static Tableau),
+    /// Of second order in time.
+    Symplectic(&'static Composition),
     /// Linearly implicit.
     Rosenbrock(&'static Rosenbrock),
     /// Backward differences of second order.
@@ -161,6 +164,9 @@ impl Lower<'_> {
                 "for example `rk4(1e-3 [s])`",
             );
         };
+        if let Some(c) = composition(&r.kind) {
+            return Ok(Integrator::Symplectic(c));
+        }
         match (r.kind.as_str(), tableau(&r.kind), rosenbrock(&r.kind)) {
             ("bdf2", ..) => Ok(Integrator::Bdf2),
             (_, Some(t), _) => Ok(Integrator::RungeKutta(t)),
