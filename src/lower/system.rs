@@ -57,7 +57,7 @@ impl Gauge {
     pub fn plain(&self) -> Option<&Integral> {
         match &self.functional.terms[..] {
             [t @ Integral { integrand, part: None, .. }]
-                if matches!(&integrand.leaves[..], [Leaf::Unknown { gradient: false, .. }])
+                if matches!(&integrand.leaves[..], [Leaf::Unknown { order: 0, .. }])
                     && integrand.func.nodes.len() == 1 =>
             {
                 Some(t)
@@ -69,7 +69,7 @@ impl Gauge {
     /// Whether the value of this unknown occurs in it.
     pub fn fixes(&self, unknown: usize) -> bool {
         let leaves = self.functional.terms.iter().flat_map(|t| &t.integrand.leaves);
-        leaves.into_iter().any(|l| matches!(l, Leaf::Unknown { index, gradient: false, .. } if *index == unknown))
+        leaves.into_iter().any(|l| matches!(l, Leaf::Unknown { index, order: 0, .. } if *index == unknown))
     }
 }
 
@@ -225,7 +225,7 @@ impl Lower<'_> {
                     let unknown = self.expr(lhs, env)?;
                     let (index, shape) = match &unknown {
                         Value::Field(f) if f.func.nodes.len() == 1 => match f.leaves[..] {
-                            [Leaf::Unknown { index, gradient: false, .. }] => (index, f.shape().to_vec()),
+                            [Leaf::Unknown { index, order: 0, .. }] => (index, f.shape().to_vec()),
                             _ => return initial_of_what(stmt.span),
                         },
                         _ => return initial_of_what(stmt.span),

@@ -38,7 +38,12 @@ const RECORDS: &[&str] = &[
     "yoshida4",
     "ros3p",
     "rodas4",
+    "etdrk2",
     "etdrk4",
+    "imex_euler",
+    "imex_trapezoid",
+    "ars222",
+    "ark4",
     // laws to draw from
     "uniform",
     "normal",

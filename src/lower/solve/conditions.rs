@@ -97,7 +97,7 @@ impl Lower<'_> {
         // c = s·F·n + g(u) = 0, so F·n = -g/s; and g is c where the gradient vanishes, less s·F·n there.
         let without_gradient = |l: &Self, f: &Field| {
             l.substitute(f, |leaf| match leaf {
-                Leaf::Unknown { gradient: true, .. } => {
+                Leaf::Unknown { order: 1.., .. } => {
                     let mut s = shape.clone();
                     s.push(d);
                     Some(Leaf::Shared(Num::Const(Tensor::zeros(&Type::f64(s)))))
@@ -163,7 +163,7 @@ impl Lower<'_> {
                 .iter()
                 .zip(args)
                 .map(|(leaf, arg)| match leaf {
-                    Leaf::Unknown { gradient: true, index, .. } => Some(match directions.get(index) {
+                    Leaf::Unknown { order: 1.., index, .. } => Some(match directions.get(index) {
                         Some(v) => *v,
                         None => {
                             let ty = b.ty(*arg).clone();

@@ -137,6 +137,14 @@ impl Lower<'_> {
                 let (x, v, _) = symplectic_step(&mut b, method, forces, (t, h), (x, v, slope), &p);
                 (method.name, None, b.concat(&[x, v], 0), None)
             }
+            Integrator::Exponential { .. } | Integrator::Additive(_) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "this time scheme treats the linear part of a field mode by mode",
+                    "use it with `spectral`; here an implicit one such as `rodas4` or `esdirk4`",
+                );
+            }
             Integrator::Bdf2 => {
                 return error_help(
                     "run.scheme",

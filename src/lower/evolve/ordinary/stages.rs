@@ -8,7 +8,7 @@ use crate::integrate::rosenbrock::rosenbrock_step;
 use crate::integrate::symplectic::symplectic_step;
 use crate::ir::{Builder, Func, Op, SolveSpec, Tensor, Type, Value};
 use crate::lower::Lower;
-use crate::lower::error::Result;
+use crate::lower::error::{Result, error_help};
 use crate::lower::evolve::Step;
 use crate::lower::solve::Integrator;
 use crate::lower::value::Num;
@@ -120,6 +120,12 @@ impl Lower<'_> {
                 let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
                 Ok(Step { func: b.finish(step.next), captured, initial: vec![system.initial.clone()] })
             }
+            Integrator::Exponential { .. } | Integrator::Additive(_) => error_help(
+                "run.scheme",
+                span,
+                "this time scheme treats the linear part of a field mode by mode",
+                "use it with `spectral`; here an implicit one such as `sdirk3` or `esdirk4`",
+            ),
             Integrator::Bdf2 => {
                 let (u, former) = (b.input(state.clone()), b.input(state));
                 let (first, t) = (b.input(Type::f64([])), b.input(Type::f64([])));
