@@ -149,7 +149,7 @@ impl Lower<'_> {
                 return error_help(
                     "run.scheme",
                     span,
-                    "`bdf2` steps are of one length",
+                    "the steps of this method are of one length",
                     "use `rodas4` or `esdirk4`, which estimate their error, and end a run where one likes",
                 );
             }
