@@ -5,6 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+// Of the clock, or with one thread of the processor.
+static double now_s(void) {
+  struct timespec t;
+  clock_gettime(omp_get_max_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return t.tv_sec + 1e-9 * t.tv_nsec;
+}
 enum { G = 4, TILE = 16 };
 int main(int argc, char **argv) {
   long n = atol(argv[1]), steps = atol(argv[2]);
@@ -27,7 +34,7 @@ int main(int argc, char **argv) {
           a[at] = b[at] = expf(-(float)(i * i + j * j + l * l) / 25.0f);
           m[at] = ratio * ratio;
         }
-    double begin = omp_get_wtime();
+    double begin = now_s();
     for (long s = 0; s < steps; s++) {
 #pragma omp parallel for collapse(2) schedule(static)
       for (long bx = 0; bx < n; bx += TILE)
@@ -44,7 +51,7 @@ int main(int argc, char **argv) {
             }
       float *t = old; old = now; now = t;
     }
-    double seconds = omp_get_wtime() - begin;
+    double seconds = now_s() - begin;
     if (seconds < best) best = seconds;
     norm = 0;
     for (long x = 0; x < n; x++)

@@ -52,6 +52,7 @@ fn heat(n: usize, steps: usize) -> Workload {
         inputs: vec![start],
         carry: 1,
         items: None,
+        block: if n > 1000 { 32 } else { 320 },
         steps,
         points: n * n,
         bytes: 16.0,
@@ -71,7 +72,7 @@ fn heat(n: usize, steps: usize) -> Workload {
             (0..n * n).map(error).fold(0.0, f64::max)
         },
         peers: [
-            vec![Peer::c("heat", include_str!("heat.c"), n, steps)],
+            vec![Peer::c("heat", include_str!("heat.c"), n)],
             ["devito", "numba", "jax"].map(|p| Peer::python(p, "a_heat.py", &run, "max_err_vs_discrete_exact")).into(),
         ]
         .into_iter()
@@ -123,13 +124,14 @@ fn acoustic(n: usize, steps: usize) -> Workload {
         inputs: vec![pulse.clone(), pulse, speed],
         carry: 2,
         items: None,
+        block: 10,
         steps,
         points: n * n * n,
         bytes: 16.0,
         operations: 33.0,
         check: |out, _| out[1].to_f64().iter().map(|x| x * x).sum::<f64>().sqrt(),
         peers: [
-            vec![Peer::c("acoustic", include_str!("acoustic.c"), n, steps)],
+            vec![Peer::c("acoustic", include_str!("acoustic.c"), n)],
             ["devito", "jax"].map(|p| Peer::python(p, "b_wave.py", &run, "l2")).into(),
         ]
         .into_iter()
@@ -180,6 +182,7 @@ fn gray_scott(n: usize, steps: usize) -> Workload {
         inputs: vec![start],
         carry: 1,
         items: None,
+        block: 96,
         steps,
         points: n * n,
         bytes: 32.0,
@@ -189,7 +192,7 @@ fn gray_scott(n: usize, steps: usize) -> Workload {
             u[..u.len() / 2].iter().sum::<f64>() / (u.len() / 2) as f64
         },
         peers: [
-            vec![Peer::c("gray_scott", include_str!("gray_scott.c"), n, steps)],
+            vec![Peer::c("gray_scott", include_str!("gray_scott.c"), n)],
             ["devito", "numba", "jax"].map(|p| Peer::python(p, "c_grayscott.py", &run, "mean_u")).into(),
         ]
         .into_iter()
