@@ -32,6 +32,8 @@ pub struct Lower<'p> {
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
     /// The time at which equations are being evaluated, in problems in time.
     pub(super) time: Option<Num>,
+    /// What moves, while the equations of a system of numbers are being read.
+    pub(super) motion: Option<super::evolve::Motion>,
     pub warnings: Vec<Diagnostic>,
     /// The statement being evaluated: where a failure of its computation is shown.
     pub here: Span,
@@ -53,6 +55,7 @@ impl<'p> Lower<'p> {
             walked: vec![],
             domains: vec![],
             time: None,
+            motion: None,
             warnings: vec![],
             here: Span::default(),
             depth: 0,

@@ -120,6 +120,27 @@ impl Tracer {
         out.into_iter().map(|v| self.number(v)).collect()
     }
 
+    /// The derivative of a number in the innermost function along tangents of inputs of it (or of what it captures).
+    pub fn along(&mut self, n: &Num, tangents: &[(Num, Num)]) -> Num {
+        let v = self.lift(n);
+        let pairs: Vec<(Value, Value)> = tangents.iter().map(|(x, dx)| (self.lift(x), self.lift(dx))).collect();
+        let frame = self.top();
+        let mut f = frame.builder.func().clone();
+        let mut args = vec![v; f.inputs.len()];
+        for (value, node) in f.values() {
+            if let crate::ir::Op::Input(k) = node.op {
+                args[k] = value;
+            }
+        }
+        let moves = |a: &Value| pairs.iter().find(|(x, _)| x == a).map(|(_, dx)| *dx);
+        let tangents: Vec<Option<Value>> = args.iter().map(moves).collect();
+        f.outputs = vec![v];
+        let f = crate::ir::build::drop_dead(f);
+        let (_, slope) = crate::ad::jvp_into(&mut frame.builder, &f, &args, &tangents);
+        let slope = slope[0].unwrap_or_else(|| frame.builder.zeros_like(v));
+        self.number(slope)
+    }
+
     /// The outermost function as built so far, ending in these numbers; the trace goes on. Only the outermost frame has
     /// no inputs, so only there can a number be had before the trace ends.
     pub fn snapshot(&mut self, outputs: &[Num]) -> Option<Func> {

@@ -32,7 +32,7 @@ pub const FUNCTIONS: &[&str] = &[
 /// Forms of the language without a lowering, with their codes.
 pub const FORMS: &[(&str, &str)] = &[
     ("unsupported.weak", "`weak` equations"),
-    ("unsupported.time", "second and mixed derivatives in time, `∂tt(u)`"),
+    ("unsupported.time", "derivatives in space and time at once, `∂xt(u)`"),
     ("unsupported.index", "index notation `σ[i, j]*ε[i, j]`"),
     ("unsupported.state", "`state` and `next`"),
 ];
@@ -99,8 +99,8 @@ impl<'p> Search<'p> {
                 }
                 next.push(*d);
             }
-            ExprKind::Op { op: Op::Partial(axes), .. } if axes.contains(&3) && axes.len() > 1 => {
-                said.push(("unsupported.time", e.span, "second and mixed derivatives in time are".into()));
+            ExprKind::Op { op: Op::Partial(axes), .. } if axes.contains(&3) && axes.iter().any(|a| *a < 3) => {
+                said.push(("unsupported.time", e.span, "derivatives in space and time at once are".into()));
             }
             _ => {}
         });

@@ -4,10 +4,14 @@
 //! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
+mod control;
+mod driver;
 mod explicit;
 mod implicit;
+mod ordinary;
 mod timeline;
 
+pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -80,6 +84,14 @@ impl Lower<'_> {
                     span,
                     "implicit steps are not supported on grids yet",
                     "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                );
+            }
+            (Integrator::Rosenbrock(m), _) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    format!("`{}` is for systems of numbers so far", m.name),
+                    "use an implicit method, such as `bdf2` or `sdirk3`",
                 );
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,

@@ -30,8 +30,12 @@ const RECORDS: &[&str] = &[
     "dormand_prince",
     "implicit_euler",
     "bdf2",
+    "crank_nicolson",
     "sdirk2",
     "sdirk3",
+    "esdirk4",
+    "ros3p",
+    "rodas4",
     "etdrk4",
     // laws to draw from
     "uniform",

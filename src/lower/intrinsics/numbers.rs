@@ -2,7 +2,7 @@
 
 use super::{Named, arg, needed};
 use crate::base::Span;
-use crate::ir::{Binary, Builder, Compare, Dot, Reduce, Tensor, Unary, Value as Node};
+use crate::ir::{Binary, Builder, Compare, Dot, Op, Reduce, Tensor, Unary, Value as Node};
 use crate::lower::arith::{identity, shape_name};
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::value::{NetValue, Num, Value};
@@ -49,6 +49,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "diag" => diag(l, args, span),
         "stack" => needed(args, "items", span).cloned().and_then(|v| l.numeric(&v, span)),
         "linspace" => linspace(l, args, span),
+        "roll" => roll(l, args, span),
         "count" => needed(args, "items", span).cloned().and_then(|v| match &v {
             Value::Sample(s) => Ok(Value::Int(s.rows as i64)),
             other => Ok(Value::Int(l.items(other, span)?.len() as i64)),
@@ -403,6 +404,20 @@ fn linspace(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
     }
     let values: Vec<f64> = (0..n).map(|i| a + (b - a) * i as f64 / (n - 1) as f64).collect();
     Ok(Value::Stack(Num::Const(Tensor::f64([n], values))))
+}
+
+/// The items of a list or vector in a circle, moved on.
+fn roll(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {
+    let shift = match needed(args, "by", span)? {
+        Value::Int(i) => *i as isize,
+        _ => return error("shapes.arguments", span, "`roll` moves by a known whole number of places"),
+    };
+    let x = first(l, args, span)?;
+    let x = match &x {
+        Value::Num(n) | Value::Stack(n) if !n.shape().is_empty() => n.clone(),
+        other => return error("shapes.items", span, format!("`roll` takes a list or a vector, not {}", other.kind())),
+    };
+    Ok(Value::Stack(l.tracer.build(&[&x], |b, v| b.op(Op::Roll { axis: 0, shift }, &[v[0]]))))
 }
 
 fn repeat(l: &mut Lower, args: &Named, span: Span) -> Result<Value> {

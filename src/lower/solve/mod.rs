@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// An argument, if it was given.
-pub(super) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
+pub(in crate::lower) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
     args.get(name).filter(|v| !matches!(v, Value::None))
 }
 
@@ -54,11 +54,15 @@ impl Lower<'_> {
             }
             None => return error("run.scheme", span, "`solve` takes a system"),
         };
+        if self.is_ordinary(problem.def) {
+            return self.evolve_ordinary(&problem, args, span);
+        }
         let scheme = self.scheme(args.get("scheme").unwrap_or(&Value::None), span)?;
         if scheme.time.is_some() || ["t", "every", "steps"].iter().any(|n| given(args, n).is_some()) {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
+        self.settle(&mut eqs, scheme.method != Method::Elements)?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",

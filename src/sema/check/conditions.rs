@@ -309,15 +309,21 @@ fn determined(
 
 fn in_time(program: &Program, flat: &Flat<'_>, u: &Unknown, out: &mut Vec<Diagnostic>) {
     let evolves = flat.equations.iter().flat_map(|e| &e.uses).any(|x| x.unknown == u.local && x.in_time);
-    let mut inits = flat.inits.iter().filter(|i| i.uses.iter().any(|x| x.unknown == u.local));
-    let init = inits.next();
-    if let (Some(first), Some(second)) = (init, inits.next()) {
-        out.push(
-            Diagnostic::error("pde.init.doubled", second.span, format!("`{}` has two initial values", u.name))
-                .label(first.span, "the first is here")
-                .help("keep one of them"),
-        );
+    // Of the value, and of its rate: `init u = …`, `init ∂t(u) = …`.
+    let of = |rate: bool| {
+        flat.inits.iter().filter(move |i| i.uses.iter().any(|x| x.unknown == u.local && x.in_time == rate))
+    };
+    for rate in [false, true] {
+        let mut inits = of(rate);
+        if let (Some(first), Some(second)) = (inits.next(), inits.next()) {
+            out.push(
+                Diagnostic::error("pde.init.doubled", second.span, format!("`{}` has two initial values", u.name))
+                    .label(first.span, "the first is here")
+                    .help("keep one of them"),
+            );
+        }
     }
+    let init = of(false).next();
     let name = &program.def(flat.system).name;
     match (evolves, init) {
         (true, None) => out.push(

@@ -24,6 +24,13 @@ impl<'p> Infer<'p> {
             Ty::Num(n) => n.clone(),
             other => return self.not_a_number(other, e),
         };
+        // Numbers move in time: the unknowns of a system without a domain.
+        if let (None, Op::Partial(axes)) = (n.field, op)
+            && axes.iter().all(|a| *a == 3)
+        {
+            let dim = axes.iter().fold(n.dim.clone(), |d, _| d.over(&self.time));
+            return Ty::Num(Num { dim, integer: false, zero: false, ..n });
+        }
         let Some(over) = n.field else {
             // A parameter without a type may be a field; a number surely is none.
             let found = self.describe(&arg);

@@ -51,6 +51,14 @@ impl<'p> Infer<'p> {
                 let item = self.each(&item, |_, n| Num { integer: false, ..n.clone() });
                 Ty::List(Box::new(item), None)
             }
+            "roll" => match first() {
+                Ty::List(item, n) => Ty::List(item, n),
+                Ty::Num(n) => match n.rank {
+                    Some(Rank::Vec(size)) => Ty::List(Box::new(Ty::Num(n.ranked(Some(Rank::Scalar)))), size),
+                    _ => Ty::Any,
+                },
+                _ => Ty::Any,
+            },
             "count" => Ty::Num(Num::integer()),
             "sum" => match first() {
                 Ty::List(item, _) => *item,
@@ -195,8 +203,8 @@ impl<'p> Infer<'p> {
                 };
                 Ty::Scheme(Rc::new(SchemeInfo { h, step }))
             }
-            "bdf2" | "bogacki_shampine" | "dormand_prince" | "etdrk4" | "euler" | "heun" | "implicit_euler" | "rk4"
-            | "sdirk2" | "sdirk3" | "ssprk3" => {
+            "bdf2" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4" | "etdrk4" | "euler"
+            | "heun" | "implicit_euler" | "rk4" | "rodas4" | "ros3p" | "sdirk2" | "sdirk3" | "ssprk3" => {
                 let step = match first() {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,
@@ -355,7 +363,15 @@ impl<'p> Infer<'p> {
             };
             self.in_time(&problem.time, &dim, what, span);
         }
-        Ty::Solution(def, problem.members.clone())
+        // What is kept on the way is a list; numbers are told apart from fields, whose lists the members of each time make.
+        let mut members = (*problem.members).clone();
+        members.insert("t".into(), Ty::Num(Num::scalar(problem.time.clone())));
+        if !matches!(every, Ty::Symbol(_) | Ty::Any) {
+            for ty in members.values_mut() {
+                *ty = Ty::List(Box::new(std::mem::take(ty)), None);
+            }
+        }
+        Ty::Solution(def, Rc::new(members))
     }
 
     fn in_time(&mut self, time: &Dim, dim: &Dim, what: &str, span: Span) {
