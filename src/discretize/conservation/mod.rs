@@ -8,6 +8,7 @@
 //! about the given value and the others are mirrored (a wall: normal momentum zero). Where none is, the state outside is that
 //! inside (outflow); a condition on the flux replaces the flux through the face.
 
+mod arrays;
 mod boundary;
 mod ghost;
 mod reconstruct;
@@ -15,11 +16,11 @@ mod riemann;
 
 use super::balance::Balance;
 use super::derivative::reads;
-use super::grid::arrays::over_points;
 use super::{Mesh, Refusal};
 use crate::ad::jvp_into;
 use crate::ir::components::cost;
 use crate::ir::{Binary, Builder, DType, Func, Op, Tensor, Type, Unary, Value};
+use arrays::over_points;
 use boundary::Sides;
 use ghost::{Ghost, Line};
 pub use reconstruct::{Limiter, Reconstruction};
@@ -49,6 +50,7 @@ pub fn rates(
     reconstruction: Reconstruction,
     riemann: &Riemann,
 ) -> Result<Rates, Refusal> {
+    balance.first_order()?;
     let reach = reconstruction.reach();
     if let Some(n) = mesh.cells.iter().find(|&&n| n < 2 * reach) {
         let message = format!("{n} cells are too few for a reconstruction that reads {reach} on either side");

@@ -18,6 +18,7 @@ fn burgers(d: usize) -> Balance {
         name: "law".into(),
         dimension: d,
         components: 1,
+        order: 1,
         nominal: vec![1.0],
         interior: b.finish(vec![flux, source]),
         point_data: vec![],

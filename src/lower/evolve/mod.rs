@@ -9,6 +9,8 @@ mod driver;
 mod explicit;
 mod implicit;
 mod ordinary;
+mod rates;
+mod spectral;
 mod timeline;
 mod volumes;
 
@@ -21,7 +23,8 @@ use super::system::Equations;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
-use crate::ir::{Func, Type};
+use crate::discretize::grid::{self, Derivatives};
+use crate::ir::{Func, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
@@ -67,7 +70,13 @@ impl Lower<'_> {
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
         let run = Run { problem, scheme, space: &space, h: timeline.step, span };
+        let mut complete = None;
         let step = match (integrator, scheme.method) {
+            (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
+                let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
+                complete = Some(of_state);
+                step
+            }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
@@ -83,8 +92,16 @@ impl Lower<'_> {
                 return error_help(
                     "run.scheme",
                     span,
-                    "implicit steps are not supported on grids yet",
-                    "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                    "finite differences are stepped explicitly",
+                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
+                );
+            }
+            (Integrator::Symplectic(m), _) => {
+                return error_help(
+                    "unsupported.library",
+                    span,
+                    format!("`{}` is for systems of numbers so far", m.name),
+                    "write a second unknown for the rate, and use `rk4`",
                 );
             }
             (Integrator::Rosenbrock(m), _) => {
@@ -105,13 +122,23 @@ impl Lower<'_> {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
+            let (values, slopes) = match (&complete, scheme.method) {
+                (Some(of_state), _) => self.completed(values, timeline.kept(k), of_state),
+                (None, Method::Grid(Derivatives::Central { order })) => {
+                    let of = grid::slopes(values.shape()[0], &space.mesh, order);
+                    let slopes = self.tracer.build(&[&values], |b, v| b.inline(&of, v)[0]);
+                    (values, Some(slopes))
+                }
+                _ => (values, None),
+            };
             let by_component = match (integrator, scheme.method) {
                 (_, Method::Grid(_)) => true,
                 (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
                 _ => false,
             };
             let values = self.nodal(values, by_component, &space);
-            let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
+            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
         Ok(Value::Solution(gathered(trajectory)))
@@ -150,7 +177,10 @@ impl Lower<'_> {
             );
         }
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            if !eqs.initial.iter().any(|(i, ..)| *i == k) {
+            let started = eqs.initial.iter().any(|(i, ..)| *i == k);
+            if !started
+                && (rates::has_rate(eqs, k) || !eqs.unknowns.iter().enumerate().any(|(k, _)| rates::has_rate(eqs, k)))
+            {
                 return error_help(
                     "pde.init.missing",
                     eqs.balances[0].span,
@@ -167,10 +197,12 @@ impl Lower<'_> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            let (_, field, _) =
-                eqs.initial.iter().find(|(i, ..)| *i == k).expect("compiler bug: an unknown without a beginning");
-            let values = self.field_at_points(&field.clone(), &x, span)?;
             let n: usize = u.shape.iter().product();
+            let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
+                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                // Follows from the others.
+                None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
+            };
             parts.push((values, n));
         }
         let nodes = space.node_count();
@@ -210,6 +242,24 @@ impl Lower<'_> {
         self.tracer.build(&[&state], |b, v| {
             let flat = b.reshape(v[0], &[c, n]);
             b.transpose(flat, &[1, 0])
+        })
+    }
+
+    /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
+    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let time = Num::scalar(time);
+        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+        let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
+        let slopes = out.pop();
+        (out.swap_remove(0), slopes)
+    }
+
+    /// `[c, d, n…]` as `[N, c, d]`.
+    fn nodal_slopes(&mut self, slopes: Num, space: &Space) -> Num {
+        let (c, d) = (slopes.shape()[0], slopes.shape()[1]);
+        self.tracer.build(&[&slopes], |b, v| {
+            let flat = b.reshape(v[0], &[c, d, space.node_count()]);
+            b.transpose(flat, &[2, 0, 1])
         })
     }
 

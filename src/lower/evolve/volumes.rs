@@ -153,9 +153,9 @@ impl Lower<'_> {
         let mut eqs = self.equations(problem)?;
         self.settle(&mut eqs, true)?;
         eqs.rates = true;
-        let capacity = self.capacities(&mut eqs, space, span)?;
+        let capacity = self.capacities(&mut eqs, space, true, span)?;
         let (balance, shared) = self.balance(&eqs, &Border::None, span)?;
-        if capacity.known() != Some(1.0) || !conservation::convects(&balance) {
+        if capacity.is_some() || !conservation::convects(&balance) {
             return Ok(());
         }
         let (made, mut args) = self.conservation_rates(run, &eqs, &balance, &shared)?;
