@@ -49,11 +49,17 @@ pub fn additive_step(
     // N and L of each stage, as far as a later one or the step reads them.
     let mut forces: Vec<Option<Value>> = vec![];
     let mut slopes: Vec<Option<Value>> = vec![];
-    let combined = |b: &mut Builder, forces: &[Option<Value>], slopes: &[Option<Value>], we: &dyn Fn(usize) -> f64, wi: &dyn Fn(usize) -> f64| {
+    let combined = |b: &mut Builder,
+                    forces: &[Option<Value>],
+                    slopes: &[Option<Value>],
+                    we: &dyn Fn(usize) -> f64,
+                    wi: &dyn Fn(usize) -> f64| {
         let mut sum = z;
         for (values, weight) in [(forces, we), (slopes, wi)] {
             for (j, v) in values.iter().enumerate() {
-                if let (Some(v), w) = (v, weight(j)) && w != 0.0 {
+                if let (Some(v), w) = (v, weight(j))
+                    && w != 0.0
+                {
                     let term = b.scale(*v, h * w);
                     sum = b.add(sum, term);
                 }
@@ -69,7 +75,8 @@ pub fn additive_step(
             Some((_, inverse)) => inverse.apply(b, base),
             None => base,
         };
-        let later = |w: &dyn Fn(usize) -> f64, last_weight: f64| (i + 1..=last).any(|k| w(k) != 0.0) || last_weight != 0.0;
+        let later =
+            |w: &dyn Fn(usize) -> f64, last_weight: f64| (i + 1..=last).any(|k| w(k) != 0.0) || last_weight != 0.0;
         forces.push(later(&|k| explicit.a(k, i), explicit.b[i]).then(|| {
             let t = shift(b, explicit.c[i]);
             n(b, t, stage)

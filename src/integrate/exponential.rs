@@ -215,7 +215,8 @@ mod tests {
         let e = (z.0.exp() * z.1.cos(), z.0.exp() * z.1.sin());
         // φ₁ by its series where z is small.
         let size = z.0 * z.0 + z.1 * z.1;
-        let phi = if size < 1e-8 { (1.0 + z.0 / 2.0, z.1 / 2.0) } else { mul((e.0 - 1.0, e.1), (z.0 / size, -z.1 / size)) };
+        let phi =
+            if size < 1e-8 { (1.0 + z.0 / 2.0, z.1 / 2.0) } else { mul((e.0 - 1.0, e.1), (z.0 / size, -z.1 / size)) };
         let (a, f) = (mul(e, u), mul(phi, c));
         (a.0 + h * f.0, a.1 + h * f.1)
     }

@@ -6,9 +6,11 @@ pub mod diagonal;
 pub mod exponential;
 pub mod rosenbrock;
 pub mod runge_kutta;
+pub mod symplectic;
 pub mod tableau;
 
 pub use rosenbrock::{ROSENBROCK, Rosenbrock};
+pub use symplectic::{COMPOSITIONS, Composition};
 pub use tableau::{ADDITIVE, Additive, TABLEAUX, Tableau, tableau};
 
 /// The additive method of a name, if there is one.

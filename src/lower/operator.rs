@@ -280,14 +280,18 @@ impl Lower<'_> {
     }
 
     /// `∂t(f)` of something with the unknown in it.
-    fn rate(&mut self, f: Field, axes: &[u8], span: Span) -> Result<Value> {
-        if axes.len() > 1 {
-            return error_help(
-                "unsupported.time",
-                span,
-                "second derivatives in time of fields are not supported yet",
-                "write a second unknown for the rate: `∂t(u) = v`, `∂t(v) = …`",
-            );
+    fn rate(&mut self, mut f: Field, axes: &[u8], span: Span) -> Result<Value> {
+        if axes.iter().any(|a| *a != 3) {
+            return error("unsupported.time", span, "derivatives in space and time at once are not supported yet");
+        }
+        for _ in 1..axes.len() {
+            f = match self.moving(&f) {
+                Some(rate) => rate,
+                None => return error("unsupported.time", span, "only unknowns have second derivatives in time"),
+            };
+        }
+        if let Some(rate) = self.moving(&f) {
+            return Ok(Value::Field(rate));
         }
         if !f.has_unknown() {
             return error("unsupported.time", span, "`∂t` of something without the unknown is not supported yet");

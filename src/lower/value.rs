@@ -384,10 +384,9 @@ impl Leaf {
     pub fn same(&self, other: &Leaf) -> bool {
         match (self, other) {
             (Leaf::Coordinates, Leaf::Coordinates) | (Leaf::Normal, Leaf::Normal) => true,
-            (
-                Leaf::Unknown { problem: a, index: i, order: g },
-                Leaf::Unknown { problem: b, index: j, order: h },
-            ) => (a, i, g) == (b, j, h),
+            (Leaf::Unknown { problem: a, index: i, order: g }, Leaf::Unknown { problem: b, index: j, order: h }) => {
+                (a, i, g) == (b, j, h)
+            }
             (Leaf::Discrete { field: a, gradient: g }, Leaf::Discrete { field: b, gradient: h }) => {
                 a.id == b.id && g == h
             }

@@ -105,10 +105,12 @@ impl Law<'_> {
         for side in self.mesh.sides() {
             let found = conditions(self.balance, self.mesh, side)?;
             let walls = (0..self.balance.components)
-                .map(|k| Ok(match found[k] {
-                    Some(c) => Some(self.wall(b, side, k, &c)?),
-                    None => None,
-                }))
+                .map(|k| {
+                    Ok(match found[k] {
+                        Some(c) => Some(self.wall(b, side, k, &c)?),
+                        None => None,
+                    })
+                })
                 .collect::<Result<_, Refusal>>()?;
             self.walls.insert(side, walls);
         }
@@ -131,13 +133,15 @@ impl Law<'_> {
         let func = match c.kind {
             Kind::Value(f) => f,
             Kind::Flux(f) => {
-                let u = self
-                    .u
-                    .iter()
-                    .map(|&u| walls::beyond(b, u, side, None, self.order, 0.0))
-                    .collect();
+                let u = self.u.iter().map(|&u| walls::beyond(b, u, side, None, self.order, 0.0)).collect();
                 let normal = (0..d).map(|a| {
-                    let n = if a != side.axis { 0.0 } else if side.high { 1.0 } else { -1.0 };
+                    let n = if a != side.axis {
+                        0.0
+                    } else if side.high {
+                        1.0
+                    } else {
+                        -1.0
+                    };
                     b.scalar(n)
                 });
                 let normal = normal.collect();
@@ -296,7 +300,13 @@ impl Law<'_> {
             let side = Side { axis, high };
             let given = match self.walls.get(&side).and_then(|w| w[component]) {
                 Some(Wall::Value(_)) => return flux,
-                Some(Wall::Flux(v)) => if high { v } else { b.neg(v) },
+                Some(Wall::Flux(v)) => {
+                    if high {
+                        v
+                    } else {
+                        b.neg(v)
+                    }
+                }
                 None => b.zeros(&Type::f64(facet_shape(self.mesh, side))),
             };
             let at = if high { n + beyond } else { beyond };
@@ -428,7 +438,12 @@ fn valid(b: &mut Builder, stencil: &Stencil, u: Value, axis: usize, first: usize
     })
 }
 
-fn weighted(b: &mut Builder, u: Value, stencil: &Stencil, mut shifted: impl FnMut(&mut Builder, isize) -> Value) -> Value {
+fn weighted(
+    b: &mut Builder,
+    u: Value,
+    stencil: &Stencil,
+    mut shifted: impl FnMut(&mut Builder, isize) -> Value,
+) -> Value {
     let mut sum: Option<Value> = None;
     for &(offset, weight) in stencil {
         let at = shifted(b, offset);

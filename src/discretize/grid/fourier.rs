@@ -182,10 +182,8 @@ impl Law<'_> {
         let mut constraint = None;
         if !algebraic.is_empty() {
             let rows = self.rows(b, &algebraic, args, &spectra, true)?;
-            let (given, free): (Vec<_>, Vec<_>) = algebraic
-                .iter()
-                .zip(rows)
-                .partition(|(_, row)| algebraic.iter().any(|j| row.linear.contains_key(j)));
+            let (given, free): (Vec<_>, Vec<_>) =
+                algebraic.iter().zip(rows).partition(|(_, row)| algebraic.iter().any(|j| row.linear.contains_key(j)));
             match &free[..] {
                 [] => {}
                 [(_, row)] if row.rest.is_none() => constraint = Some(row.clone()),
@@ -207,7 +205,13 @@ impl Law<'_> {
                 row
             });
             if let Some(k) = pressure {
-                return self.constrained(b, args, spectra, &solved, (k, constraint.expect("compiler bug: no constraint")));
+                return self.constrained(
+                    b,
+                    args,
+                    spectra,
+                    &solved,
+                    (k, constraint.expect("compiler bug: no constraint")),
+                );
             }
         }
         let mut rows = self.rows(b, &stored, args, &spectra, keep)?;
@@ -271,11 +275,8 @@ impl Law<'_> {
     }
 
     fn multiplier(&self, algebraic: &[usize], given: &[(&usize, Row)]) -> Result<usize, Refusal> {
-        let free: Vec<usize> = algebraic
-            .iter()
-            .copied()
-            .filter(|k| !given.iter().any(|(_, row)| row.linear.contains_key(k)))
-            .collect();
+        let free: Vec<usize> =
+            algebraic.iter().copied().filter(|k| !given.iter().any(|(_, row)| row.linear.contains_key(k))).collect();
         match free[..] {
             [k] => Ok(k),
             _ => Err(self.not_given(algebraic[0])),
@@ -469,9 +470,11 @@ impl Reader for Spectra<'_> {
             Some(z) => {
                 let z = match input.axes.is_empty() {
                     true => *z,
-                    false => {
-                        self.modes.derivative(b, &input.axes).apply(b, *z).expect("compiler bug: a derivative of nothing")
-                    }
+                    false => self
+                        .modes
+                        .derivative(b, &input.axes)
+                        .apply(b, *z)
+                        .expect("compiler bug: a derivative of nothing"),
                 };
                 self.modes.backward(b, z)
             }

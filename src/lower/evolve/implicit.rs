@@ -13,7 +13,7 @@ impl Lower<'_> {
         let (h, span) = (run.h, run.span);
         let ty = start.ty().clone();
         let tableau = match integrator {
-            Integrator::Rosenbrock(_) => unreachable!("compiler bug: refused before"),
+            Integrator::Rosenbrock(_) | Integrator::Symplectic(_) => unreachable!("compiler bug: refused before"),
             Integrator::Bdf2 => return self.bdf2_step(run, start),
             Integrator::RungeKutta(t) => t,
             Integrator::Exponential { .. } | Integrator::Additive(_) => {

@@ -12,6 +12,7 @@ mod ordinary;
 mod rates;
 mod spectral;
 mod timeline;
+mod volumes;
 
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
@@ -95,6 +96,14 @@ impl Lower<'_> {
                     "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
                 );
             }
+            (Integrator::Symplectic(m), _) => {
+                return error_help(
+                    "unsupported.library",
+                    span,
+                    format!("`{}` is for systems of numbers so far", m.name),
+                    "write a second unknown for the rate, and use `rk4`",
+                );
+            }
             (Integrator::Rosenbrock(m), _) => {
                 return error_help(
                     "run.scheme",
@@ -122,7 +131,12 @@ impl Lower<'_> {
                 }
                 _ => (values, None),
             };
-            let values = self.nodal(values, scheme, &space);
+            let by_component = match (integrator, scheme.method) {
+                (_, Method::Grid(_)) => true,
+                (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+                _ => false,
+            };
+            let values = self.nodal(values, by_component, &space);
             let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
             let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
@@ -164,7 +178,9 @@ impl Lower<'_> {
         }
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let started = eqs.initial.iter().any(|(i, ..)| *i == k);
-            if !started && (rates::has_rate(eqs, k) || !eqs.unknowns.iter().enumerate().any(|(k, _)| rates::has_rate(eqs, k))) {
+            if !started
+                && (rates::has_rate(eqs, k) || !eqs.unknowns.iter().enumerate().any(|(k, _)| rates::has_rate(eqs, k)))
+            {
                 return error_help(
                     "pde.init.missing",
                     eqs.balances[0].span,
@@ -216,19 +232,17 @@ impl Lower<'_> {
         kept
     }
 
-    /// A state as values at the nodes, `[N, c]`.
-    fn nodal(&mut self, state: Num, scheme: &Scheme, space: &Space) -> Num {
-        match scheme.method {
-            Method::Elements | Method::Volumes => state,
-            Method::Grid(_) => {
-                let n = space.node_count();
-                let c = state.ty().len() / n;
-                self.tracer.build(&[&state], |b, v| {
-                    let flat = b.reshape(v[0], &[c, n]);
-                    b.transpose(flat, &[1, 0])
-                })
-            }
+    /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
+    fn nodal(&mut self, state: Num, by_component: bool, space: &Space) -> Num {
+        if !by_component {
+            return state;
         }
+        let n = space.node_count();
+        let c = state.ty().len() / n;
+        self.tracer.build(&[&state], |b, v| {
+            let flat = b.reshape(v[0], &[c, n]);
+            b.transpose(flat, &[1, 0])
+        })
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.

@@ -172,9 +172,7 @@ impl Lower<'_> {
         };
         let next = match (method, integrator) {
             (Method::Exponential(e), _) => e.from_values(&coefficients).step(&mut b, z, shift, n),
-            (Method::Additive(a, i), _) => {
-                additive_step(&mut b, a, (l, &i.from_values(&coefficients), h), z, shift, n)
-            }
+            (Method::Additive(a, i), _) => additive_step(&mut b, a, (l, &i.from_values(&coefficients), h), z, shift, n),
             (Method::Explicit, Integrator::RungeKutta(tableau)) => {
                 let rates = with_linear(nonlinear, l, state);
                 let step = b.scalar(h);

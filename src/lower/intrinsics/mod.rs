@@ -21,6 +21,7 @@ const RECORDS: &[&str] = &[
     // schemes and their parts
     "fem",
     "fv",
+    "muscl",
     "fd",
     "spectral",
     "euler",
@@ -35,6 +36,8 @@ const RECORDS: &[&str] = &[
     "sdirk2",
     "sdirk3",
     "esdirk4",
+    "verlet",
+    "yoshida4",
     "ros3p",
     "rodas4",
     "etdrk2",

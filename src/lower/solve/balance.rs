@@ -36,7 +36,8 @@ impl Lower<'_> {
         }
         let fields: Vec<&Field> = flux.iter().chain(&source).collect();
         let leaves = fields.iter().flat_map(|f| &f.leaves);
-        let order = leaves.map(|l| if let Leaf::Unknown { order, .. } = l { *order } else { 0 }).max().unwrap_or(0).max(1);
+        let order =
+            leaves.map(|l| if let Leaf::Unknown { order, .. } = l { *order } else { 0 }).max().unwrap_or(0).max(1);
         let derivatives = (0..=order).map(|r| Type::f64([vec![c], vec![d; r]].concat()));
         let inputs: Vec<Type> = std::iter::once(Type::f64([d])).chain(derivatives).collect();
         let interior = self.traced_point(

@@ -259,9 +259,8 @@ impl Lower<'_> {
 
 /// Whether only derivatives of an unknown occur: a constant may be added to it.
 fn floats(eqs: &Equations, unknown: usize) -> bool {
-    let value = |f: &Field| {
-        f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { index, order: 0, .. } if *index == unknown))
-    };
+    let value =
+        |f: &Field| f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { index, order: 0, .. } if *index == unknown));
     let in_equations = eqs.balances.iter().flat_map(|e| [&e.residual.flux, &e.residual.source]).flatten();
     !in_equations.into_iter().any(|v| matches!(v, Value::Field(f) if value(f)))
         && !eqs.conditions.iter().any(|c| value(&c.condition))

@@ -2,14 +2,16 @@
 
 use crate::base::Span;
 use crate::discretize::Element;
+use crate::discretize::conservation::{Limiter, Reconstruction};
 use crate::discretize::grid::{Dealias, Derivatives};
 use crate::integrate::rosenbrock::rosenbrock;
-use crate::integrate::{Additive, Rosenbrock, Tableau, additive, tableau};
+use crate::integrate::symplectic::composition;
+use crate::integrate::{Additive, Composition, Rosenbrock, Tableau, additive, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::functional::{Cells, Resolution};
-use crate::lower::value::Value;
+use crate::lower::value::{Record, Value};
 
 /// A scheme as written.
 pub struct Scheme {
@@ -19,6 +21,9 @@ pub struct Scheme {
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
+    /// Of finite volumes in explicit steps.
+    pub reconstruct: Option<Reconstruction>,
+    pub riemann: Option<Value>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -32,12 +37,16 @@ pub enum Method {
 #[derive(Clone, Copy)]
 pub enum Integrator {
     RungeKutta(&'static Tableau),
+    /// Of second order in time.
+    Symplectic(&'static Composition),
     /// Linearly implicit.
     Rosenbrock(&'static Rosenbrock),
     /// Backward differences of second order.
     Bdf2,
     /// Exact in what is linear, explicit in the rest.
-    Exponential { order: usize },
+    Exponential {
+        order: usize,
+    },
     /// Implicit in what is linear, explicit in the rest.
     Additive(&'static Additive),
 }
@@ -90,9 +99,7 @@ impl Lower<'_> {
             "fem" => Method::Elements,
             "fv" => Method::Volumes,
             "fd" => Method::Grid(Derivatives::Central { order }),
-            "spectral" => {
-                Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?))
-            }
+            "spectral" => Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?)),
             other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
         };
         let element = match given("elements") {
@@ -113,6 +120,7 @@ impl Lower<'_> {
             },
             _ => None,
         };
+        let reconstruct = given("reconstruct").map(|v| reconstruction(v, span)).transpose()?;
         let solver = match given("solver") {
             Some(Value::Record(s)) => match s.kind.as_str() {
                 "direct" => LinearSolver::Direct,
@@ -137,6 +145,8 @@ impl Lower<'_> {
             resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
             solver,
             tolerance,
+            reconstruct,
+            riemann: given("riemann").cloned(),
         })
     }
 
@@ -182,16 +192,47 @@ impl Lower<'_> {
                 "for example `rk4(1e-3 [s])`",
             );
         };
+        if let Some(c) = composition(&r.kind) {
+            return Ok(Integrator::Symplectic(c));
+        }
+        if let Some(a) = additive(&r.kind) {
+            return Ok(Integrator::Additive(a));
+        }
         match (r.kind.as_str(), tableau(&r.kind), rosenbrock(&r.kind)) {
             ("bdf2", ..) => Ok(Integrator::Bdf2),
             ("etdrk2", ..) => Ok(Integrator::Exponential { order: 2 }),
             ("etdrk4", ..) => Ok(Integrator::Exponential { order: 4 }),
             (_, Some(t), _) => Ok(Integrator::RungeKutta(t)),
             (_, _, Some(m)) => Ok(Integrator::Rosenbrock(m)),
-            (other, ..) => match additive(other) {
-                Some(a) => Ok(Integrator::Additive(a)),
-                None => error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme")),
+            (other, ..) => {
+                error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"))
             }
         }
+    }
+}
+
+/// `first`, `muscl(van_leer)`, `weno5`.
+fn reconstruction(v: &Value, span: Span) -> Result<Reconstruction> {
+    let limiter = |r: &Record| match r.fields.get("limiter") {
+        Some(Value::Record(l)) => Limiter::named(&l.kind),
+        _ => None,
+    };
+    let found = match v {
+        Value::Record(r) => match r.kind.as_str() {
+            "first" => Some(Reconstruction::First),
+            "weno5" => Some(Reconstruction::Weno5),
+            "muscl" => limiter(r).map(Reconstruction::Muscl),
+            _ => None,
+        },
+        _ => None,
+    };
+    match found {
+        Some(r) => Ok(r),
+        None => error_help(
+            "run.scheme",
+            span,
+            "`reconstruct` is `first`, `muscl(limiter)` or `weno5`",
+            "limiters are `minmod`, `van_leer`, `mc`, `superbee` and `van_albada`",
+        ),
     }
 }
