@@ -6,9 +6,11 @@
 
 mod explicit;
 mod implicit;
+pub mod march;
 mod ordinary;
 mod timeline;
 
+use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
@@ -18,6 +20,7 @@ use super::system::Equations;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
+use crate::discretize::grid::Derivatives;
 use crate::ir::{Func, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -86,7 +89,8 @@ impl Lower<'_> {
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
-        let kept = self.march(&timeline, step);
+        let march = self.march_of(&eqs, &timeline, &run, integrator);
+        let kept = self.march(&timeline, step, march);
         let mut trajectory: Vec<Rc<Solution>> = vec![];
         for (k, values) in kept.into_iter().enumerate() {
             // Lets may depend on time.
@@ -166,7 +170,8 @@ impl Lower<'_> {
     }
 
     /// Runs the steps. The states that are kept, `[k]` of the first state.
-    fn march(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
+    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
         let mut args = step.initial.clone();
         args.push(Num::Const(timeline.times()));
         args.extend(step.captured);
@@ -182,6 +187,30 @@ impl Lower<'_> {
             kept.push(self.tracer.build(&[&out[states]], |b, v| b.index(v[0], 0, k)));
         }
         kept
+    }
+
+    /// What is told of the run.
+    fn march_of(&self, eqs: &Equations, timeline: &Timeline, run: &Run, integrator: Integrator) -> March {
+        let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
+        let points = points.join(" × ");
+        let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) => {
+                format!("central differences of order {order} on {points} points")
+            }
+            Method::Grid(Derivatives::Fourier { .. }) => format!("Fourier series on {points} points"),
+            Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
+        };
+        let layout = match run.scheme.method {
+            Method::Grid(_) => Layout::Components(run.space.clone()),
+            Method::Volumes | Method::Elements => Layout::Points(run.space.clone()),
+        };
+        let (time, explicit) = match integrator {
+            Integrator::RungeKutta(t) => (t.name, t.explicit()),
+            Integrator::Bdf2 => ("bdf2", false),
+        };
+        let implicit = if explicit { "nothing is implicit" } else { "all is implicit" };
+        self.describe(eqs, timeline, layout, (space, time, implicit))
     }
 
     /// A state as values at the nodes, `[N, c]`.
