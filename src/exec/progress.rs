@@ -51,7 +51,10 @@ pub fn short(x: f64) -> String {
         let text = format!("{x:.digits$}");
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
     } else {
-        format!("{x:.3e}")
+        let text = format!("{x:.3e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
+        format!("{digits}e{power}")
     }
 }
 
@@ -94,7 +97,7 @@ impl Bar {
         if s.bar.is_none() && self.since.elapsed() >= PATIENCE {
             let bar = self.all.add(match self.total {
                 Some(n) => ProgressBar::new(n).with_style(style(
-                    "{prefix:24!} {bar:28.cyan/black.bright} {pos:>6}/{len} {elapsed_precise} eta {eta:>4} {wide_msg:.dim}",
+                    "{prefix:20!} {bar:20.cyan/black.bright} {pos:>6}/{len} {elapsed} left {eta:>4} {wide_msg:.dim}",
                 )),
                 None => ProgressBar::new_spinner()
                     .with_style(style("{prefix:24!} {spinner:.cyan} {pos:>6} {elapsed_precise} {wide_msg:.dim}")),

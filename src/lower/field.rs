@@ -56,7 +56,8 @@ impl Lower<'_> {
     /// What can enter arithmetic: numbers, fields; integers, lists and `I` become such.
     pub fn numeric(&mut self, v: &Value, span: Span) -> Result<Value> {
         match v {
-            Value::Num(_) | Value::Field(_) | Value::Residual(_) | Value::Functional(_) => Ok(v.clone()),
+            Value::Residual(_) => self.written_out(v, span),
+            Value::Num(_) | Value::Field(_) | Value::Functional(_) => Ok(v.clone()),
             Value::Stack(n) => Ok(Value::Num(n.clone())),
             Value::Int(i) => Ok(Value::num(*i as f64)),
             Value::Bool(b) => Ok(Value::num(*b as u8 as f64)),

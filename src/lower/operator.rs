@@ -3,7 +3,8 @@
 use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Field, Functional, Integral, Leaf, Residual, Value};
+use super::system::Equations;
+use super::value::{Field, Functional, Integral, Leaf, Residual, Transport, Value};
 use super::{listwise, sizeless};
 use crate::base::Span;
 use crate::ir::Unary;
@@ -79,9 +80,9 @@ impl Lower<'_> {
                     if axis as usize >= f.domain.dimension() {
                         return error("names.coordinate", span, "the domain has fewer dimensions");
                     }
+                    let last = k + 1 == axes.len();
                     // A derivative of a gradient of the unknown is a divergence of a flux.
-                    if k + 1 == axes.len() && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { gradient: true, .. }))
-                    {
+                    if last && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { gradient: true, .. })) {
                         return self.axis_divergence(f, axis as usize, span);
                     }
                     let g = self.gradient(&f, span)?;
@@ -89,6 +90,12 @@ impl Lower<'_> {
                         let last = n[0].shape().len() - 1;
                         Ok(l.tracer.build(&[&n[0]], |b, v| b.index(v[0], last, axis as usize)))
                     })?;
+                    // Of values of the unknown: a flux or a pointwise term, as will be asked.
+                    if last && f.has_unknown() {
+                        let flux = self.along(f, axis as usize, span)?;
+                        let transport = Some(Transport { flux, pointwise: out });
+                        return Ok(Value::Residual(Rc::new(Residual { transport, ..Residual::default() })));
+                    }
                     let Value::Field(next) = out else { return Ok(out) };
                     f = next;
                 }
@@ -188,7 +195,7 @@ impl Lower<'_> {
             Op::Divide if is_identity(a) && !is_identity(b) => return self.scaled_identity(op, a, b, span),
             _ => self.sized(a.clone(), b.clone(), span)?,
         };
-        let (a, b) = (self.numeric(&a, span)?, self.numeric(&b, span)?);
+        let (a, b) = (self.term(&a, span)?, self.term(&b, span)?);
         if *op == Op::Divide && b.known() == Some(0.0) {
             return error("run.value", span, "division by zero: what stands below the line is known, and zero");
         }
@@ -202,21 +209,26 @@ impl Lower<'_> {
                 // The same everywhere, so that it may stand inside the divergence; but it may change in time.
                 None if r.stored.is_none() && n.shape().is_empty() => {
                     let factor = Value::Num(n.clone());
-                    let mut part = |v: &Option<Value>| {
-                        v.as_ref().map(|v| self.apply(op, &[v.clone(), factor.clone()], span)).transpose()
-                    };
-                    let (flux, source) = (part(&r.flux)?, part(&r.source)?);
-                    Ok(Value::Residual(Rc::new(Residual { stored: None, flux, source })))
+                    let out = r.each(|v| self.apply(op, &[v.clone(), factor.clone()], span))?;
+                    Ok(Value::Residual(Rc::new(out)))
                 }
                 None => error("run.equation", span, "a divergence can be scaled by a known number only"),
             },
             // A factor that does not change in time goes under the derivative.
             (Value::Residual(r), Value::Field(f), Op::Mul) | (Value::Field(f), Value::Residual(r), Op::Mul)
-                if r.flux.is_none() && r.source.is_none() && !f.has_unknown() && !self.reads_time(f) =>
+                if r.flux.is_none()
+                    && r.transport.is_none()
+                    && r.source.is_none()
+                    && !f.has_unknown()
+                    && !self.reads_time(f) =>
             {
                 let stored = r.stored.clone().expect("compiler bug: a residual of nothing");
                 let stored = self.apply(op, &[Value::Field(f.clone()), stored], span)?;
                 Ok(Value::Residual(Rc::new(Residual { stored: Some(stored), ..Residual::default() })))
+            }
+            (Value::Residual(r), _, _) | (_, Value::Residual(r), _) if r.stored.is_none() && r.flux.is_none() => {
+                let (a, b) = (self.written_out(&a, span)?, self.written_out(&b, span)?);
+                self.sum_or_product(op, &a, &b, span)
             }
             (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
                 "run.equation",
@@ -285,26 +297,59 @@ impl Lower<'_> {
 
     /// `∂_axis f = ∇·(f ⊗ e_axis)`
     fn axis_divergence(&mut self, f: Field, axis: usize, span: Span) -> Result<Value> {
+        let flux = Some(self.along(f, axis, span)?);
+        Ok(Value::Residual(Rc::new(Residual { flux, ..Residual::default() })))
+    }
+
+    /// `f ⊗ e_axis`
+    fn along(&mut self, f: Field, axis: usize, span: Span) -> Result<Value> {
         let d = f.domain.dimension();
-        let flux = self.pointwise(&[Value::Field(f)], span, |l, n| {
+        self.pointwise(&[Value::Field(f)], span, |l, n| {
             Ok(l.tracer.build(&[&n[0]], |b, v| {
                 let zero = b.zeros_like(v[0]);
                 let columns: Vec<_> = (0..d).map(|k| if k == axis { v[0] } else { zero }).collect();
                 let last = b.ty(v[0]).rank();
                 b.stack(&columns, last)
             }))
-        })?;
-        Ok(Value::Residual(Rc::new(Residual { flux: Some(flux), ..Residual::default() })))
+        })
+    }
+
+    /// What can be a term of an equation: as [`Lower::numeric`], but a transport stays what it is.
+    fn term(&mut self, v: &Value, span: Span) -> Result<Value> {
+        if let Value::Residual(_) = v { Ok(v.clone()) } else { self.numeric(v, span) }
+    }
+
+    /// A transport, alone or with sources, as the pointwise field that it also is.
+    pub(super) fn written_out(&mut self, v: &Value, span: Span) -> Result<Value> {
+        match v {
+            Value::Residual(r) if r.stored.is_none() && r.flux.is_none() => match (&r.transport, &r.source) {
+                (Some(t), Some(s)) => self.apply(&Op::Add, &[t.pointwise.clone(), s.clone()], span),
+                (Some(t), None) => Ok(t.pointwise.clone()),
+                _ => Ok(v.clone()),
+            },
+            other => Ok(other.clone()),
+        }
+    }
+
+    /// Decides what the transport terms of equations are: fluxes where the scheme is `conservative`, else pointwise terms.
+    pub(super) fn settle(&mut self, eqs: &mut Equations, conservative: bool) -> Result<()> {
+        for e in &mut eqs.balances {
+            let Some(t) = e.residual.transport.take() else { continue };
+            let (into, term) = match conservative {
+                true => (&mut e.residual.flux, t.flux),
+                false => (&mut e.residual.source, t.pointwise),
+            };
+            *into = Some(match into.take() {
+                Some(before) => self.apply(&Op::Add, &[before, term], e.span)?,
+                None => term,
+            });
+        }
+        Ok(())
     }
 
     fn scale_residual(&mut self, r: &Residual, x: f64, span: Span) -> Result<Value> {
-        let mut part = |v: &Option<Value>| -> Result<Option<Value>> {
-            v.as_ref()
-                .map(|v| self.pointwise(std::slice::from_ref(v), span, |l, n| Ok(l.scale_num(&n[0], x))))
-                .transpose()
-        };
-        let (stored, flux, source) = (part(&r.stored)?, part(&r.flux)?, part(&r.source)?);
-        Ok(Value::Residual(Rc::new(Residual { stored, flux, source })))
+        let out = r.each(|v| self.pointwise(std::slice::from_ref(v), span, |l, n| Ok(l.scale_num(&n[0], x))))?;
+        Ok(Value::Residual(Rc::new(out)))
     }
 
     /// `a + sign·b`, where one or both are residuals.
@@ -324,14 +369,20 @@ impl Lower<'_> {
                 }
             }
         };
+        let halves = |t: Option<Transport>| t.map_or((None, None), |t| (Some(t.flux), Some(t.pointwise)));
+        let (a_transport, b_transport) = (halves(a.transport), halves(b.transport));
         let stored = join(a.stored, b.stored)?;
         let flux = join(a.flux, b.flux)?;
+        let transport = match (join(a_transport.0, b_transport.0)?, join(a_transport.1, b_transport.1)?) {
+            (Some(flux), Some(pointwise)) => Some(Transport { flux, pointwise }),
+            _ => None,
+        };
         let source = join(a.source, b.source)?;
-        Ok(Value::Residual(Rc::new(Residual { stored, flux, source })))
+        Ok(Value::Residual(Rc::new(Residual { stored, flux, transport, source })))
     }
 
     fn numeric_or_int(&mut self, v: &Value, span: Span) -> Result<Value> {
-        if let Value::Int(i) = v { Ok(Value::Int(*i)) } else { self.numeric(v, span) }
+        if let Value::Int(i) = v { Ok(Value::Int(*i)) } else { self.term(v, span) }
     }
 }
 

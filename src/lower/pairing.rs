@@ -25,7 +25,7 @@ impl Equations {
     /// How well an equation suits an unknown.
     fn score(&self, e: &Equation, unknown: usize) -> i64 {
         let shape = &self.unknowns[unknown].shape;
-        let fits = match (&e.residual.flux, &e.residual.source) {
+        let fits = match (&e.residual.flux, e.residual.pointwise_part()) {
             (Some(Value::Field(f)), _) => f.shape().split_last().is_some_and(|(_, s)| s == shape),
             (None, Some(Value::Field(f))) => f.shape() == shape,
             _ => true,
@@ -34,12 +34,13 @@ impl Equations {
             Some(Value::Field(f)) => reads(f, unknown, gradients),
             _ => false,
         };
+        let transport = e.residual.transport.as_ref().map(|t| t.pointwise.clone());
         let weight = |on: bool, w: i64| if on { w } else { 0 };
         weight(fits, 1000)
             + weight(holds(&e.residual.stored, false), 10_000)
             + weight(holds(&e.residual.flux, true), 100)
-            + weight(holds(&e.residual.source, true) || holds(&e.residual.flux, false), 10)
-            + weight(holds(&e.residual.source, false), 1)
+            + weight(holds(&e.residual.source, true) || holds(&e.residual.flux, false) || holds(&transport, true), 10)
+            + weight(holds(&e.residual.source, false) || holds(&transport, false), 1)
     }
 }
 

@@ -267,6 +267,10 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
         Value::Residual(r) => Value::Residual(Rc::new(super::value::Residual {
             stored: r.stored.as_ref().map(|v| replace(v, f)),
             flux: r.flux.as_ref().map(|v| replace(v, f)),
+            transport: r
+                .transport
+                .as_ref()
+                .map(|t| super::value::Transport { flux: replace(&t.flux, f), pointwise: replace(&t.pointwise, f) }),
             source: r.source.as_ref().map(|v| replace(v, f)),
         })),
         Value::Functional(x) => {

@@ -178,7 +178,7 @@ impl Lower<'_> {
     /// Shape of a number or field; none for what has no shape.
     pub fn shape(&mut self, v: &Value, span: Span) -> Result<Option<Vec<usize>>> {
         Ok(match v {
-            Value::Residual(r) => match (&r.source, &r.flux) {
+            Value::Residual(r) => match (r.pointwise_part(), &r.flux) {
                 (Some(s), _) => self.shape(s, span)?,
                 (None, Some(f)) => self.shape(f, span)?.map(|s| s[..s.len().saturating_sub(1)].to_vec()),
                 (None, None) => None,

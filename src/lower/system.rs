@@ -193,7 +193,7 @@ impl Lower<'_> {
                     let v = self.expr(value, env)?;
                     let v = self.coerce(v, ty.as_ref(), env, value.span)?;
                     env.set(*local, v.clone());
-                    out.lets.push((program.local(*local).name.clone(), v));
+                    out.lets.push((program.local(*local).name.clone(), self.written_out(&v, value.span)?));
                 }
                 SystemStmtKind::Eq { name, lhs, rhs } => self.equation(name, lhs, rhs, env, out, stmt.span)?,
                 SystemStmtKind::Weak { .. } => {
@@ -296,7 +296,7 @@ impl Lower<'_> {
         let shape = match other {
             Value::Field(f) => f.shape().to_vec(),
             Value::Num(n) => n.shape().to_vec(),
-            Value::Residual(r) => match (&r.source, &r.flux) {
+            Value::Residual(r) => match (r.pointwise_part(), &r.flux) {
                 (Some(Value::Field(f)), _) => f.shape().to_vec(),
                 (_, Some(Value::Field(f))) => f.shape()[..f.shape().len().saturating_sub(1)].to_vec(),
                 _ => vec![],

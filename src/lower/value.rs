@@ -177,12 +177,23 @@ pub struct Problem {
     pub span: Span,
 }
 
-/// `∂t(stored) + ∇·flux + source`
+/// `∂t(stored) + ∇·flux + transport + source`
 #[derive(Clone, Debug, Default)]
 pub struct Residual {
     pub stored: Option<Value>,
     pub flux: Option<Value>,
+    pub transport: Option<Transport>,
     pub source: Option<Value>,
+}
+
+/// `∂x(f)` of values of the unknown, told in two ways: the scheme chooses (finite volumes and grids the flux), and a factor that
+/// varies turns it into the second.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    /// The vector whose divergence it is.
+    pub flux: Value,
+    /// The derivative itself, by the chain rule.
+    pub pointwise: Value,
 }
 
 /// A sum of integrals and means, some with an unknown in them.
@@ -278,6 +289,23 @@ impl Env {
 
     pub fn extend(&mut self, other: &Env) {
         self.values.extend(other.values.iter().map(|(k, v)| (*k, v.clone())));
+    }
+}
+
+impl Residual {
+    /// A term of the shape of the equation, where there is one.
+    pub fn pointwise_part(&self) -> Option<&Value> {
+        self.source.as_ref().or(self.transport.as_ref().map(|t| &t.pointwise))
+    }
+
+    /// Each of its terms replaced.
+    pub fn each<E>(&self, mut f: impl FnMut(&Value) -> Result<Value, E>) -> Result<Residual, E> {
+        let transport = match &self.transport {
+            Some(t) => Some(Transport { flux: f(&t.flux)?, pointwise: f(&t.pointwise)? }),
+            None => None,
+        };
+        let mut part = |v: &Option<Value>| v.as_ref().map(&mut f).transpose();
+        Ok(Residual { stored: part(&self.stored)?, flux: part(&self.flux)?, transport, source: part(&self.source)? })
     }
 }
 

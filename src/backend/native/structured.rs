@@ -2,7 +2,7 @@
 
 use super::buffer::{Buffer, View, ViewMut};
 use super::lower::Kind;
-use super::repeats::first_of_each;
+use super::repeats::{first_of_each, same_bits};
 use super::{Context, Program, Workspace, buffers, follow};
 use crate::backend::memo::Remembered;
 use crate::ir::{Fault, Type};
@@ -237,7 +237,7 @@ impl Body {
             }
         }
         let [from, to] = &mut state;
-        let outcome = range.into_iter().try_for_each(|step| {
+        let outcome = range.into_iter().try_for_each(|step| -> Result<(), Option<Fault>> {
             let i = if reverse { length - 1 - step } else { step };
             let mut inputs: Vec<View> = args.to_vec();
             if step > first {
@@ -257,12 +257,27 @@ impl Body {
                 let item = o.view().len() / count;
                 o.reborrow().part((i - base) * item, item)
             }));
-            self.program.run(context, w, &inputs, &mut outputs).map_err(|e| e.within(format_args!("step {step}")))?;
+            self.program
+                .run(context, w, &inputs, &mut outputs)
+                .map_err(|e| Some(e.within(format_args!("step {step}"))))?;
             std::mem::swap(from, to);
+            if xs == 0 && step > first && step < last && unchanged(from, to) {
+                // Nothing is read from outside, so all further steps give the same.
+                states.iter_mut().zip(from.iter()).for_each(|(s, b)| s.copy_from(b.view()));
+                for row in rows.iter_mut() {
+                    let item = row.view().len() / count;
+                    let place = |k: usize| if reverse { length - 1 - k - base } else { k - base };
+                    (step + 1..=last).for_each(|k| row.copy_within(place(step) * item, place(k) * item, item));
+                }
+                return Err(None);
+            }
             Ok(())
         });
         w.carry = state;
-        outcome
+        match outcome {
+            Err(Some(fault)) => Err(fault),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -272,6 +287,11 @@ impl Program {
         let below = |s: &super::Step| s.kind.bodies().into_iter().any(|b| b.program.solves());
         !self.systems.is_empty() || self.steps.iter().any(below)
     }
+}
+
+/// Whether buffers hold the same bits.
+fn unchanged(a: &[Buffer], b: &[Buffer]) -> bool {
+    a.iter().zip(b).all(|(a, b)| same_bits(a.view(), b.view()))
 }
 
 /// An empty vector with the memory of another one, for views of another lifetime.

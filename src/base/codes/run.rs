@@ -61,6 +61,14 @@ pub const ROWS: &[Code] = &[
                       fv(n= or h=).",
     },
     Code {
+        id: "run.steps",
+        title: "a run in time that did not get to its end",
+        explanation: "The error of a step was held below its tolerance by shorter and shorter steps, and `max_steps` of them did not reach \
+                      the next time that is kept. The solution may have a singularity there (try where it gets to), the tolerance may lie \
+                      below rounding, or an explicit method may meet a stiff system, for which `rodas4` or `esdirk4` are made. Where a run \
+                      lies inside a derivative or a closure, its values are NaN instead.",
+    },
+    Code {
         id: "run.data",
         title: "a dataset, table or file that cannot be used",
         explanation: "A draw from something that is no law, a design or split that cannot be made, a table over an empty range, a data file \

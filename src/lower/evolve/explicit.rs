@@ -44,6 +44,7 @@ impl Lower<'_> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
             let mut eqs = l.equations(problem)?;
+            l.settle(&mut eqs, true)?;
             eqs.rates = true;
             let capacity = l.capacities(&mut eqs, space, span)?;
             let (balance, shared) = l.balance(&eqs, &Border::None, span)?;

@@ -4,7 +4,7 @@ use super::{Run, Step};
 use crate::ir::{Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::Integrator;
+use crate::lower::solve::{Integrator, Method};
 use crate::lower::value::{Field, Leaf, Num, Value};
 use crate::sema::hir::Op;
 
@@ -13,6 +13,7 @@ impl Lower<'_> {
         let (h, span) = (run.h, run.span);
         let ty = start.ty().clone();
         let tableau = match integrator {
+            Integrator::Rosenbrock(_) => unreachable!("compiler bug: refused before"),
             Integrator::Bdf2 => return self.bdf2_step(run, start),
             Integrator::RungeKutta(t) => t,
         };
@@ -91,6 +92,7 @@ impl Lower<'_> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.at_time(time, |l| {
             let mut eqs = l.equations(problem)?;
+            l.settle(&mut eqs, scheme.method != Method::Elements)?;
             let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;
             for equation in &mut eqs.balances {

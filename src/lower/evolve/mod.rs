@@ -4,6 +4,8 @@
 //! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
+mod control;
+mod driver;
 mod explicit;
 mod implicit;
 pub mod march;
@@ -85,6 +87,14 @@ impl Lower<'_> {
                     span,
                     "implicit steps are not supported on grids yet",
                     "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                );
+            }
+            (Integrator::Rosenbrock(m), _) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    format!("`{}` is for systems of numbers so far", m.name),
+                    "use an implicit method, such as `bdf2` or `sdirk3`",
                 );
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,

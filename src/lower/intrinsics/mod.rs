@@ -34,6 +34,8 @@ const RECORDS: &[&str] = &[
     "sdirk2",
     "sdirk3",
     "esdirk4",
+    "ros3p",
+    "rodas4",
     "etdrk4",
     // laws to draw from
     "uniform",

@@ -28,6 +28,7 @@ impl Lower<'_> {
         let mut flux = vec![];
         let mut source = vec![];
         for (eq, u) in eqs.balances.iter().zip(&eqs.unknowns) {
+            assert!(eq.residual.transport.is_none(), "compiler bug: a transport term that no scheme decided about");
             let mut flux_shape = u.shape.clone();
             flux_shape.push(d);
             flux.push(self.part(&eq.residual.flux, &flux_shape, &eqs.domain, eq.span)?);

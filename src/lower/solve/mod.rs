@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// An argument, if it was given.
-pub(super) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
+pub(in crate::lower) fn given<'a>(args: &'a IndexMap<String, Value>, name: &str) -> Option<&'a Value> {
     args.get(name).filter(|v| !matches!(v, Value::None))
 }
 
@@ -62,6 +62,7 @@ impl Lower<'_> {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
+        self.settle(&mut eqs, scheme.method != Method::Elements)?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",

@@ -3,7 +3,8 @@
 use crate::base::Span;
 use crate::discretize::Element;
 use crate::discretize::grid::Derivatives;
-use crate::integrate::{Tableau, tableau};
+use crate::integrate::rosenbrock::rosenbrock;
+use crate::integrate::{Rosenbrock, Tableau, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
@@ -31,6 +32,8 @@ pub enum Method {
 #[derive(Clone, Copy)]
 pub enum Integrator {
     RungeKutta(&'static Tableau),
+    /// Linearly implicit.
+    Rosenbrock(&'static Rosenbrock),
     /// Backward differences of second order.
     Bdf2,
 }
@@ -135,29 +138,36 @@ impl Lower<'_> {
     }
 
     /// `rk4(1e-3)`: a method and its step.
-    pub(in crate::lower) fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
+    fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
+        let method = self.method(v, span)?;
+        match self.control(v, span)?.fixed() {
+            Some(dt) => Ok((method, dt)),
+            None => error_help(
+                "unsupported.library",
+                span,
+                "steps that follow the error are for systems of numbers so far",
+                "give the step its length: `rk4(1e-3 [s])`",
+            ),
+        }
+    }
+
+    /// The method of a scheme in time.
+    pub(in crate::lower) fn method(&self, v: &Value, span: Span) -> Result<Integrator> {
         let Value::Record(r) = v else {
             return error_help(
                 "run.scheme",
                 span,
-                format!("`time` is a time stepping scheme, not {}", v.kind()),
-                "for example `time=rk4(1e-3 [s])`",
+                format!("expected a time stepping scheme, found {}", v.kind()),
+                "for example `rk4(1e-3 [s])`",
             );
         };
-        let method = match (r.kind.as_str(), tableau(&r.kind)) {
-            ("bdf2", _) => Integrator::Bdf2,
-            (_, Some(t)) => Integrator::RungeKutta(t),
-            (other, None) => {
-                return error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"));
+        match (r.kind.as_str(), tableau(&r.kind), rosenbrock(&r.kind)) {
+            ("bdf2", ..) => Ok(Integrator::Bdf2),
+            (_, Some(t), _) => Ok(Integrator::RungeKutta(t)),
+            (_, _, Some(m)) => Ok(Integrator::Rosenbrock(m)),
+            (other, ..) => {
+                error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"))
             }
-        };
-        let dt = match r.fields.get("dt") {
-            Some(dt) => self.known_real(&dt.clone(), span)?,
-            None => return error("run.scheme", span, "a time scheme needs its step"),
-        };
-        if !(dt > 0.0 && dt.is_finite()) {
-            return error("run.scheme", span, format!("the time step {dt} is not a positive number"));
         }
-        Ok((method, dt))
     }
 }

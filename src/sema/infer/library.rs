@@ -204,7 +204,7 @@ impl<'p> Infer<'p> {
                 Ty::Scheme(Rc::new(SchemeInfo { h, step }))
             }
             "bdf2" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4" | "etdrk4" | "euler"
-            | "heun" | "implicit_euler" | "rk4" | "sdirk2" | "sdirk3" | "ssprk3" => {
+            | "heun" | "implicit_euler" | "rk4" | "rodas4" | "ros3p" | "sdirk2" | "sdirk3" | "ssprk3" => {
                 let step = match first() {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,

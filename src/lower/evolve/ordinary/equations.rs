@@ -30,6 +30,7 @@ pub struct Ordinary {
     pub initial: Num,
     /// `(t, u[n], captured…) → values` of these names.
     pub lets: (Vec<String>, Func),
+    nominal: Vec<f64>,
     /// Lets that are no numbers.
     pub constants: Vec<(String, Value)>,
 }
@@ -44,6 +45,13 @@ pub struct Quantity {
     /// Where its value and its velocity begin in the state.
     pub value: usize,
     pub velocity: Option<usize>,
+}
+
+impl Ordinary {
+    /// Typical sizes of the state.
+    pub fn nominal(&self) -> Tensor {
+        Tensor::f64([self.n], self.nominal.clone())
+    }
 }
 
 impl Quantity {
@@ -65,6 +73,7 @@ pub struct Motion {
 #[derive(Default)]
 struct Read {
     unknowns: Vec<(String, Vec<usize>, Span)>,
+    nominal: Vec<f64>,
     /// Value, first and second derivative.
     inputs: Vec<[Num; 3]>,
     equations: Vec<(Num, Span)>,
@@ -139,7 +148,7 @@ impl Lower<'_> {
     fn read_unknowns(&mut self, system: &System, env: &mut Env, read: &mut Read) -> Result<()> {
         for stmt in &system.stmts {
             match &stmt.kind {
-                SystemStmtKind::Unknown { name, ty, .. } => {
+                SystemStmtKind::Unknown { name, ty, nominal, .. } => {
                     let Some(shape) = self.element_shape(ty, 1, env)? else {
                         return error(
                             "unsupported.library",
@@ -148,6 +157,14 @@ impl Lower<'_> {
                         );
                     };
                     read.unknowns.push((name.clone(), shape, stmt.span));
+                    let typical = match nominal {
+                        Some(e) => {
+                            let v = self.expr(e, env)?;
+                            self.known_real(&v, e.span)?.abs()
+                        }
+                        None => 1.0,
+                    };
+                    read.nominal.push(if typical > 0.0 { typical } else { 1.0 });
                 }
                 SystemStmtKind::Include { .. } => {
                     return error_help(
@@ -312,6 +329,12 @@ impl Lower<'_> {
         let free_of_velocity =
             unknowns.iter().enumerate().all(|(k, u)| u.order == 2 && !(0..count).any(|o| depends(o, k, 1)));
         let forces = rates.as_ref().filter(|_| free_of_velocity).map(|f| rates::forces(f, n));
+        let mut nominal = vec![1.0; n];
+        for (u, typical) in unknowns.iter().zip(&read.nominal) {
+            for at in std::iter::once(u.value).chain(u.velocity) {
+                nominal[at..at + u.len()].fill(*typical);
+            }
+        }
         let skip = count + read.initial.len();
         let lets = rates::lets(&raw, &unknowns, n, skip, rates.as_ref());
         let lets = (read.lets.into_iter().map(|(n, _)| n).collect(), lets);
@@ -330,6 +353,7 @@ impl Lower<'_> {
             captured,
             initial,
             lets,
+            nominal,
             constants,
         })
     }
@@ -420,7 +444,8 @@ fn inline_some(
     outputs.iter().map(|o| if *o == usize::MAX { None } else { out.next() }).collect()
 }
 
-fn same(a: &Num, b: &Num) -> bool {
+/// Whether two traced numbers are one.
+pub fn same(a: &Num, b: &Num) -> bool {
     match (a, b) {
         (Num::Traced { frame: f, value: v, .. }, Num::Traced { frame: g, value: w, .. }) => (f, v) == (g, w),
         _ => false,

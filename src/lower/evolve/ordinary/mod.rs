@@ -6,16 +6,20 @@ mod rates;
 mod stages;
 
 pub use self::equations::Motion;
-use self::equations::{Ordinary, times};
+use self::equations::{Ordinary, same, times};
 use super::Step;
+use super::control::Control;
+use super::driver::{Driven, Trial};
 use super::timeline::Timeline;
-use crate::base::Span;
+use crate::base::{Diagnostic, Span};
 use crate::integrate::Tableau;
+use crate::integrate::rosenbrock::rosenbrock_step;
 use crate::integrate::runge_kutta::explicit_step;
-use crate::ir::{Builder, Op, Type};
+use crate::ir::{Builder, Func, Op, Type};
 use crate::lower::Lower;
-use crate::lower::error::{Result, error_help};
-use crate::lower::solve::Integrator;
+use crate::lower::call::Args;
+use crate::lower::error::{Error, Result, error_help};
+use crate::lower::solve::{Integrator, given};
 use crate::lower::value::{Num, Problem, Solution, Value};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -41,32 +45,210 @@ impl Lower<'_> {
                 "give a scheme in time alone: `solve(…, rk4(0.01), t=0..10)`",
             );
         }
-        let (integrator, dt) = self.integrator(&scheme, span)?;
-        let timeline = self.timeline(dt, args, span)?;
-        let system = self.ordinary(problem, timeline.start)?;
-        let step = match integrator {
-            Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, timeline.step, span)?,
-            other => self.implicit_ordinary(&system, other, timeline.step, span)?,
-        };
-        self.trajectory(&system, &timeline, step)
+        let method = self.method(&scheme, span)?;
+        let control = self.control(&scheme, span)?;
+        let until = given(args, "until").cloned();
+        if let (Some(dt), None) = (control.fixed(), &until) {
+            let timeline = self.timeline(dt, args, span)?;
+            let system = self.ordinary(problem, timeline.start)?;
+            let step = match method {
+                Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, timeline.step, span)?,
+                other => self.implicit_ordinary(&system, other, timeline.step, span)?,
+            };
+            return self.trajectory(&system, &timeline, step);
+        }
+        self.driven(problem, method, control, until, args, span)
     }
 
-    fn explicit_ordinary(&mut self, system: &Ordinary, tableau: &Tableau, h: f64, span: Span) -> Result<Step> {
-        let Some(rates) = &system.rates else {
-            let algebraic: Vec<&str> =
-                system.unknowns.iter().filter(|u| u.order == 0).map(|u| u.name.as_str()).collect();
+    /// A run whose steps follow the error, or that an event ends.
+    fn driven(
+        &mut self,
+        problem: &Problem,
+        method: Integrator,
+        control: Control,
+        until: Option<Value>,
+        args: &IndexMap<String, Value>,
+        span: Span,
+    ) -> Result<Value> {
+        if control.cfl.is_some() {
             return error_help(
                 "run.scheme",
                 span,
-                format!(
-                    "`{}` is explicit, and no equation of `{}` holds the rate of `{}`",
-                    tableau.name,
-                    system.name,
-                    algebraic.join("`, `")
-                ),
-                "use an implicit method, such as `bdf2` or `sdirk3`",
+                "`cfl` is a fraction of the time that a wave takes through a cell, and there are no cells here",
+                "give a tolerance, `dormand_prince(tol=1e-8)`, or a length, `rk4(0.01)`",
             );
+        }
+        let mut control = control;
+        let mut timeline = self.timeline(control.fixed().unwrap_or(f64::INFINITY), args, span)?;
+        if control.fixed().is_some() {
+            control.dt = Some(timeline.step);
+            control.most = timeline.per_sample + 1;
+        }
+        timeline.step *= timeline.per_sample as f64;
+        timeline.per_sample = 1;
+        let system = self.ordinary(problem, timeline.start)?;
+        let (func, order) = self.trial(&system, method, control.tolerance.is_some(), span)?;
+        let event = until.map(|f| self.event(&system, &f, span)).transpose()?;
+        let trial = Trial {
+            func,
+            order,
+            captured: system.captured.clone(),
+            initial: system.initial.clone(),
+            rates: system.rates.clone(),
+            limit: None,
+            event,
+            nominal: system.nominal(),
         };
+        let driven = self.drive(&trial, &control, &timeline);
+        self.finished(&system, &trial, &control, &timeline, driven, span)
+    }
+
+    /// `(t, h, u, captured…) → (next, error)` and the order of the error.
+    fn trial(&mut self, system: &Ordinary, method: Integrator, estimate: bool, span: Span) -> Result<(Func, usize)> {
+        let mut b = Builder::new("trial");
+        let (t, h) = (b.input(Type::f64([])), b.input(Type::f64([])));
+        let u = b.input(Type::f64([system.n]));
+        let p: Vec<_> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
+        let (name, embedded, next, error) = match method {
+            Integrator::RungeKutta(tableau) if tableau.explicit() => {
+                let rates = system.rates.as_ref().ok_or_else(|| no_rates(system, tableau.name, span))?;
+                let step = explicit_step(&mut b, tableau, rates, (t, h), &[u], &p);
+                let order = tableau.embedded.map(|e| e.1);
+                (tableau.name, order, step.next[0], step.error.map(|e| e[0]))
+            }
+            Integrator::RungeKutta(tableau) => {
+                let stage = stages::Stage::of(system);
+                let step = stages::diagonally_implicit(&mut b, tableau, system, &stage, (t, h), u, &p)
+                    .ok_or_else(|| no_rates(system, tableau.name, span))?;
+                (tableau.name, tableau.embedded.map(|e| e.1), step.next, step.error)
+            }
+            Integrator::Rosenbrock(method) => {
+                let rates = system.rates.as_ref().ok_or_else(|| no_rates(system, method.name, span))?;
+                let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
+                (method.name, Some(method.embedded), step.next[0], step.error.map(|e| e[0]))
+            }
+            Integrator::Bdf2 => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`bdf2` steps are of one length",
+                    "use `rodas4` or `esdirk4`, which estimate their error, and end a run where one likes",
+                );
+            }
+        };
+        match (estimate, embedded, error) {
+            (false, ..) => Ok((b.finish(vec![next]), 1)),
+            (true, Some(order), Some(error)) => Ok((b.finish(vec![next, error]), order)),
+            _ => error_help(
+                "run.scheme",
+                span,
+                format!("`{name}` does not estimate its error, so that no tolerance can be held"),
+                "use `dormand_prince`, `bogacki_shampine`, `esdirk4`, `ros3p` or `rodas4`, or give a step, `rk4(0.01)`",
+            ),
+        }
+    }
+
+    /// `(t, u, captured…) → g`, from `until=fn(s) {…}`.
+    fn event(&mut self, system: &Ordinary, f: &Value, span: Span) -> Result<Func> {
+        let inputs = [Type::f64([]), Type::f64([system.n])];
+        let wanted = system.captured.clone();
+        let (func, captured) = self.timed("until", &inputs, 0, |l, inputs| {
+            let at = |l: &mut Self, n: &Num| {
+                let shape = [&[1], n.shape()].concat();
+                l.tracer.build(&[n], |b, v| b.reshape(v[0], &shape))
+            };
+            let (times, states) = (at(l, &inputs[0]), at(l, &inputs[1]));
+            let s = l.numbers_over_time(system, &states, &times, false);
+            let args = Args { values: vec![(None, s, span)] };
+            let out = l.call(f, args, span)?;
+            let g = l.num(&out, span)?;
+            if !g.shape().is_empty() || g.tensor().is_some() {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`until` is a function of the solution whose value is a number that changes in time",
+                    "the run ends where it crosses zero: `until=fn(s) { s.x - 1 }`",
+                );
+            }
+            Ok(vec![g])
+        })?;
+        if let crate::ir::Op::Compare(_) = func.node(func.outputs[0]).op {
+            return error_help(
+                "run.scheme",
+                span,
+                "`until` compares, and the run ends where a number crosses zero",
+                "write the difference: `until=fn(s) { s.x - 1 }`",
+            );
+        }
+        // In the order of the system's own captured numbers.
+        let position = |n: &Num| wanted.iter().position(|w| same(w, n));
+        if let Some(n) = captured.iter().find(|n| position(n).is_none()) {
+            let _ = n;
+            return error_help(
+                "run.scheme",
+                span,
+                "`until` reads a number that is being computed outside of it and not in the system",
+                "make it an argument of the system",
+            );
+        }
+        let mut b = Builder::new("until");
+        let (t, u) = (b.input(inputs[0].clone()), b.input(inputs[1].clone()));
+        let p: Vec<_> = wanted.iter().map(|n| b.input(n.ty().clone())).collect();
+        let rest = captured.iter().filter_map(|n| position(n).map(|k| p[k]));
+        let args: Vec<_> = [t, u].into_iter().chain(rest).collect();
+        let out = b.inline(&func, &args);
+        Ok(b.finish(out))
+    }
+
+    /// Looks how a run ended, where that can be known now, and names what comes out.
+    fn finished(
+        &mut self,
+        system: &Ordinary,
+        trial: &Trial,
+        control: &Control,
+        timeline: &Timeline,
+        driven: Driven,
+        span: Span,
+    ) -> Result<Value> {
+        let Driven { mut states, mut times, status } = driven;
+        if self.tracer.depth() == 1 && !self.runtime.guesses() {
+            let all: Vec<Num> = [states.clone(), times.clone()].into_iter().chain(status.clone()).collect();
+            let known = self.compute(&all, span)?;
+            let status: Vec<f64> = known[2..].iter().map(|t| t.item()).collect();
+            let [reached, failed, ended, accepted, rejected, h] = status[..] else {
+                unreachable!("compiler bug: six numbers tell how a run ended")
+            };
+            if failed != 0.0 {
+                return error_help(
+                    "run.steps",
+                    span,
+                    format!(
+                        "`{}` has reached t = {reached:.6e} after {} steps ({rejected} rejected); the next one would be {h:.2e} long",
+                        system.name,
+                        accepted + rejected
+                    ),
+                    format!(
+                        "at most {} are taken between two times that are kept: allow more, `max_steps=…`, or look for a singularity \
+                         there; stiff systems want an implicit method, such as `rodas4`",
+                        control.most
+                    ),
+                );
+            }
+            (states, times) = (Num::Const(known[0].clone()), Num::Const(known[1].clone()));
+            // Nothing is kept after an event.
+            if ended != 0.0 && timeline.keep {
+                let t = known[1].to_f64();
+                let rows = t.iter().position(|x| *x >= reached).map_or(t.len(), |k| k + 1);
+                states = self.tracer.build(&[&states], |b, v| b.slice(v[0], 0, 0, rows));
+                times = self.tracer.build(&[&times], |b, v| b.slice(v[0], 0, 0, rows));
+            }
+        }
+        let _ = trial;
+        Ok(self.numbers_over_time(system, &states, &times, timeline.keep))
+    }
+
+    fn explicit_ordinary(&mut self, system: &Ordinary, tableau: &Tableau, h: f64, span: Span) -> Result<Step> {
+        let Some(rates) = &system.rates else { return Err(no_rates(system, tableau.name, span)) };
         let mut b = Builder::new("step");
         let u = b.input(Type::f64([system.n]));
         let t = b.input(Type::f64([]));
@@ -137,4 +319,15 @@ impl Lower<'_> {
         members.insert("t".into(), wrap(self, times.clone()));
         Value::Solution(Rc::new(Solution { problem: system.def, members }))
     }
+}
+
+/// The refusal of a method that needs rates.
+fn no_rates(system: &Ordinary, method: &str, span: Span) -> Error {
+    let algebraic: Vec<&str> = system.unknowns.iter().filter(|u| u.order == 0).map(|u| u.name.as_str()).collect();
+    let message = format!(
+        "`{method}` needs the rate of every unknown, and no equation of `{}` holds that of `{}`",
+        system.name,
+        algebraic.join("`, `")
+    );
+    Box::new(Diagnostic::error("run.scheme", span, message).help("use an implicit method, such as `bdf2` or `sdirk3`"))
 }

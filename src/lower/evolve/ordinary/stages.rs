@@ -4,9 +4,10 @@ use super::equations::Ordinary;
 use super::rates::affine;
 use crate::base::Span;
 use crate::integrate::Tableau;
+use crate::integrate::rosenbrock::rosenbrock_step;
 use crate::ir::{Builder, Func, Op, SolveSpec, Tensor, Type, Value};
 use crate::lower::Lower;
-use crate::lower::error::{Result, error_help};
+use crate::lower::error::Result;
 use crate::lower::evolve::Step;
 use crate::lower::solve::Integrator;
 use crate::lower::value::Num;
@@ -85,17 +86,18 @@ impl Lower<'_> {
                 let p: Vec<Value> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
                 let h = b.scalar(h);
                 let Some(next) = diagonally_implicit(&mut b, tableau, system, &stage, (t, h), u, &p) else {
-                    return error_help(
-                        "run.scheme",
-                        span,
-                        format!(
-                            "the first stage of `{}` is explicit, and `{}` holds equations without rates",
-                            tableau.name, system.name
-                        ),
-                        "use `bdf2`, `sdirk2` or `sdirk3`",
-                    );
+                    return Err(super::no_rates(system, tableau.name, span));
                 };
                 Ok(Step { func: b.finish(vec![next.next]), captured, initial: vec![system.initial.clone()] })
+            }
+            Integrator::Rosenbrock(method) => {
+                let Some(rates) = &system.rates else { return Err(super::no_rates(system, method.name, span)) };
+                let u = b.input(state);
+                let t = b.input(Type::f64([]));
+                let p: Vec<Value> = rates.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
+                let h = b.scalar(h);
+                let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
+                Ok(Step { func: b.finish(step.next), captured, initial: vec![system.initial.clone()] })
             }
             Integrator::Bdf2 => {
                 let (u, former) = (b.input(state.clone()), b.input(state));
@@ -123,8 +125,6 @@ impl Lower<'_> {
 pub struct Stepped {
     pub next: Value,
     pub error: Option<Value>,
-    /// `h` times the slope at the end, where the last stage is there.
-    pub slope: Option<Value>,
 }
 
 /// A step of a diagonally implicit tableau, whose first stage may be explicit; none if that needs rates that the system has not.
@@ -164,7 +164,7 @@ pub fn diagonally_implicit(
         let zero = b.zeros_like(u);
         weighted(b, zero, &slopes, |j| tableau.b[j] - weights[j])
     });
-    Some(Stepped { next, error, slope: stiffly_accurate.then(|| slopes[s]) })
+    Some(Stepped { next, error })
 }
 
 /// `u + Σ_j w_j hk_j`
