@@ -218,6 +218,7 @@ impl Lower<'_> {
         let (time, explicit) = match integrator {
             Integrator::RungeKutta(t) => (t.name, t.explicit()),
             Integrator::Bdf2 => ("bdf2", false),
+            Integrator::Rosenbrock(m) => (m.name, false),
         };
         let implicit = if explicit { "nothing is implicit" } else { "all is implicit" };
         self.describe(eqs, timeline, layout, (space, time, implicit))
