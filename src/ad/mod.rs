@@ -4,6 +4,7 @@
 //! [`split`] separates what does not depend on the tangents from what does (which is linear), and [`transpose`] turns the
 //! linear part. [Radul, Paszke, Frostig, Johnson & Maclaurin, You Only Linearize Once, POPL 2023]
 
+mod checkpoints;
 mod jacobian;
 mod jet;
 mod jvp;

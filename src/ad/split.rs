@@ -2,6 +2,7 @@
 //! What the second part reads of the first are the residuals. Cheap nodes (constants, broadcasts, reshapes) are computed
 //! again rather than saved.
 
+use super::checkpoints;
 use crate::ir::{Builder, Func, Op, Type, Value, build};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -223,20 +224,64 @@ impl Splitter<'_> {
         parts.interleave(results.into_iter().map(Slot::Known), out.into_iter().map(Slot::Linear))
     }
 
+    /// A long loop becomes a loop over segments if what it would save is large: the known part then keeps its state at the beginning
+    /// of each segment, and the linear part computes the segment again (checkpoints at equal distances; [Griewank &
+    /// Walther, §12]).
     fn scan(&mut self, body: &Func, dims: (usize, usize, usize, bool), args: &[Slot]) -> Vec<Slot> {
-        let (length, carry, xs, reverse) = dims;
-        let mut linear = is_linear(args);
-        let parts = loop {
-            let forced: Vec<bool> = (0..body.outputs.len()).map(|k| k < carry && linear[k]).collect();
-            // A carry changes from step to step, so it must be saved; what is not carried is at hand again.
-            let direct: Vec<bool> = (0..args.len()).map(|k| k >= carry && !linear[k]).collect();
-            let parts = split_body(body, &linear, &forced, &direct);
-            let grown: Vec<usize> = (0..carry).filter(|&k| parts.linear_output[k] && !linear[k]).collect();
-            if grown.is_empty() {
-                break parts;
+        let (length, carry, ..) = dims;
+        let saved = self.saved_bytes(body, dims, args);
+        let segment = checkpoints::segment(length, saved);
+        if segment == 0 || args[..carry].is_empty() {
+            return self.loop_of(body, dims, args, false);
+        }
+        let cut = checkpoints::Cut::new(body, dims, segment);
+        let mut carried: Vec<Slot> = args[..carry].to_vec();
+        let mut rows: Vec<Vec<Slot>> = vec![vec![]; body.outputs.len() - carry];
+        for part in &cut.parts {
+            let mut part_args = carried.clone();
+            for (k, &arg) in args.iter().enumerate().skip(carry) {
+                part_args.push(match part.of_argument(k) {
+                    Some(ops) => ops.iter().fold(arg, |v, op| self.push(op, &[v])[0]),
+                    None => arg,
+                });
             }
-            grown.iter().for_each(|&k| linear[k] = true);
-        };
+            let out = self.loop_of(&part.body, part.dims, &part_args, part.again);
+            carried = out[..carry].to_vec();
+            for (k, row) in rows.iter_mut().enumerate() {
+                let flat = part.to_rows(body, carry + k);
+                row.push(self.push(&flat, &[out[carry + k]])[0]);
+            }
+        }
+        let joined = rows.into_iter().map(|parts| match parts[..] {
+            [one] => one,
+            // In the order of the items, whichever way the loop goes.
+            _ => {
+                let parts: Vec<Slot> = if cut.reverse { parts.into_iter().rev().collect() } else { parts };
+                self.push(&Op::Concat(0), &parts)[0]
+            }
+        });
+        carried.into_iter().chain(joined.collect::<Vec<_>>()).collect()
+    }
+
+    /// What the steps of a loop would save for the linear part, all together.
+    fn saved_bytes(&self, body: &Func, dims: (usize, usize, usize, bool), args: &[Slot]) -> usize {
+        let (parts, linear) = loop_parts(body, dims, &is_linear(args));
+        let (length, carry, xs, _) = dims;
+        let varies: Vec<bool> = (0..args.len()).filter(|&k| !linear[k]).map(|k| k < carry + xs).collect();
+        let size = |ty: &Type| ty.len() * ty.dtype.size();
+        let outputs = &parts.known.outputs[parts.known_outputs()..];
+        let each: usize =
+            outputs.iter().filter(|v| depends(&parts.known, **v, &varies)).map(|v| size(parts.known.ty(*v))).sum();
+        each.saturating_mul(length)
+    }
+
+    /// `again`: the linear part computes what it needs of a step from the state before it.
+    fn loop_of(&mut self, body: &Func, dims: (usize, usize, usize, bool), args: &[Slot], again: bool) -> Vec<Slot> {
+        let (length, carry, xs, reverse) = dims;
+        let (mut parts, linear) = loop_parts(body, dims, &is_linear(args));
+        if again {
+            parts = checkpoints::computed_again(parts, &linear, carry);
+        }
         let count = |range: std::ops::Range<usize>, l: bool| range.filter(|&k| linear[k] == l).count();
         let known_args: Vec<Slot> = (0..args.len()).filter(|&k| !linear[k]).map(|k| args[k]).collect();
         let results = self.known_part(&parts, &known_args, |body| Op::Scan {
@@ -347,17 +392,8 @@ impl Splitter<'_> {
     /// need to keep it for each. `varies` tells of each known input whether it differs between items.
     fn invariant(&mut self, parts: &Split, saved: usize, varies: &[bool], args: &[Slot]) -> Option<Value> {
         let output = parts.known.outputs[parts.known_outputs() + saved];
-        let mut needed = vec![false; parts.known.nodes.len()];
-        needed[output.index()] = true;
-        for i in (0..=output.index()).rev() {
-            let node = &parts.known.nodes[i];
-            if !needed[i] {
-                continue;
-            }
-            if matches!(node.op, Op::Input(k) if varies[k]) {
-                return None;
-            }
-            node.args.iter().for_each(|a| needed[a.index()] = true);
+        if depends(&parts.known, output, varies) {
+            return None;
         }
         let only = build::drop_dead(Func { outputs: vec![output], ..parts.known.clone() });
         let args: Vec<Value> = args.iter().filter(|a| matches!(a, Slot::Known(_))).map(|a| self.in_known(*a)).collect();
@@ -395,6 +431,39 @@ impl Splitter<'_> {
             residuals: self.residuals,
         }
     }
+}
+
+/// The parts of a loop's body, and which of its arguments are linear: a carry is if it ever becomes so.
+fn loop_parts(body: &Func, dims: (usize, usize, usize, bool), linear: &[bool]) -> (Split, Vec<bool>) {
+    let carry = dims.1;
+    let mut linear = linear.to_vec();
+    loop {
+        let forced: Vec<bool> = (0..body.outputs.len()).map(|k| k < carry && linear[k]).collect();
+        // A carry changes from step to step, so it must be saved; what is not carried is at hand again.
+        let direct: Vec<bool> = (0..linear.len()).map(|k| k >= carry && !linear[k]).collect();
+        let parts = split_body(body, &linear, &forced, &direct);
+        let grown: Vec<usize> = (0..carry).filter(|&k| parts.linear_output[k] && !linear[k]).collect();
+        if grown.is_empty() {
+            return (parts, linear);
+        }
+        grown.iter().for_each(|&k| linear[k] = true);
+    }
+}
+
+/// Whether a value depends on one of these inputs.
+fn depends(f: &Func, v: Value, inputs: &[bool]) -> bool {
+    let mut needed = vec![false; f.nodes.len()];
+    needed[v.index()] = true;
+    for i in (0..=v.index()).rev() {
+        if !needed[i] {
+            continue;
+        }
+        if matches!(f.nodes[i].op, Op::Input(k) if inputs[k]) {
+            return true;
+        }
+        f.nodes[i].args.iter().for_each(|a| needed[a.index()] = true);
+    }
+    false
 }
 
 fn is_linear(args: &[Slot]) -> Vec<bool> {

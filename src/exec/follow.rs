@@ -263,7 +263,7 @@ pub fn diagnosed(broken: &Broken, marches: &Marches, span: Span) -> Failure {
                 let x: Vec<String> = m.coordinates(p).iter().map(|x| number(*x)).collect();
                 format!(" in cell {p} at ({})", x.join(", "))
             });
-            (format!("`{unknown}`"), place.unwrap_or_default())
+            (unknown, place.unwrap_or_default())
         }
         false => ("the state".to_string(), String::new()),
     };

@@ -193,6 +193,29 @@ pub const ADDITIVE: &[Additive] = &[
         source: "Ascher, Ruuth & Spiteri 1997, (1, 1, 1)",
     },
     Additive {
+        name: "imex_trapezoid",
+        order: 1,
+        explicit: &Tableau {
+            name: "imex_trapezoid_explicit",
+            order: 1,
+            a: &[&[], &[1.0]],
+            b: &[1.0, 0.0],
+            embedded: None,
+            c: &[0.0, 1.0],
+            source: "Euler's method",
+        },
+        implicit: &Tableau {
+            name: "imex_trapezoid_implicit",
+            order: 2,
+            a: &[&[], &[0.5, 0.5]],
+            b: &[0.5, 0.5],
+            embedded: None,
+            c: &[0.0, 1.0],
+            source: "the trapezoidal rule",
+        },
+        source: "the trapezoidal rule and Euler's method",
+    },
+    Additive {
         name: "ars222",
         order: 2,
         explicit: &Tableau {

@@ -30,6 +30,7 @@ pub mod system;
 pub mod trace;
 pub mod unknowns;
 pub mod value;
+pub mod velocities;
 
 pub use error::{Error, Result};
 pub use eval::Lower;

@@ -13,7 +13,6 @@ pub const FUNCTIONS: &[&str] = &[
     "filter",
     "spectrum",
     "stable",
-    "etdrk4",
     "cnn",
     "fno",
     "unet",

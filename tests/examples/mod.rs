@@ -38,6 +38,16 @@ fn online() {
 }
 
 #[test]
+fn lorenz96() {
+    run("lorenz96", &[]);
+}
+
+#[test]
+fn brusselator() {
+    run("brusselator", &[]);
+}
+
+#[test]
 fn micrograph() {
     run("micrograph", &[]);
 }

@@ -1,4 +1,5 @@
-//! Fast Fourier transforms of real arrays: rows by realfft, the other axes by rustfft, a few columns at a time.
+//! Fast Fourier transforms of real arrays: rows by realfft, the other axes by rustfft, a few columns at a time. Between the two lie
+//! complex numbers in the memory of one item, which the passes over rows and columns fill and take apart as they go.
 //!
 //! Work is cut into whole rows and columns, each of which is transformed alone, so the bits do not depend on threads.
 
@@ -7,7 +8,7 @@ use crate::ir::DType;
 use realfft::{ComplexToReal, FftNum, RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// A planned transform of arrays `[lead, n₁, …, n_r]` of numbers to or from half spectra `[lead, 2, n₁, …, n_r/2 + 1]`.
 pub struct Fourier {
@@ -28,10 +29,22 @@ struct Axes<T: FftNum> {
     backward: Arc<dyn ComplexToReal<T>>,
     /// Of every axis but the last.
     others: Vec<Arc<dyn Fft<T>>>,
+    /// Memory that no task uses now.
+    idle: Mutex<Vec<Work<T>>>,
+    spectra: Mutex<Vec<Vec<Complex<T>>>>,
 }
 
-/// Columns brought together at a time: a cache line of complex doubles, twice.
+/// Memory of a task.
+struct Work<T> {
+    row: Vec<T>,
+    columns: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
+}
+
+/// Columns brought together at a time: a cache line of doubles.
 const COLUMNS: usize = 8;
+/// Rows of a task.
+const ROWS: usize = 8;
 /// Points below which one thread is faster.
 const LEAST: usize = 8192;
 
@@ -73,114 +86,167 @@ impl Fourier {
         let n = self.shape[self.shape.len() - 1];
         let modes = n / 2 + 1;
         let rows: usize = self.shape[..self.shape.len() - 1].iter().product();
-        // One item of a batch is worked on by one thread, if there are enough of them.
-        let each_alone = self.lead >= context.threads() || self.lead * rows * n < LEAST;
         let (from, to) = if self.inverse { (2 * rows * modes, rows * n) } else { (rows * n, 2 * rows * modes) };
+        // One item of a batch is worked on by one thread, if there are enough of them.
+        let alone = self.lead.is_multiple_of(context.threads()) || self.lead >= 4 * context.threads();
+        let large = self.lead * rows * n >= LEAST;
         let items = Shared(y.as_mut_ptr());
-        let one = |item: usize, wide: bool| {
+        let one = |item: usize, workers: Option<&Context>| {
             // SAFETY: items are disjoint ranges of `y`, which has `lead` of them.
             let y = unsafe { std::slice::from_raw_parts_mut(items.at(item * to), to) };
             let x = &x[item * from..(item + 1) * from];
-            let workers = if wide { Some(context) } else { None };
+            let t = Item { axes, shape: &self.shape, rows, n, modes };
             match self.inverse {
-                false => self.analyse(workers, axes, x, y, rows, modes),
-                true => self.synthesise(workers, axes, x, y, rows, modes),
+                false => t.analyse(workers, x, y),
+                true => t.synthesise(workers, x, y),
             }
         };
-        if !each_alone {
-            (0..self.lead).for_each(|item| one(item, true));
-        } else if self.lead * rows * n < LEAST {
-            (0..self.lead).for_each(|item| one(item, false));
+        if large && alone {
+            context.parallel(self.lead, &|item, _| one(item, None));
         } else {
-            context.parallel(self.lead, &|item, _| one(item, false));
+            (0..self.lead).for_each(|item| one(item, large.then_some(context)));
         }
     }
+}
 
-    fn analyse<T: FftNum>(
-        &self,
-        workers: Option<&Context>,
-        axes: &Axes<T>,
-        x: &[T],
-        y: &mut [T],
-        rows: usize,
-        modes: usize,
-    ) {
-        let n = self.shape[self.shape.len() - 1];
-        let mut z = vec![Complex::new(T::zero(), T::zero()); rows * modes];
-        let shared = Shared(z.as_mut_ptr());
-        each(workers, rows, &|row| {
-            let mut numbers = x[row * n..(row + 1) * n].to_vec();
-            // SAFETY: rows are disjoint ranges of `z`.
-            let spectrum = unsafe { std::slice::from_raw_parts_mut(shared.at(row * modes), modes) };
-            axes.forward.process(&mut numbers, spectrum).expect("compiler bug: lengths of a transform");
-        });
-        self.columns(workers, axes, &mut z, modes);
+/// The transform of one item of a batch.
+struct Item<'a, T: FftNum> {
+    axes: &'a Axes<T>,
+    shape: &'a [usize],
+    /// Rows of n numbers, or of so many modes.
+    rows: usize,
+    n: usize,
+    modes: usize,
+}
+
+/// Where columns come from and go to: complex numbers, or arrays of real and imaginary parts.
+#[derive(Clone, Copy)]
+enum Place<'a, T> {
+    Together,
+    Apart(&'a Shared<T>, &'a Shared<T>),
+}
+
+impl<T: FftNum> Item<'_, T> {
+    fn analyse(&self, workers: Option<&Context>, x: &[T], y: &mut [T]) {
+        let (n, modes, rows) = (self.n, self.modes, self.rows);
         let (re, im) = y.split_at_mut(rows * modes);
-        for ((z, re), im) in z.iter().zip(re).zip(im) {
-            (*re, *im) = (z.re, z.im);
-        }
-    }
-
-    fn synthesise<T: FftNum>(
-        &self,
-        workers: Option<&Context>,
-        axes: &Axes<T>,
-        x: &[T],
-        y: &mut [T],
-        rows: usize,
-        modes: usize,
-    ) {
-        let n = self.shape[self.shape.len() - 1];
-        let (re, im) = x.split_at(rows * modes);
-        let mut z: Vec<Complex<T>> = re.iter().zip(im).map(|(&re, &im)| Complex::new(re, im)).collect();
-        self.columns(workers, axes, &mut z, modes);
-        let (spectra, numbers) = (Shared(z.as_mut_ptr()), Shared(y.as_mut_ptr()));
-        each(workers, rows, &|row| {
-            // SAFETY: rows are disjoint ranges of `z` and of `y`.
-            let (spectrum, out) = unsafe {
-                (
-                    std::slice::from_raw_parts_mut(spectra.at(row * modes), modes),
-                    std::slice::from_raw_parts_mut(numbers.at(row * n), n),
-                )
-            };
-            // Real numbers have real ends.
-            spectrum[0].im = T::zero();
-            if n.is_multiple_of(2) {
-                spectrum[modes - 1].im = T::zero();
-            }
-            axes.backward.process(spectrum, out).expect("compiler bug: lengths of a transform");
-        });
-    }
-
-    /// The transforms along every axis but the last, of `[n₁, …, n_(r-1), modes]`.
-    fn columns<T: FftNum>(&self, workers: Option<&Context>, axes: &Axes<T>, z: &mut [Complex<T>], modes: usize) {
-        let mut inner = modes;
-        let total = z.len();
-        for (plan, &n) in axes.others.iter().zip(&self.shape[..self.shape.len() - 1]).rev() {
+        let (re, im) = (Shared(re.as_mut_ptr()), Shared(im.as_mut_ptr()));
+        self.axes.with_spectrum(rows * modes, |z| {
             let shared = Shared(z.as_mut_ptr());
-            let blocks = inner.div_ceil(COLUMNS);
-            each(workers, total / (n * inner) * blocks, &|task| {
-                let (outer, first) = (task / blocks, task % blocks * COLUMNS);
-                let width = COLUMNS.min(inner - first);
-                let start = outer * n * inner + first;
-                let mut columns = vec![Complex::new(T::zero(), T::zero()); width * n];
-                // SAFETY: the columns of different tasks are disjoint, and lie within `z`.
-                unsafe {
-                    for j in 0..n {
-                        for c in 0..width {
-                            columns[c * n + j] = *shared.at(start + j * inner + c);
+            each(workers, rows.div_ceil(ROWS), &|task| {
+                self.axes.with_work(|w| {
+                    for row in task * ROWS..((task + 1) * ROWS).min(rows) {
+                        w.row[..n].copy_from_slice(&x[row * n..(row + 1) * n]);
+                        // SAFETY: rows are disjoint ranges of `z` and of `y`.
+                        unsafe {
+                            let spectrum = std::slice::from_raw_parts_mut(shared.at(row * modes), modes);
+                            let outcome =
+                                self.axes.forward.process_with_scratch(&mut w.row[..n], spectrum, &mut w.scratch);
+                            outcome.expect("compiler bug: lengths of a transform");
+                            if self.axes.others.is_empty() {
+                                for (k, z) in spectrum.iter().enumerate() {
+                                    (*re.at(row * modes + k), *im.at(row * modes + k)) = (z.re, z.im);
+                                }
+                            }
                         }
                     }
-                    plan.process(&mut columns);
+                });
+            });
+            let mut inner = modes;
+            for axis in (0..self.axes.others.len()).rev() {
+                let to = if axis == 0 { Place::Apart(&re, &im) } else { Place::Together };
+                self.columns(workers, &shared, axis, inner, Place::Together, to);
+                inner *= self.shape[axis];
+            }
+        });
+    }
+
+    fn synthesise(&self, workers: Option<&Context>, x: &[T], y: &mut [T]) {
+        let (n, modes, rows) = (self.n, self.modes, self.rows);
+        let (re, im) = x.split_at(rows * modes);
+        let numbers = Shared(y.as_mut_ptr());
+        self.axes.with_spectrum(rows * modes, |z| {
+            let shared = Shared(z.as_mut_ptr());
+            // Only read.
+            let parts = (Shared(re.as_ptr().cast_mut()), Shared(im.as_ptr().cast_mut()));
+            let mut inner = modes;
+            for axis in (0..self.axes.others.len()).rev() {
+                let first = axis + 1 == self.axes.others.len();
+                let from = if first { Place::Apart(&parts.0, &parts.1) } else { Place::Together };
+                self.columns(workers, &shared, axis, inner, from, Place::Together);
+                inner *= self.shape[axis];
+            }
+            each(workers, rows.div_ceil(ROWS), &|task| {
+                self.axes.with_work(|w| {
+                    for row in task * ROWS..((task + 1) * ROWS).min(rows) {
+                        // SAFETY: rows are disjoint ranges of `z` and of `y`.
+                        let (spectrum, out) = unsafe {
+                            (
+                                std::slice::from_raw_parts_mut(shared.at(row * modes), modes),
+                                std::slice::from_raw_parts_mut(numbers.at(row * n), n),
+                            )
+                        };
+                        if self.axes.others.is_empty() {
+                            let (re, im) = (&re[row * modes..][..modes], &im[row * modes..][..modes]);
+                            for ((z, &re), &im) in spectrum.iter_mut().zip(re).zip(im) {
+                                *z = Complex::new(re, im);
+                            }
+                        }
+                        // Real numbers have real ends.
+                        spectrum[0].im = T::zero();
+                        if n.is_multiple_of(2) {
+                            spectrum[modes - 1].im = T::zero();
+                        }
+                        let outcome = self.axes.backward.process_with_scratch(spectrum, out, &mut w.scratch);
+                        outcome.expect("compiler bug: lengths of a transform");
+                    }
+                });
+            });
+        });
+    }
+
+    /// The transforms along one axis but the last, of `[…, n_axis, inner]`.
+    fn columns(
+        &self,
+        workers: Option<&Context>,
+        z: &Shared<Complex<T>>,
+        axis: usize,
+        inner: usize,
+        from: Place<T>,
+        to: Place<T>,
+    ) {
+        let (plan, n) = (&self.axes.others[axis], self.shape[axis]);
+        let blocks = inner.div_ceil(COLUMNS);
+        each(workers, self.rows * self.modes / (n * inner) * blocks, &|task| {
+            let (outer, first) = (task / blocks, task % blocks * COLUMNS);
+            let width = COLUMNS.min(inner - first);
+            let start = outer * n * inner + first;
+            self.axes.with_work(|w| {
+                let columns = &mut w.columns[..width * n];
+                // SAFETY: the columns of different tasks are disjoint, and lie within the arrays.
+                unsafe {
                     for j in 0..n {
-                        for c in 0..width {
-                            *shared.at(start + j * inner + c) = columns[c * n + j];
+                        let at = start + j * inner;
+                        match from {
+                            Place::Together => (0..width).for_each(|c| columns[c * n + j] = *z.at(at + c)),
+                            Place::Apart(re, im) => (0..width)
+                                .for_each(|c| columns[c * n + j] = Complex::new(*re.at(at + c), *im.at(at + c))),
+                        }
+                    }
+                    plan.process_with_scratch(columns, &mut w.scratch);
+                    for j in 0..n {
+                        let at = start + j * inner;
+                        match to {
+                            Place::Together => (0..width).for_each(|c| *z.at(at + c) = columns[c * n + j]),
+                            Place::Apart(re, im) => (0..width).for_each(|c| {
+                                let value = columns[c * n + j];
+                                (*re.at(at + c), *im.at(at + c)) = (value.re, value.im);
+                            }),
                         }
                     }
                 }
             });
-            inner *= n;
-        }
+        });
     }
 }
 
@@ -197,7 +263,37 @@ impl<T: FftNum> Axes<T> {
                 .iter()
                 .map(|&n| if inverse { complex.plan_fft_inverse(n) } else { complex.plan_fft_forward(n) })
                 .collect(),
+            idle: Mutex::new(vec![]),
+            spectra: Mutex::new(vec![]),
         }
+    }
+
+    fn with_work<R>(&self, f: impl FnOnce(&mut Work<T>) -> R) -> R {
+        let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
+        let reused = idle().pop();
+        let mut work = reused.unwrap_or_else(|| {
+            let zero = Complex::new(T::zero(), T::zero());
+            let longest = self.others.iter().map(|p| p.len()).max().unwrap_or(0);
+            let scratch = self.others.iter().map(|p| p.get_inplace_scratch_len()).max().unwrap_or(0);
+            let scratch = scratch.max(self.forward.get_scratch_len()).max(self.backward.get_scratch_len());
+            Work {
+                row: vec![T::zero(); self.forward.len()],
+                columns: vec![zero; longest * COLUMNS],
+                scratch: vec![zero; scratch],
+            }
+        });
+        let result = f(&mut work);
+        idle().push(work);
+        result
+    }
+
+    fn with_spectrum<R>(&self, len: usize, f: impl FnOnce(&mut [Complex<T>]) -> R) -> R {
+        let idle = || self.spectra.lock().unwrap_or_else(|e| e.into_inner());
+        let reused = idle().pop();
+        let mut z = reused.unwrap_or_else(|| vec![Complex::new(T::zero(), T::zero()); len]);
+        let result = f(&mut z);
+        idle().push(z);
+        result
     }
 }
 

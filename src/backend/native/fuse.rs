@@ -9,6 +9,7 @@ use super::Place;
 use super::nest::{Address, Affine, Expr, Graph, Id, Nest, Share};
 use super::scalar;
 use crate::ir::{DType, Func, Node, Op, Tensor, Value};
+use std::collections::HashMap;
 
 /// What computes each node.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -104,6 +105,7 @@ fn class(f: &Func, node: &Node) -> Class {
         | Op::Roll { .. } => Class::Moved,
         Op::Pad { interior, .. } if interior.iter().all(|&k| k == 0) => Class::Moved,
         Op::Concat(_) if node.args.len() <= 16 => Class::Moved,
+        Op::Reshape(to) if !to.is_empty() && unit_axes(&f.ty(node.args[0]).shape, to).is_some() => Class::Moved,
         Op::Gather if known_index(f, node).is_some() => Class::Moved,
         _ => Class::Other,
     }
@@ -126,12 +128,16 @@ fn cuts(op: &Op) -> bool {
 /// Hands a demand for a node on to its arguments.
 fn pass(f: &Func, node: &Node, d: &Demand, demands: &mut [Vec<Demand>], outside: &mut [bool]) {
     match &node.op {
+        // Each element is still read at one place, from one box or another.
         Op::Concat(_) | Op::Pad { .. } | Op::Roll { .. } => {
-            node.args.iter().for_each(|a| demands[a.index()].push((d.0, None)))
+            for (k, a) in node.args.iter().enumerate() {
+                let moved = d.1.as_ref().map(|at| beyond_borders(f, node, k, at));
+                demands[a.index()].push((d.0, moved));
+            }
         }
         Op::Gather => outside[node.args[0].index()] = true,
         Op::Iota { .. } => {}
-        Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) => {
+        Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) | Op::Reshape(_) => {
             let moved = d.1.as_ref().map(|m| moved(&node.op, &f.ty(node.args[0]).shape, m));
             demands[node.args[0].index()].push((d.0, moved));
         }
@@ -148,6 +154,17 @@ fn moved(op: &Op, from: &[usize], at: &[Affine]) -> Vec<Affine> {
             out
         }
         Op::Broadcast { axes, .. } => axes.iter().map(|&a| at[a].clone()).collect(),
+        Op::Reshape(to) => {
+            let axes = unit_axes(from, to).expect("compiler bug: a reshape that is not of unit axes");
+            let loops = at.first().map_or(0, |a| a.steps.len());
+            let mut out = vec![Affine::constant(0, loops); from.len()];
+            axes.iter().zip(at).for_each(|(a, i)| {
+                if let Some(a) = a {
+                    out[*a] = i.clone();
+                }
+            });
+            out
+        }
         Op::Slice { start, stride, .. } => {
             (0..at.len()).map(|i| at[i].scaled(stride[i] as isize, start[i] as isize)).collect()
         }
@@ -159,10 +176,39 @@ fn moved(op: &Op, from: &[usize], at: &[Affine]) -> Vec<Affine> {
     }
 }
 
+/// The same for argument k of what has borders, on the side where that argument is read.
+fn beyond_borders(f: &Func, node: &Node, k: usize, at: &[Affine]) -> Vec<Affine> {
+    let mut out = at.to_vec();
+    match &node.op {
+        Op::Pad { low, .. } => out.iter_mut().zip(low).for_each(|(i, &l)| *i = i.scaled(1, -(l as isize))),
+        Op::Concat(axis) => {
+            let start: usize = node.args[..k].iter().map(|a| f.ty(*a).shape[*axis]).sum();
+            out[*axis] = at[*axis].scaled(1, -(start as isize));
+        }
+        Op::Roll { axis, shift } => {
+            let n = f.ty(node.args[0]).shape[*axis] as isize;
+            out[*axis] = at[*axis].scaled(1, -shift.rem_euclid(n));
+        }
+        _ => unreachable!("compiler bug: no borders"),
+    }
+    out
+}
+
+/// Axes of `to` that are axes of `from` (None: of extent 1), where a reshape only adds and removes axes of extent 1.
+pub fn unit_axes(from: &[usize], to: &[usize]) -> Option<Vec<Option<usize>>> {
+    let long: Vec<usize> = (0..from.len()).filter(|&a| from[a] != 1).collect();
+    let mut next = long.iter();
+    let mut axes = vec![];
+    for &n in to {
+        axes.push(if n == 1 { None } else { Some(*next.next().filter(|&&a| from[a] == n)?) });
+    }
+    next.next().is_none().then_some(axes)
+}
+
 /// Loops must be cut at this index of this axis.
 pub struct Cut {
-    axis: usize,
-    at: usize,
+    pub axis: usize,
+    pub at: usize,
 }
 
 /// Expressions of one kernel over a box of its loops.
@@ -175,6 +221,7 @@ pub struct Site<'a> {
     pub args: Vec<Place>,
     pub low: Vec<usize>,
     pub high: Vec<usize>,
+    known: HashMap<(Value, Vec<Affine>), Id>,
 }
 
 /// At most so many boxes of one kernel.
@@ -193,7 +240,16 @@ pub fn nests<'a>(
     let mut boxes = vec![(vec![0; shape.len()], shape.to_vec())];
     let (mut nests, mut args) = (vec![], vec![]);
     while let Some((low, high)) = boxes.pop() {
-        let mut site = Site { f, homes, places, graph: Graph::new(dtype), args, low: low.clone(), high: high.clone() };
+        let mut site = Site {
+            f,
+            homes,
+            places,
+            graph: Graph::new(dtype),
+            args,
+            low: low.clone(),
+            high: high.clone(),
+            known: HashMap::new(),
+        };
         let outcome = build(&mut site);
         args = site.args;
         match outcome {
@@ -225,6 +281,16 @@ pub fn nests<'a>(
 impl Site<'_> {
     /// The value of a node at an index.
     pub fn value(&mut self, v: Value, at: &[Affine]) -> Result<Id, Cut> {
+        let key = (v, at.to_vec());
+        if let Some(&id) = self.known.get(&key) {
+            return Ok(id);
+        }
+        let id = self.fresh(v, at)?;
+        self.known.insert(key, id);
+        Ok(id)
+    }
+
+    fn fresh(&mut self, v: Value, at: &[Affine]) -> Result<Id, Cut> {
         if let Some(x) = splat(self.f, v) {
             return Ok(self.graph.constant(x));
         }
@@ -264,7 +330,7 @@ impl Site<'_> {
                     false => self.graph.add(Expr::Number(number.clone())),
                 })
             }
-            Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) => {
+            Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) | Op::Reshape(_) => {
                 self.value(node.args[0], &moved(&node.op, from(0), at))
             }
             Op::Pad { low, .. } => {
@@ -338,32 +404,37 @@ impl Site<'_> {
 
     /// Whether an index is below `bound`, all over the box.
     fn side(&self, i: &Affine, bound: isize) -> Result<bool, Cut> {
-        let (least, greatest) = i.range(&self.low, &self.high);
-        if greatest < bound {
-            return Ok(true);
-        }
-        if least >= bound {
-            return Ok(false);
-        }
-        // offset + step·x < bound, if it depends on one loop; else halve one.
-        let mut used = (0..i.steps.len()).filter(|&a| i.steps[a] != 0);
-        let Some(axis) = used.next() else { unreachable!("compiler bug: a constant on both sides") };
-        if used.next().is_some() {
-            return Err(self.halved(i));
-        }
-        let (step, gap) = (i.steps[axis], bound - i.offset);
-        // First x on the other side.
-        let x = if step > 0 { (gap + step - 1).div_euclid(step) } else { gap.div_euclid(step) + 1 };
-        let at = (x.max(0) as usize).clamp(self.low[axis] + 1, self.high[axis] - 1);
-        Err(Cut { axis, at })
+        side(&self.low, &self.high, i, bound)
     }
+}
 
-    fn halved(&self, i: &Affine) -> Cut {
-        let extent = |a: usize| self.high[a] - self.low[a];
-        let widest = (0..i.steps.len()).filter(|&a| i.steps[a] != 0).max_by_key(|&a| extent(a));
-        let axis = widest.expect("compiler bug: an index that does not move");
-        Cut { axis, at: self.low[axis] + extent(axis) / 2 }
+/// Whether an index is below `bound`, all over a box.
+pub fn side(low: &[usize], high: &[usize], i: &Affine, bound: isize) -> Result<bool, Cut> {
+    let (least, greatest) = i.range(low, high);
+    if greatest < bound {
+        return Ok(true);
     }
+    if least >= bound {
+        return Ok(false);
+    }
+    // offset + step·x < bound, if it depends on one loop; else halve one.
+    let mut used = (0..i.steps.len()).filter(|&a| i.steps[a] != 0);
+    let Some(axis) = used.next() else { unreachable!("compiler bug: a constant on both sides") };
+    if used.next().is_some() {
+        return Err(halved(low, high, i));
+    }
+    let (step, gap) = (i.steps[axis], bound - i.offset);
+    // First x on the other side.
+    let x = if step > 0 { (gap + step - 1).div_euclid(step) } else { gap.div_euclid(step) + 1 };
+    let at = (x.max(0) as usize).clamp(low[axis] + 1, high[axis] - 1);
+    Err(Cut { axis, at })
+}
+
+fn halved(low: &[usize], high: &[usize], i: &Affine) -> Cut {
+    let extent = |a: usize| high[a] - low[a];
+    let widest = (0..i.steps.len()).filter(|&a| i.steps[a] != 0).max_by_key(|&a| extent(a));
+    let axis = widest.expect("compiler bug: an index that does not move");
+    Cut { axis, at: low[axis] + extent(axis) / 2 }
 }
 
 /// Position in a row-major array that starts at `start`, inside so many loops.
@@ -381,7 +452,7 @@ fn splat(f: &Func, v: Value) -> Option<f64> {
     let node = f.node(v);
     match &node.op {
         Op::Const(t) if t.ty.len() == 1 => Some(t.item()),
-        Op::Broadcast { .. } => splat(f, node.args[0]),
+        Op::Broadcast { .. } | Op::Reshape(_) => splat(f, node.args[0]),
         _ => None,
     }
 }

@@ -14,8 +14,8 @@ use cranelift_module::{FuncId, Linkage, Module, default_libcall_names};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// `(buffers, first, last, scratch)`
-type Entry = unsafe extern "C" fn(*const *mut u8, usize, usize, *mut u8);
+/// `(buffers, first, last, scratch, first, last)`: ranges of the outermost loop, and of the second one of three.
+type Entry = unsafe extern "C" fn(*const *mut u8, usize, usize, *mut u8, usize, usize);
 
 /// Loop nests that together compute the results of a step: boxes of one iteration space, whose outermost loop threads share.
 pub struct Kernel {
@@ -24,13 +24,17 @@ pub struct Kernel {
     cost: usize,
 }
 
-struct Compiled {
+/// One nest.
+pub struct Compiled {
     id: FuncId,
     entry: Option<Entry>,
     share: Share,
     /// Iterations of the outermost loop, and the fewest in one call.
     extent: usize,
-    least: usize,
+    pub least: usize,
+    /// The range of the second loop of three, and whether less of it may be asked for.
+    columns: (usize, usize),
+    pub boxed: bool,
     cost: usize,
     scratch: usize,
 }
@@ -57,6 +61,8 @@ pub struct Compiler {
     context: FunctionBuilderContext,
     tables: Vec<Table>,
     count: usize,
+    /// Large results may go around the caches.
+    streams: bool,
 }
 
 /// For which processor code is made. None where Cranelift does not know it: then nothing is fused.
@@ -99,18 +105,30 @@ impl Compiler {
 
     pub fn with(emitter: Emitter) -> Option<Compiler> {
         let module = JITModule::new(JITBuilder::with_isa(target()?, default_libcall_names()));
-        Some(Compiler { emitter, module, context: FunctionBuilderContext::new(), tables: vec![], count: 0 })
+        Some(Compiler {
+            emitter,
+            module,
+            context: FunctionBuilderContext::new(),
+            tables: vec![],
+            count: 0,
+            streams: true,
+        })
     }
 
     /// `lengths`: of the buffers, in elements.
     pub fn compile(&mut self, nests: &[Nest], lengths: &[usize]) -> Result<Kernel, Fault> {
-        let nests: Vec<Compiled> = nests.iter().map(|n| self.nest(n, lengths)).collect::<Result<_, _>>()?;
+        let nests: Vec<Compiled> = nests.iter().map(|n| self.piece(n, lengths)).collect::<Result<_, _>>()?;
         let extent = nests.iter().map(|n| n.share.high).max().unwrap_or(0);
         let cost = nests.iter().map(|n| n.cost).sum();
         Ok(Kernel { nests, extent, cost })
     }
 
-    fn nest(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
+    /// Results are read again soon, however large they are.
+    pub fn keeps_in_cache(&mut self) {
+        self.streams = false;
+    }
+
+    pub fn piece(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
         nest.verify(lengths);
         self.count += 1;
         let mut context = self.module.make_context();
@@ -119,7 +137,8 @@ impl Compiler {
             .module
             .declare_function(&format!("k{}", self.count), Linkage::Local, &context.func.signature)
             .map_err(|e| failed(&e))?;
-        let code = if self.emitter == Emitter::Wide { wide::emit(nest, lengths) } else { None };
+        let code = if self.emitter == Emitter::Wide { wide::emit(nest, lengths, self.streams) } else { None };
+        let boxed = code.is_some() && nest.shape.len() == 3;
         let (least, scratch) = match code {
             Some(code) => {
                 self.module.define_function_bytes(id, 64, &code.bytes, &[]).map_err(|e| failed(&e))?;
@@ -131,7 +150,17 @@ impl Compiler {
             }
         };
         let cost = nest.shape.iter().product::<usize>() * nest.graph.exprs.iter().map(cost).sum::<usize>();
-        Ok(Compiled { id, entry: None, share: nest.share, extent: nest.shape[0], least, cost, scratch })
+        Ok(Compiled {
+            id,
+            entry: None,
+            share: nest.share,
+            extent: nest.shape[0],
+            least,
+            columns: nest.columns,
+            boxed,
+            cost,
+            scratch,
+        })
     }
 
     fn portable(&mut self, nest: &Nest, id: FuncId, context: &mut Context) -> Result<(), Fault> {
@@ -144,11 +173,15 @@ impl Compiler {
     }
 
     /// Makes the code runnable and tells the kernels where it is.
-    pub fn finish<'a>(mut self, kernels: impl Iterator<Item = &'a mut Kernel>) -> Result<Code, Fault> {
+    pub fn finish<'a>(self, kernels: impl Iterator<Item = &'a mut Kernel>) -> Result<Code, Fault> {
+        self.finish_pieces(kernels.flat_map(|k| &mut k.nests))
+    }
+
+    pub fn finish_pieces<'a>(mut self, pieces: impl Iterator<Item = &'a mut Compiled>) -> Result<Code, Fault> {
         self.module
             .finalize_definitions()
             .map_err(|e| Fault::new("kernel", format!("no memory for generated code: {e}")))?;
-        for c in kernels.flat_map(|k| &mut k.nests) {
+        for c in pieces {
             let code = self.module.get_finalized_function(c.id);
             // SAFETY: the function was defined with the signature of `Entry`, and the code outlives the kernels' program.
             c.entry = Some(unsafe { std::mem::transmute::<*const u8, Entry>(code) });
@@ -177,7 +210,7 @@ fn cost(e: &Expr) -> usize {
 }
 
 /// Pointers to the buffers of a call.
-struct Pointers<'a>(&'a [*mut u8]);
+pub struct Pointers<'a>(pub &'a [*mut u8]);
 // SAFETY: kernels only read the arguments, and write disjoint parts of the results (each task its own range of the outermost
 // loop, whose stores are to different elements; an element computed twice is written twice by the same task or with the same bits).
 unsafe impl Sync for Pointers<'_> {}
@@ -209,7 +242,7 @@ impl Kernel {
         context.parallel(tasks, &|t, _| {
             for nest in &self.nests {
                 let (first, last) = nest.range(bound(t, tasks), bound(t + 1, tasks));
-                nest.call(&buffers, first, last);
+                nest.call(&buffers, (first, last), (0, nest.columns.1 - nest.columns.0));
             }
         });
     }
@@ -232,7 +265,17 @@ impl Compiled {
         first == last || last - first >= self.least
     }
 
-    fn call(&self, buffers: &Pointers, first: usize, last: usize) {
+    /// What a box of the whole iteration space leaves of the nest: ranges of the outermost loop, and of the second one of three.
+    pub fn call_box(&self, buffers: &Pointers, rows: (usize, usize), columns: (usize, usize)) {
+        let (low, high) = self.columns;
+        let within = |k: usize| k.clamp(low, high) - low;
+        let columns = if self.boxed { (within(columns.0), within(columns.1)) } else { (0, high - low) };
+        if columns.0 < columns.1 {
+            self.call(buffers, self.range(rows.0, rows.1), columns);
+        }
+    }
+
+    fn call(&self, buffers: &Pointers, (first, last): (usize, usize), columns: (usize, usize)) {
         thread_local! {
             static SCRATCH: RefCell<Vec<f64>> = const { RefCell::new(vec![]) };
         }
@@ -242,19 +285,19 @@ impl Compiled {
         let entry = self.entry.expect("compiler bug: a kernel that was not finished");
         if self.scratch == 0 {
             // SAFETY: `verify` has shown that every address lies in its buffer, whose lengths the plan guarantees.
-            return unsafe { entry(buffers.0.as_ptr(), first, last, std::ptr::null_mut()) };
+            return unsafe { entry(buffers.0.as_ptr(), first, last, std::ptr::null_mut(), columns.0, columns.1) };
         }
         SCRATCH.with_borrow_mut(|s| {
             if s.len() * 8 < self.scratch {
                 s.resize(self.scratch.div_ceil(8), 0.0);
             }
             // SAFETY: as above, and the scratch memory is as long as the code needs.
-            unsafe { entry(buffers.0.as_ptr(), first, last, s.as_mut_ptr().cast()) }
+            unsafe { entry(buffers.0.as_ptr(), first, last, s.as_mut_ptr().cast(), columns.0, columns.1) }
         });
     }
 }
 
-fn pointer(v: &View) -> *mut u8 {
+pub fn pointer(v: &View) -> *mut u8 {
     match v {
         View::F64(x) => x.as_ptr().cast_mut().cast(),
         View::F32(x) => x.as_ptr().cast_mut().cast(),

@@ -1,5 +1,6 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
+use super::blocked::Blocked;
 use super::dot::Contraction;
 use super::fourier::Fourier;
 use super::fuse::{self, Home};
@@ -72,6 +73,8 @@ pub(super) enum Kind {
         xs: usize,
         reverse: bool,
     },
+    /// A scan of stencil steps.
+    Blocked(Blocked),
     Cond {
         then: Body,
         otherwise: Body,
@@ -224,13 +227,18 @@ impl Lowering<'_> {
                 Kind::Scatter { row, inverse }
             }
             Op::Map { body, n, mapped } => Kind::Map { body: self.body(body, 1)?, n: *n, mapped: mapped.clone() },
-            Op::Scan { body, length, carry, xs, reverse } => Kind::Scan {
-                body: self.body(body, self.threads)?,
-                length: *length,
-                carry: *carry,
-                xs: *xs,
-                reverse: *reverse,
-            },
+            Op::Scan { body, length, carry, xs, reverse } => {
+                match Blocked::new(body, (*length, *carry, *xs, *reverse), self.threads)? {
+                    Some(blocked) => Kind::Blocked(blocked),
+                    None => Kind::Scan {
+                        body: self.body(body, self.threads)?,
+                        length: *length,
+                        carry: *carry,
+                        xs: *xs,
+                        reverse: *reverse,
+                    },
+                }
+            }
             Op::Cond { then, otherwise } => {
                 Kind::Cond { then: self.body(then, self.threads)?, otherwise: self.body(otherwise, self.threads)? }
             }

@@ -1,6 +1,7 @@
 //! The native back end: a function becomes a [`Program`], a list of steps over buffers planned beforehand.
 
 mod arithmetic;
+mod blocked;
 mod buffer;
 mod dot;
 mod emit;

@@ -53,6 +53,8 @@ pub struct Nest {
     pub graph: Graph,
     pub stores: Vec<(Address, Id)>,
     pub share: Share,
+    /// The range of the second axis that the second loop of three covers.
+    pub columns: (usize, usize),
 }
 
 /// The part of a kernel's outermost loop (of more than one iteration) that one of its nests covers.
@@ -216,7 +218,18 @@ impl Graph {
 impl Nest {
     pub fn new(shape: Vec<usize>, graph: Graph, stores: Vec<(Address, Id)>) -> Nest {
         let share = Share::whole(shape.first().copied().unwrap_or(1));
-        Nest { shape, graph, stores, share }
+        let columns = (0, shape.get(1).copied().unwrap_or(1));
+        Nest { shape, graph, stores, share, columns }
+    }
+
+    /// All loops over the box `low..high` as they are, the outermost shared as far as it is covered.
+    pub fn over(graph: Graph, stores: Vec<(Address, Id)>, low: &[usize], high: &[usize]) -> Nest {
+        let shape = low.iter().zip(high).map(|(l, h)| h - l).collect();
+        let share = Share { low: low[0], high: high[0], each: 1 };
+        let columns = if low.len() > 1 { (low[1], high[1]) } else { (0, 1) };
+        let mut nest = Nest { shape, graph, stores, share, columns };
+        nest.each(|a| a.offset += a.steps.iter().zip(low).map(|(s, &l)| s * l as isize).sum::<isize>());
+        nest
     }
 
     /// The same with as few loops as possible, over the box `low..high` of the given loops. `outermost`: the first loop that is more
@@ -252,6 +265,7 @@ impl Nest {
             self.shape.push(1);
             self.each(|a| a.steps.push(0));
         }
+        self.columns = (0, self.shape.get(1).copied().unwrap_or(1));
         if let Some(axis) = outermost {
             let (low, high) = (low[axis], high[axis]);
             let each = if high - low > 1 { self.shape[0] / (high - low) } else { 0 };

@@ -98,6 +98,10 @@ impl Program {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 return body.scan(context, &nested[body.number], (*length, *carry, *xs, *reverse), args, &mut outs);
             }
+            Kind::Blocked(scan) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                return scan.run(context, args, &mut outs);
+            }
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
@@ -200,6 +204,7 @@ impl Program {
             }),
             Kind::Map { .. }
             | Kind::Scan { .. }
+            | Kind::Blocked(_)
             | Kind::Cond { .. }
             | Kind::Memo { .. }
             | Kind::Kernel(_)

@@ -46,6 +46,10 @@ impl Nested {
 }
 
 impl Body {
+    pub fn new(program: Program, number: usize, f: &crate::ir::Func) -> Body {
+        Body { program, number, reads: super::repeats::elements_read(f) }
+    }
+
     pub fn call(&self, context: &Context, nested: &Nested, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
         nested.with(&self.program, |w| self.program.run(context, w, args, outs))
     }

@@ -13,9 +13,17 @@ impl Lower<'_> {
         let (h, span) = (run.h, run.span);
         let ty = start.ty().clone();
         let tableau = match integrator {
-            Integrator::Rosenbrock(_) => unreachable!("compiler bug: refused before"),
+            Integrator::Rosenbrock(_) | Integrator::Symplectic(_) => unreachable!("compiler bug: refused before"),
             Integrator::Bdf2 => return self.bdf2_step(run, start),
             Integrator::RungeKutta(t) => t,
+            Integrator::Exponential { .. } | Integrator::Additive(_) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "this time scheme treats the linear part of a system mode by mode",
+                    "use it with `spectral`, or an implicit one such as `bdf2` or `sdirk3`",
+                );
+            }
         };
         let last = tableau.stages() - 1;
         let stiffly_accurate = (0..=last).all(|j| tableau.a(last, j) == tableau.b[j]);
@@ -98,8 +106,8 @@ impl Lower<'_> {
             for equation in &mut eqs.balances {
                 let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };
                 let before: Field = l.substitute(&stored, |leaf| match leaf {
-                    Leaf::Unknown { problem, index, gradient } if *problem == of => {
-                        Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *gradient })
+                    Leaf::Unknown { problem, index, order } if *problem == of => {
+                        Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *order == 1 })
                     }
                     _ => None,
                 });

@@ -40,8 +40,8 @@ pub enum Layout {
     Components(Rc<Space>),
     /// `[point, component]`
     Points(Rc<Space>),
-    /// Numbers without a place.
-    Numbers,
+    /// So many numbers, not values at points.
+    Elsewhere(usize),
 }
 
 impl March {
@@ -50,7 +50,7 @@ impl March {
         let components: usize = self.unknowns.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         match &self.layout {
             Layout::Components(space) | Layout::Points(space) => components * space.node_count(),
-            Layout::Numbers => components,
+            Layout::Elsewhere(n) => *n,
         }
     }
 
@@ -73,7 +73,7 @@ impl March {
         let (component, point) = match &self.layout {
             Layout::Components(space) => (at / space.node_count().max(1), Some(at % space.node_count().max(1))),
             Layout::Points(_) => (at % components.max(1), Some(at / components.max(1))),
-            Layout::Numbers => (at, None),
+            Layout::Elsewhere(_) => return ("the state".into(), None),
         };
         let mut first = 0;
         for (name, shape) in &self.unknowns {
@@ -87,7 +87,7 @@ impl March {
                 }
                 index.reverse();
                 let index = if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) };
-                return (format!("{name}{index}"), point);
+                return (format!("`{name}{index}`"), point);
             }
             first += n;
         }
@@ -101,7 +101,7 @@ impl March {
                 let d = space.mesh.dimension();
                 space.node_coordinates().to_f64()[point * d..][..d].to_vec()
             }
-            Layout::Numbers => vec![],
+            Layout::Elsewhere(_) => vec![],
         }
     }
 }
@@ -131,7 +131,7 @@ impl Lower<'_> {
         eqs: &Equations,
         timeline: &Timeline,
         layout: Layout,
-        (space, time, implicit): (String, &str, &str),
+        (space, time, implicit): (String, String, &str),
     ) -> March {
         March {
             system: eqs.name.clone(),
@@ -139,7 +139,7 @@ impl Lower<'_> {
             unknowns: eqs.unknowns.iter().map(|u| (u.name.clone(), u.shape.clone())).collect(),
             layout,
             space,
-            time: time.into(),
+            time,
             implicit: implicit.into(),
             start: timeline.start,
             step: timeline.step,

@@ -10,6 +10,8 @@ mod explicit;
 mod implicit;
 pub mod march;
 mod ordinary;
+mod rates;
+mod spectral;
 mod timeline;
 
 use self::march::{Layout, March};
@@ -22,8 +24,8 @@ use super::system::Equations;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
-use crate::discretize::grid::Derivatives;
-use crate::ir::{Func, Type};
+use crate::discretize::grid::{self, Derivatives};
+use crate::ir::{Func, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
@@ -69,7 +71,13 @@ impl Lower<'_> {
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
         let run = Run { problem, scheme, space: &space, h: timeline.step, span };
+        let mut complete = None;
         let step = match (integrator, scheme.method) {
+            (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
+                let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
+                complete = Some(of_state);
+                step
+            }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
@@ -85,8 +93,16 @@ impl Lower<'_> {
                 return error_help(
                     "run.scheme",
                     span,
-                    "implicit steps are not supported on grids yet",
-                    "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                    "finite differences are stepped explicitly",
+                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
+                );
+            }
+            (Integrator::Symplectic(m), _) => {
+                return error_help(
+                    "unsupported.library",
+                    span,
+                    format!("`{}` is for systems of numbers so far", m.name),
+                    "write a second unknown for the rate, and use `rk4`",
                 );
             }
             (Integrator::Rosenbrock(m), _) => {
@@ -99,7 +115,11 @@ impl Lower<'_> {
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
-        let march = self.march_of(&eqs, &timeline, &run, integrator);
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator);
+        if step.initial[0].ty().len() != march.entries() {
+            // Modes, or some of the unknowns.
+            march.layout = Layout::Elsewhere(step.initial[0].ty().len());
+        }
         let kept = self.march(&timeline, step, march);
         let mut trajectory: Vec<Rc<Solution>> = vec![];
         for (k, values) in kept.into_iter().enumerate() {
@@ -108,8 +128,18 @@ impl Lower<'_> {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
+            let (values, slopes) = match (&complete, scheme.method) {
+                (Some(of_state), _) => self.completed(values, timeline.kept(k), of_state),
+                (None, Method::Grid(Derivatives::Central { order })) => {
+                    let of = grid::slopes(values.shape()[0], &space.mesh, order);
+                    let slopes = self.tracer.build(&[&values], |b, v| b.inline(&of, v)[0]);
+                    (values, Some(slopes))
+                }
+                _ => (values, None),
+            };
             let values = self.nodal(values, scheme, &space);
-            let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
+            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
         Ok(Value::Solution(gathered(trajectory)))
@@ -148,7 +178,10 @@ impl Lower<'_> {
             );
         }
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            if !eqs.initial.iter().any(|(i, ..)| *i == k) {
+            let started = eqs.initial.iter().any(|(i, ..)| *i == k);
+            if !started
+                && (rates::has_rate(eqs, k) || !eqs.unknowns.iter().enumerate().any(|(k, _)| rates::has_rate(eqs, k)))
+            {
                 return error_help(
                     "pde.init.missing",
                     eqs.balances[0].span,
@@ -165,10 +198,12 @@ impl Lower<'_> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            let (_, field, _) =
-                eqs.initial.iter().find(|(i, ..)| *i == k).expect("compiler bug: an unknown without a beginning");
-            let values = self.field_at_points(&field.clone(), &x, span)?;
             let n: usize = u.shape.iter().product();
+            let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
+                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                // Follows from the others.
+                None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
+            };
             parts.push((values, n));
         }
         let nodes = space.node_count();
@@ -207,7 +242,7 @@ impl Lower<'_> {
             Method::Grid(Derivatives::Central { order }) => {
                 format!("central differences of order {order} on {points} points")
             }
-            Method::Grid(Derivatives::Fourier { .. }) => format!("Fourier series on {points} points"),
+            Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
             Method::Volumes => format!("finite volumes, {points} cells"),
             Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
         };
@@ -215,12 +250,17 @@ impl Lower<'_> {
             Method::Grid(_) => Layout::Components(run.space.clone()),
             Method::Volumes | Method::Elements => Layout::Points(run.space.clone()),
         };
-        let (time, explicit) = match integrator {
-            Integrator::RungeKutta(t) => (t.name, t.explicit()),
-            Integrator::Bdf2 => ("bdf2", false),
-            Integrator::Rosenbrock(m) => (m.name, false),
+        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (time, implicit) = match integrator {
+            Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
+            Integrator::Symplectic(m) => (m.name.into(), nothing),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
+            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Exponential { order } => {
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+            }
+            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
         };
-        let implicit = if explicit { "nothing is implicit" } else { "all is implicit" };
         self.describe(eqs, timeline, layout, (space, time, implicit))
     }
 
@@ -237,6 +277,24 @@ impl Lower<'_> {
                 })
             }
         }
+    }
+
+    /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
+    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let time = Num::scalar(time);
+        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+        let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
+        let slopes = out.pop();
+        (out.swap_remove(0), slopes)
+    }
+
+    /// `[c, d, n…]` as `[N, c, d]`.
+    fn nodal_slopes(&mut self, slopes: Num, space: &Space) -> Num {
+        let (c, d) = (slopes.shape()[0], slopes.shape()[1]);
+        self.tracer.build(&[&slopes], |b, v| {
+            let flat = b.reshape(v[0], &[c, d, space.node_count()]);
+            b.transpose(flat, &[2, 0, 1])
+        })
     }
 
     /// A function of these inputs, the given one of which is the time in it, and what it captured.

@@ -2,9 +2,10 @@
 
 use crate::base::Span;
 use crate::discretize::Element;
-use crate::discretize::grid::Derivatives;
+use crate::discretize::grid::{Dealias, Derivatives};
 use crate::integrate::rosenbrock::rosenbrock;
-use crate::integrate::{Rosenbrock, Tableau, tableau};
+use crate::integrate::symplectic::composition;
+use crate::integrate::{Additive, Composition, Rosenbrock, Tableau, additive, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
@@ -32,10 +33,18 @@ pub enum Method {
 #[derive(Clone, Copy)]
 pub enum Integrator {
     RungeKutta(&'static Tableau),
+    /// Of second order in time.
+    Symplectic(&'static Composition),
     /// Linearly implicit.
     Rosenbrock(&'static Rosenbrock),
     /// Backward differences of second order.
     Bdf2,
+    /// Exact in what is linear, explicit in the rest.
+    Exponential {
+        order: usize,
+    },
+    /// Implicit in what is linear, explicit in the rest.
+    Additive(&'static Additive),
 }
 
 impl Lower<'_> {
@@ -86,10 +95,7 @@ impl Lower<'_> {
             "fem" => Method::Elements,
             "fv" => Method::Volumes,
             "fd" => Method::Grid(Derivatives::Central { order }),
-            "spectral" => {
-                let dealias = !matches!(given("dealias"), Some(Value::Bool(false)));
-                Method::Grid(Derivatives::Fourier { dealias })
-            }
+            "spectral" => Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?)),
             other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
         };
         let element = match given("elements") {
@@ -137,6 +143,24 @@ impl Lower<'_> {
         })
     }
 
+    fn dealias(&mut self, v: Option<Value>, span: Span) -> Result<Dealias> {
+        let part = match v {
+            None | Some(Value::Bool(true)) => return Ok(Dealias::TwoThirds),
+            Some(Value::Bool(false)) => return Ok(Dealias::None),
+            Some(v) => self.known_real(&v, span)?,
+        };
+        match part {
+            x if (x - 2.0 / 3.0).abs() < 1e-12 => Ok(Dealias::TwoThirds),
+            1.5 => Ok(Dealias::ThreeHalves),
+            x => error_help(
+                "run.scheme",
+                span,
+                format!("`dealias={x}` is none of what is done about products"),
+                "write `2/3` (leave out the upper third of the modes), `3/2` (half as many points more) or `false`",
+            ),
+        }
+    }
+
     /// `rk4(1e-3)`: a method and its step.
     fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
         let method = self.method(v, span)?;
@@ -161,8 +185,16 @@ impl Lower<'_> {
                 "for example `rk4(1e-3 [s])`",
             );
         };
+        if let Some(c) = composition(&r.kind) {
+            return Ok(Integrator::Symplectic(c));
+        }
+        if let Some(a) = additive(&r.kind) {
+            return Ok(Integrator::Additive(a));
+        }
         match (r.kind.as_str(), tableau(&r.kind), rosenbrock(&r.kind)) {
             ("bdf2", ..) => Ok(Integrator::Bdf2),
+            ("etdrk2", ..) => Ok(Integrator::Exponential { order: 2 }),
+            ("etdrk4", ..) => Ok(Integrator::Exponential { order: 4 }),
             (_, Some(t), _) => Ok(Integrator::RungeKutta(t)),
             (_, _, Some(m)) => Ok(Integrator::Rosenbrock(m)),
             (other, ..) => {

@@ -21,10 +21,10 @@ use cranelift_frontend::FunctionBuilder;
 use phases::{Phases, is_call};
 use std::collections::{HashMap, HashSet};
 
-/// `(buffers, first, last, scratch)`: the range of the outermost loop.
+/// `(buffers, first, last, scratch, …)`: the range of the outermost loop. All of the second loop is done, whatever is asked for.
 pub fn signature(call: CallConv) -> Signature {
     let mut s = Signature::new(call);
-    s.params.extend([AbiParam::new(types::I64); 4]);
+    s.params.extend([AbiParam::new(types::I64); 6]);
     s
 }
 

@@ -40,10 +40,13 @@ struct Words {
     /// Where unrolled and single vectors must begin at the latest.
     last_unrolled: usize,
     last_single: usize,
+    /// First and number of the iterations of the second loop of three.
+    second: usize,
+    seconds: usize,
     counters: usize,
 }
 
-/// Emits `fn(buffers, first, last, scratch)`; returns the bytes of scratch memory it needs. `stream`: results go around the caches.
+/// Emits `fn(buffers, first, last, scratch, first, last)`; returns the bytes of scratch memory it needs. `stream`: results go around the caches.
 pub fn emit(a: &mut Assembler, nest: &Nest, groups: &[Group], plan: &Plan, stream: bool) -> usize {
     let row = nest.shape[nest.shape.len() - 1];
     let lanes = plan.lanes();
@@ -75,7 +78,7 @@ pub fn emit(a: &mut Assembler, nest: &Nest, groups: &[Group], plan: &Plan, strea
 impl Loops<'_> {
     fn words(&self) -> Words {
         let n = self.groups.len();
-        Words { count: n, last_unrolled: n + 1, last_single: n + 2, counters: n + 3 }
+        Words { count: n, last_unrolled: n + 1, last_single: n + 2, second: n + 3, seconds: n + 4, counters: n + 5 }
     }
 
     fn function(&mut self, constants: &[(Id, u8)]) {
@@ -87,6 +90,11 @@ impl Loops<'_> {
         let (buffers, first, last, scratch) = (gpr::RDI, gpr::RSI, gpr::RDX, gpr::RCX);
         self.a.subtract(last, Rm::Reg(first));
         self.a.store(on_stack(words.count), last);
+        if self.shape.len() == 3 {
+            self.a.subtract(9, Rm::Reg(gpr::R8));
+            self.a.store(on_stack(words.second), gpr::R8);
+            self.a.store(on_stack(words.seconds), 9);
+        }
         self.a.address(gpr::R8, Mem { base: scratch, index: None, disp: 63 });
         self.a.and_now(gpr::R8, -64);
         for (g, group) in self.groups.iter().enumerate() {
@@ -98,6 +106,11 @@ impl Loops<'_> {
             }
             if group.steps[0] != 0 {
                 self.a.times(gpr::RCX, first, group.steps[0] as i32);
+                self.a.add(INDEX, Rm::Reg(gpr::RCX));
+            }
+            if self.shape.len() == 3 && group.steps[1] != 0 {
+                self.a.move_to(gpr::RCX, Rm::Mem(on_stack(words.second)));
+                self.a.times(gpr::RCX, gpr::RCX, group.steps[1] as i32);
                 self.a.add(INDEX, Rm::Reg(gpr::RCX));
             }
             if group.base != 0 {
@@ -127,8 +140,11 @@ impl Loops<'_> {
         let words = self.words();
         let counter = on_stack(words.counters + axis);
         let extent = self.shape[axis];
+        let second_of_three = axis == 1 && self.shape.len() == 3;
         if axis == 0 {
             self.a.move_to(INDEX, Rm::Mem(on_stack(words.count)));
+        } else if second_of_three {
+            self.a.move_to(INDEX, Rm::Mem(on_stack(words.seconds)));
         } else {
             self.a.set(INDEX, extent as i64);
         }
@@ -141,7 +157,17 @@ impl Loops<'_> {
         }
         self.a.add_now(Rm::Mem(counter), -1);
         self.a.jump_if(If::NotEqual, head);
-        if axis > 0 {
+        if second_of_three {
+            for g in 0..self.groups.len() {
+                let step = self.groups[g].steps[axis] as i32;
+                if step != 0 {
+                    self.a.move_to(INDEX, Rm::Mem(on_stack(words.seconds)));
+                    self.a.times(INDEX, INDEX, -step);
+                    self.a.add(INDEX, Rm::Mem(on_stack(g)));
+                    self.a.store(on_stack(g), INDEX);
+                }
+            }
+        } else if axis > 0 {
             for g in 0..self.groups.len() {
                 self.advance(g, -(self.groups[g].steps[axis] as i64) * extent as i64);
             }

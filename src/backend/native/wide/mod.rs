@@ -18,7 +18,7 @@ mod vector;
 
 use super::nest::Nest;
 
-/// A function `(buffers, first, last, scratch)` over a range of the outermost loop.
+/// A function `(buffers, first, last, scratch, first, last)` over ranges of the outermost loop, and of the second one of three.
 pub struct Code {
     /// To be placed at a multiple of 64.
     pub bytes: Vec<u8>,
@@ -37,14 +37,14 @@ pub fn available() -> bool {
 }
 
 /// None where the nest is too long, or an address does not fit; the portable emitter takes those. `lengths`: of the buffers, in
-/// elements.
-pub fn emit(nest: &Nest, lengths: &[usize]) -> Option<Code> {
+/// elements. `streaming`: large results may go around the caches.
+pub fn emit(nest: &Nest, lengths: &[usize], streaming: bool) -> Option<Code> {
     let selected = select::select(nest, lengths)?;
     let groups = selected.groups.clone();
     let double = nest.graph.dtype == crate::ir::DType::F64;
     let plan = plan::Plan::new(selected, double);
     let mut a = encode::Assembler::default();
-    let scratch = loops::emit(&mut a, nest, &groups, &plan, streams(nest, lengths));
+    let scratch = loops::emit(&mut a, nest, &groups, &plan, streaming && streams(nest, lengths));
     Some(Code { bytes: a.finish(), scratch })
 }
 

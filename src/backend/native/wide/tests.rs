@@ -160,7 +160,7 @@ fn compare(seed: u64, dtype: DType, shape: &[usize], size: usize) {
     let mut dice = Dice(seed);
     let nest = random(&mut dice, dtype, shape, size);
     let args = [dice.buffer(dtype, LENGTH), dice.buffer(dtype, LENGTH), dice.buffer(DType::Index, LENGTH)];
-    assert!(super::emit(&nest, &[LENGTH; 5]).is_some(), "the wide emitter takes it");
+    assert!(super::emit(&nest, &[LENGTH; 5], true).is_some(), "the wide emitter takes it");
     let (wide, portable) = (results(Emitter::Wide, &nest, &args), results(Emitter::Portable, &nest, &args));
     for (k, (w, p)) in wide.iter().zip(&portable).enumerate() {
         let (w, p) = (bits(w), bits(p));

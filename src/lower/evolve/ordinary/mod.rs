@@ -15,6 +15,7 @@ use crate::base::{Diagnostic, Span};
 use crate::integrate::Tableau;
 use crate::integrate::rosenbrock::rosenbrock_step;
 use crate::integrate::runge_kutta::explicit_step;
+use crate::integrate::symplectic::symplectic_step;
 use crate::ir::{Builder, Func, Op, Type};
 use crate::lower::Lower;
 use crate::lower::call::Args;
@@ -53,7 +54,7 @@ impl Lower<'_> {
             let system = self.ordinary(problem, timeline.start)?;
             let step = match method {
                 Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, timeline.step, span)?,
-                other => self.implicit_ordinary(&system, other, timeline.step, span)?,
+                other => self.implicit_ordinary(&system, other, (timeline.start, timeline.step), span)?,
             };
             return self.trajectory(&system, &timeline, step);
         }
@@ -127,11 +128,28 @@ impl Lower<'_> {
                 let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
                 (method.name, Some(method.embedded), step.next[0], step.error.map(|e| e[0]))
             }
+            Integrator::Symplectic(method) => {
+                let forces = system.forces.as_ref().ok_or_else(|| no_forces(system, method.name, span))?;
+                let half = system.n / 2;
+                let (x, v) = (b.slice(u, 0, 0, half), b.slice(u, 0, half, 2 * half));
+                let args: Vec<_> = [t, x].into_iter().chain(p.iter().copied()).collect();
+                let slope = b.inline(forces, &args)[0];
+                let (x, v, _) = symplectic_step(&mut b, method, forces, (t, h), (x, v, slope), &p);
+                (method.name, None, b.concat(&[x, v], 0), None)
+            }
+            Integrator::Exponential { .. } | Integrator::Additive(_) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "this time scheme treats the linear part of a field mode by mode",
+                    "use it with `spectral`; here an implicit one such as `rodas4` or `esdirk4`",
+                );
+            }
             Integrator::Bdf2 => {
                 return error_help(
                     "run.scheme",
                     span,
-                    "`bdf2` steps are of one length",
+                    "the steps of this method are of one length",
                     "use `rodas4` or `esdirk4`, which estimate their error, and end a run where one likes",
                 );
             }
@@ -319,6 +337,15 @@ impl Lower<'_> {
         members.insert("t".into(), wrap(self, times.clone()));
         Value::Solution(Rc::new(Solution { problem: system.def, members }))
     }
+}
+
+/// The refusal of a method for forces.
+fn no_forces(system: &Ordinary, method: &str, span: Span) -> Error {
+    let message = format!(
+        "`{method}` needs an equation for the second derivative of every unknown of `{}`, `∂tt(x) = …`, without `∂t` in it",
+        system.name
+    );
+    Box::new(Diagnostic::error("run.scheme", span, message).help("use `rk4` or `dormand_prince`, which take any rates"))
 }
 
 /// The refusal of a method that needs rates.

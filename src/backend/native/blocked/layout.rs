@@ -1,0 +1,295 @@
+//! How the arrays of a blocked scan lie in memory: rows that begin at multiples of a cache line, and around them ghosts, copies of what
+//! lies beyond a periodic end.
+
+use super::schedule::Box;
+use crate::backend::native::Context;
+use crate::backend::native::buffer::{View, ViewMut};
+use crate::ir::{DType, Tensor};
+
+/// One array.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub shape: Vec<usize>,
+    /// Ghosts before and behind each axis.
+    pub low: Vec<usize>,
+    pub high: Vec<usize>,
+    /// Ghosts before the last axis that are read; there may be more.
+    near: usize,
+    /// In elements.
+    pub strides: Vec<usize>,
+    pub len: usize,
+    size: usize,
+    /// It has memory of its own, with this layout; else it is read where it lies.
+    pub own: bool,
+    /// Beyond the ends of an axis lies the other end; else zeros.
+    pub around: Vec<bool>,
+    pub constant: Option<Tensor>,
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+impl Field {
+    /// What is given and read so far beyond each end. Without ghosts it is read in place.
+    pub fn of(shape: &[usize], (low, high): (Vec<usize>, Vec<usize>), dtype: DType) -> Field {
+        if low.iter().chain(&high).all(|&g| g == 0) {
+            let mut strides = vec![1; shape.len()];
+            for a in (1..shape.len()).rev() {
+                strides[a - 1] = strides[a] * shape[a];
+            }
+            let len = shape.iter().product();
+            let size = dtype.size();
+            let around = vec![true; shape.len()];
+            return Field {
+                shape: shape.to_vec(),
+                low,
+                high,
+                near: 0,
+                strides,
+                len,
+                size,
+                own: false,
+                around,
+                constant: None,
+            };
+        }
+        Field::padded(shape, low, high, dtype)
+    }
+
+    /// A field over the grid, with at most one axis of components before it.
+    pub fn around(shape: &[usize], grid: &[usize], ghosts: &[(usize, usize)], dtype: DType) -> Field {
+        let extra = shape.len() - grid.len();
+        let ends = |f: &dyn Fn(&(usize, usize)) -> usize| {
+            std::iter::repeat_n(0, extra).chain(ghosts.iter().map(f)).collect::<Vec<usize>>()
+        };
+        Field::padded(shape, ends(&|g| g.0), ends(&|g| g.1), dtype)
+    }
+
+    fn padded(shape: &[usize], mut low: Vec<usize>, high: Vec<usize>, dtype: DType) -> Field {
+        let lanes = LINE / dtype.size();
+        let last = shape.len() - 1;
+        // The first element of a row begins a cache line.
+        let near = low[last];
+        low[last] = near.next_multiple_of(lanes);
+        // An odd number of lines a row: rows below each other spread over the sets of the caches.
+        let lines = (low[last] + shape[last] + high[last]).div_ceil(lanes) | 1;
+        let mut strides = vec![1; shape.len()];
+        let mut below = lines * lanes;
+        for a in (0..last).rev() {
+            strides[a] = below;
+            below *= low[a] + shape[a] + high[a];
+        }
+        let around = vec![true; shape.len()];
+        let size = dtype.size();
+        Field { shape: shape.to_vec(), low, high, near, strides, len: below, size, own: true, around, constant: None }
+    }
+
+    /// There is something to keep up with what it stands for.
+    pub fn follows(&self) -> bool {
+        self.ghosts() && (0..self.shape.len()).any(|a| self.around[a] && self.low[a] + self.high[a] > 0)
+    }
+
+    pub fn ghosts(&self) -> bool {
+        self.own && self.low.iter().chain(&self.high).any(|&g| g > 0)
+    }
+
+    /// The position of the element with all indices 0.
+    pub fn origin(&self) -> usize {
+        self.low.iter().zip(&self.strides).map(|(l, s)| l * s).sum()
+    }
+
+    pub fn constant(&self) -> View<'_> {
+        View::of_tensor(self.constant.as_ref().expect("compiler bug: not a constant"))
+    }
+
+    /// Whether it has as many points as the grid.
+    pub fn is_large(&self, grid: &[usize]) -> bool {
+        self.shape.iter().product::<usize>() >= grid.iter().product()
+    }
+
+    /// Bytes of all rows (along the last axis) that belong to one index of the others.
+    pub fn row_bytes(&self, grid_rank: usize) -> usize {
+        let extra = self.shape.len().saturating_sub(grid_rank);
+        let components: usize = self.shape[..extra].iter().product();
+        let last = self.shape.len() - 1;
+        let row = if last > 0 { self.strides[last - 1] } else { self.len };
+        components * row * self.size
+    }
+
+    /// From a dense array, ghosts included.
+    pub fn fill(&self, context: &Context, from: View, to: *mut u8) {
+        let source = pointer(&from) as usize;
+        let to = to as usize;
+        let last = self.shape.len() - 1;
+        let n = self.shape[last];
+        let (low, high) = (self.low[last], self.high[last]);
+        let outer: Vec<usize> = (0..last).map(|a| self.low[a] + self.shape[a] + self.high[a]).collect();
+        let rows: usize = outer.iter().product();
+        const EACH: usize = 64;
+        context.parallel(rows.div_ceil(EACH), &|task, _| {
+            for row in task * EACH..((task + 1) * EACH).min(rows) {
+                let (mut rest, mut dense, mut at, mut scale, mut inside) = (row, 0, 0, 1, true);
+                for a in (0..last).rev() {
+                    let i = rest % outer[a];
+                    rest /= outer[a];
+                    if !self.around[a] && !(self.low[a]..self.low[a] + self.shape[a]).contains(&i) {
+                        inside = false;
+                    }
+                    let wrapped =
+                        (i + self.shape[a] * self.low[a].div_ceil(self.shape[a]) - self.low[a]) % self.shape[a];
+                    dense += wrapped * scale;
+                    scale *= self.shape[a];
+                    at += i * self.strides[a];
+                }
+                if !inside {
+                    continue;
+                }
+                // SAFETY: both rows lie in their arrays; rows of different tasks are disjoint.
+                unsafe {
+                    let from = (source as *const u8).add(dense * n * self.size);
+                    let to = (to as *mut u8).add((at + low) * self.size);
+                    std::ptr::copy_nonoverlapping(from, to, n * self.size);
+                    let ghost = |i: isize| {
+                        let j = i.rem_euclid(n as isize) as usize;
+                        let place = to.offset(i * self.size as isize);
+                        std::ptr::copy_nonoverlapping(from.add(j * self.size), place, self.size);
+                    };
+                    if self.around[last] {
+                        (1..=low as isize).for_each(|i| ghost(-i));
+                        (n..n + high).for_each(|i| ghost(i as isize));
+                    }
+                }
+            }
+        });
+    }
+
+    /// To a dense array.
+    pub fn read(&self, context: &Context, from: *mut u8, out: &mut ViewMut) {
+        let to = pointer(&out.view()) as usize;
+        let from = from as usize;
+        let last = self.shape.len() - 1;
+        let n = self.shape[last];
+        let rows: usize = self.shape[..last].iter().product();
+        const EACH: usize = 64;
+        context.parallel(rows.div_ceil(EACH), &|task, _| {
+            for row in task * EACH..((task + 1) * EACH).min(rows) {
+                let (mut rest, mut at) = (row, self.origin());
+                for a in (0..last).rev() {
+                    at += rest % self.shape[a] * self.strides[a];
+                    rest /= self.shape[a];
+                }
+                // SAFETY: both rows lie in their arrays; rows of different tasks are disjoint.
+                unsafe {
+                    let from = (from as *const u8).add(at * self.size);
+                    std::ptr::copy_nonoverlapping(from, (to as *mut u8).add(row * n * self.size), n * self.size);
+                }
+            }
+        });
+    }
+
+    /// Writes the ghosts that stand for elements of these rows.
+    ///
+    /// # Safety
+    /// The buffer has this layout, and nobody else uses the rows of the box or their ghosts.
+    pub unsafe fn refresh(&self, base: *mut u8, b: &Box, grid: &[usize]) {
+        let extra = self.shape.len() - grid.len();
+        let components: usize = self.shape[..extra].iter().product();
+        let apart = if extra > 0 { self.strides[0] } else { 0 };
+        for c in 0..components {
+            // SAFETY: every position below lies inside the array: ghosts are as many as the layout has.
+            unsafe {
+                let origin = base.add((self.origin() + c * apart) * self.size);
+                match self.size {
+                    8 => self.refresh_one::<u64>(origin.cast(), b, extra, grid),
+                    _ => self.refresh_one::<u32>(origin.cast(), b, extra, grid),
+                }
+            }
+        }
+    }
+
+    unsafe fn refresh_one<T: Copy>(&self, origin: *mut T, b: &Box, extra: usize, grid: &[usize]) {
+        let last = grid.len() - 1;
+        let (low, high, strides) = (&self.low[extra..], &self.high[extra..], &self.strides[extra..]);
+        let n = grid[last];
+        let around = &self.around[extra..];
+        let (before, behind) = if around[last] { (self.near.min(n), high[last].min(n)) } else { (0, 0) };
+        unsafe {
+            if last == 0 {
+                let (first, end) = b.rows;
+                (first..end.min(behind)).for_each(|i| *origin.add(n + i) = *origin.add(i));
+                (first.max(n - before)..end).for_each(|i| *origin.offset(i as isize - n as isize) = *origin.add(i));
+                return;
+            }
+            let columns = if last == 2 { b.columns } else { (0, 1) };
+            for i in b.rows.0..b.rows.1 {
+                for j in columns.0..columns.1 {
+                    let at = i * strides[0] + if last == 2 { j * strides[1] } else { 0 };
+                    let row = origin.add(at);
+                    for k in 0..behind {
+                        *row.add(n + k) = *row.add(k);
+                    }
+                    for k in 1..=before as isize {
+                        *row.offset(-k) = *row.offset(n as isize - k);
+                    }
+                    let images = |a: usize, i: usize| {
+                        let (n, i) = (grid[a], i as isize);
+                        if !around[a] {
+                            return [Some(i), None, None];
+                        }
+                        let before = (i >= n as isize - low[a] as isize).then_some(i - n as isize);
+                        let behind = (i < high[a] as isize).then_some(i + n as isize);
+                        [Some(i), before, behind]
+                    };
+                    let (others, own) = if last == 2 { (images(1, j), j as isize) } else { ([Some(0), None, None], 0) };
+                    for i2 in images(0, i).into_iter().flatten() {
+                        for j2 in others.into_iter().flatten() {
+                            if (i2, j2) == (i as isize, own) {
+                                continue;
+                            }
+                            let to = i2 * strides[0] as isize + if last == 2 { j2 * strides[1] as isize } else { 0 };
+                            let whole = low[last] + n + high[last];
+                            let (from, to) = (row.sub(low[last]), origin.offset(to).sub(low[last]));
+                            std::ptr::copy_nonoverlapping(from, to, whole);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The memory of one run.
+#[derive(Default)]
+pub struct Memory {
+    /// Carried values: as many as are needed before and after a step.
+    pub states: Vec<Aligned>,
+    /// Of each slot that has memory of its own.
+    pub others: Vec<Aligned>,
+}
+
+/// Bytes that begin a cache line, each array some lines further within its page than the one before.
+pub struct Aligned {
+    bytes: Vec<u8>,
+    offset: usize,
+}
+
+// SAFETY: plain memory; who writes through the pointers says why nobody else does.
+unsafe impl Send for Aligned {}
+
+impl Aligned {
+    pub fn zeros(len: usize, number: usize) -> Aligned {
+        let apart = number % 16 * 17 * LINE;
+        let bytes = vec![0; if len == 0 { 0 } else { len + apart + LINE }];
+        let offset = if len == 0 { 0 } else { bytes.as_ptr().align_offset(LINE) + apart };
+        Aligned { bytes, offset }
+    }
+
+    pub fn pointer(&mut self) -> *mut u8 {
+        // SAFETY: the offset lies inside, or is 0.
+        unsafe { self.bytes.as_mut_ptr().add(self.offset) }
+    }
+}
+
+fn pointer(v: &View) -> *mut u8 {
+    crate::backend::native::kernel::pointer(v)
+}

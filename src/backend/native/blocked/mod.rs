@@ -1,0 +1,383 @@
+//! Scans of stencil steps, many steps in one pass over memory.
+//!
+//! A step whose operations are pointwise or move elements by bounded distances is cut into few *sweeps*: loops over the grid that read
+//! some arrays near each point and write others there. Arrays lie in memory with copies of what is beyond a periodic end (ghosts)
+//! around them, so that a sweep is one loop nest without cases. Since a sweep reads only near each point, it need not
+//! wait until the one before it has finished everywhere: several steps advance together through the part of the grid that is in cache
+//! ([`schedule`]). Every element is computed once, by the same operations as step by step, so the bits are the same.
+//!
+//! [Wolfe 1989, More iteration space tiling; Frigo & Strumpen 2005, Cache oblivious stencil computations]
+
+mod layout;
+mod read;
+mod roots;
+mod schedule;
+
+use super::buffer::{View, ViewMut};
+use super::kernel::{Code, Compiled, Compiler, Pointers};
+use super::structured::{Body, Nested};
+use super::{Buffer, Context, lower};
+use crate::ir::build::drop_dead;
+use crate::ir::{DType, Fault, Func, Op, Value};
+use layout::{Field, Memory};
+use read::{Extent, Source};
+use roots::Roots;
+use schedule::{Box, Schedule};
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// A compiled scan of this kind.
+pub struct Blocked {
+    carry: usize,
+    length: usize,
+    reverse: bool,
+    dtype: DType,
+    grid: Vec<usize>,
+    /// What the sweeps read and write; the place in this list is the number of the buffer in their nests.
+    slots: Vec<Slot>,
+    sweeps: Vec<Sweep>,
+    /// For each carried value where its next value comes from.
+    next: Vec<Next>,
+    /// Computes what no step changes.
+    prologue: Option<(Body, Nested)>,
+    schedule: Schedule,
+    idle: Mutex<Vec<Memory>>,
+    _code: Option<Code>,
+}
+
+/// What a buffer of the sweeps stands for.
+struct Slot {
+    kind: Kind,
+    field: Field,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// The carried value before the step.
+    Old(usize),
+    /// The same after it.
+    New(usize),
+    /// What sweeps leave for later sweeps of the same step.
+    Between,
+    /// An item of an argument that is split over the steps, in place.
+    Item(usize),
+    /// An argument that stays the same; or result k of the prologue.
+    Shared(usize),
+    Prologue(usize),
+    /// A constant of the body.
+    Constant(Value),
+}
+
+/// Where the next value of a carried value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    Made,
+    /// It is the value that another one had.
+    Taken(usize),
+}
+
+struct Sweep {
+    pieces: Vec<Compiled>,
+    /// Slots that it writes.
+    writes: Vec<usize>,
+}
+
+/// Points of the grid below which nothing is gained.
+const FEWEST: usize = 64;
+/// Axes that are written out rather than looped over: components.
+const COMPONENTS: usize = 16;
+
+impl Blocked {
+    /// None where the body is not of this kind.
+    pub fn new(
+        body: &Func,
+        (length, carry, xs, reverse): (usize, usize, usize, bool),
+        threads: usize,
+    ) -> Result<Option<Blocked>, Fault> {
+        if length < 2 || carry == 0 || body.outputs.len() != carry || !super::kernel::available() {
+            return Ok(None);
+        }
+        let shape = &body.inputs[0].shape;
+        let dtype = body.inputs[0].dtype;
+        let rank = shape.len();
+        let starts = [(rank >= 2 && shape[0] <= COMPONENTS).then_some(1), Some(0)];
+        for start in starts.into_iter().flatten() {
+            let grid = &shape[start..];
+            if !dtype.is_float() || grid.is_empty() || grid.len() > 3 || grid.iter().product::<usize>() < FEWEST {
+                continue;
+            }
+            if !body.inputs[..carry].iter().all(|ty| *ty == body.inputs[0]) {
+                continue;
+            }
+            if let Some(blocked) = Blocked::over(body, (length, carry, xs, reverse), grid, threads)? {
+                return Ok(Some(blocked));
+            }
+        }
+        Ok(None)
+    }
+
+    fn over(
+        body: &Func,
+        (length, carry, xs, reverse): (usize, usize, usize, bool),
+        grid: &[usize],
+        threads: usize,
+    ) -> Result<Option<Blocked>, Fault> {
+        let dtype = body.inputs[0].dtype;
+        let Some(roots) = roots::choose(body, carry, xs, grid) else { return Ok(None) };
+        // Once to see how far each source is read beyond its ends, then with ghosts laid out.
+        let Some(extent) = read::measure(body, &roots, grid) else { return Ok(None) };
+        let (slots, numbers, prologue) = lay_out(body, &roots, &extent, carry, grid);
+        let Some(made) = read::nests(body, &roots, grid, &slots, &numbers) else { return Ok(None) };
+        let mut compiler = Compiler::new().expect("compiler bug: kernels without a compiler");
+        compiler.keeps_in_cache();
+        let lengths: Vec<usize> = slots.iter().map(|s| s.field.len).collect();
+        let mut sweeps = vec![];
+        let mut cost = 0;
+        for (nests, writes) in made {
+            cost += nests.iter().map(|n| n.shape.iter().product::<usize>() * n.graph.exprs.len()).sum::<usize>();
+            let pieces = nests.iter().map(|n| compiler.piece(n, &lengths)).collect::<Result<Vec<_>, _>>()?;
+            sweeps.push(Sweep { pieces, writes });
+        }
+        let code = compiler.finish_pieces(sweeps.iter_mut().flat_map(|s| &mut s.pieces))?;
+        let next = (0..carry).map(|k| roots.taken(body, k).map_or(Next::Made, Next::Taken)).collect();
+        let prologue = match prologue.is_empty() {
+            true => None,
+            false => {
+                let func = drop_dead(Func { outputs: prologue, ..body.clone() });
+                Some((Body::new(lower::lower(&func, threads)?, 0, &func), Nested::default()))
+            }
+        };
+        let boxed = grid.len() == 3 && sweeps.iter().flat_map(|s| &s.pieces).all(|p| p.boxed);
+        let row: usize = slots.iter().filter(|s| s.field.is_large(grid)).map(|s| s.field.row_bytes(grid.len())).sum();
+        let schedule = Schedule::new(&schedule::Problem {
+            grid,
+            reach: extent.reach,
+            periodic: extent.periodic,
+            sweeps: sweeps.len(),
+            row_bytes: row,
+            cost,
+            boxed,
+            divisible: grid.len() > 1 || sweeps.iter().flat_map(|s| &s.pieces).all(|p| p.least == 1),
+            threads,
+        });
+        Ok(Some(Blocked {
+            carry,
+            length,
+            reverse,
+            dtype,
+            grid: grid.to_vec(),
+            slots,
+            sweeps,
+            next,
+            prologue,
+            schedule,
+            idle: Mutex::new(vec![]),
+            _code: Some(code),
+        }))
+    }
+
+    /// Arguments and results of the scan.
+    pub fn run(&self, context: &Context, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        self.run_steps(context, 0..self.length, args, outs)
+    }
+
+    /// Some of the steps, from a state before the first of them to that after the last.
+    pub fn run_steps(
+        &self,
+        context: &Context,
+        steps: Range<usize>,
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let mut memory = reused.unwrap_or_else(|| self.memory());
+        let outcome = self.run_in(context, &mut memory, steps, args, outs);
+        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(memory);
+        outcome
+    }
+
+    fn memory(&self) -> Memory {
+        let made = self.next.iter().filter(|n| **n == Next::Made).count();
+        let olds: Vec<&Slot> = self.slots.iter().filter(|s| matches!(s.kind, Kind::Old(_))).collect();
+        let mut m = Memory::default();
+        olds.iter()
+            .for_each(|s| m.states.push(layout::Aligned::zeros(s.field.len * self.dtype.size(), m.states.len())));
+        // A made value needs a place of its own while the old ones are read; all fields of a scan have one layout.
+        let made_slots: Vec<usize> = (0..self.carry).filter(|&k| self.next[k] == Next::Made).collect();
+        debug_assert_eq!(made, made_slots.len());
+        for k in made_slots {
+            m.states.push(layout::Aligned::zeros(olds[k].field.len * self.dtype.size(), m.states.len()));
+        }
+        for s in &self.slots {
+            let own = matches!(s.kind, Kind::Between) || s.field.ghosts();
+            let own = own && !matches!(s.kind, Kind::Old(_) | Kind::New(_));
+            let bytes = if own { s.field.len * self.dtype.size() } else { 0 };
+            m.others.push(layout::Aligned::zeros(bytes, m.others.len() + 5));
+        }
+        m
+    }
+
+    fn run_in(
+        &self,
+        context: &Context,
+        memory: &mut Memory,
+        steps: Range<usize>,
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let mut made: Vec<Buffer> = vec![];
+        if let Some((body, nested)) = &self.prologue {
+            made = super::buffers(body.program.output_types());
+            let mut views: Vec<ViewMut> = made.iter_mut().map(Buffer::view_mut).collect();
+            body.call(context, nested, args, &mut views)?;
+        }
+        let size = self.dtype.size();
+        // Pointers that no step changes.
+        let mut fixed: Vec<*mut u8> = vec![std::ptr::null_mut(); self.slots.len()];
+        for (k, slot) in self.slots.iter().enumerate() {
+            let from = match slot.kind {
+                Kind::Shared(a) | Kind::Item(a) => args[a],
+                Kind::Prologue(r) => made[r].view(),
+                Kind::Constant(_) => slot.field.constant(),
+                Kind::Between => {
+                    fixed[k] = memory.others[k].pointer();
+                    continue;
+                }
+                Kind::Old(_) | Kind::New(_) => continue,
+            };
+            fixed[k] = if slot.field.ghosts() {
+                let to = memory.others[k].pointer();
+                slot.field.fill(context, from, to);
+                to
+            } else {
+                super::kernel::pointer(&from)
+            };
+        }
+        // Which state each carried value lies in; the others are free.
+        let mut place: Vec<usize> = (0..self.carry).collect();
+        for k in 0..self.carry {
+            let slot =
+                self.slots.iter().find(|s| s.kind == Kind::Old(k)).expect("compiler bug: a state without a slot");
+            slot.field.fill(context, args[k], memory.states[k].pointer());
+        }
+        let states: Vec<*mut u8> = memory.states.iter_mut().map(|s| s.pointer()).collect();
+        let mut at = steps.start;
+        while at < steps.end {
+            let count = self.schedule.steps.min(steps.end - at);
+            let mut tables: Vec<Vec<*mut u8>> = Vec::with_capacity(count);
+            for step in at..at + count {
+                let item = if self.reverse { self.length - 1 - step } else { step };
+                let mut free = (0..states.len()).filter(|s| !place.contains(s)).collect::<Vec<_>>().into_iter();
+                let after: Vec<usize> = self
+                    .next
+                    .iter()
+                    .map(|n| match *n {
+                        Next::Taken(j) => place[j],
+                        Next::Made => free.next().expect("compiler bug: no state is free"),
+                    })
+                    .collect();
+                let table = self.slots.iter().zip(&fixed).map(|(slot, &fixed)| match slot.kind {
+                    Kind::Old(k) => states[place[k]],
+                    Kind::New(k) => states[after[k]],
+                    // SAFETY: an item lies within the argument, whose length the plan guarantees.
+                    Kind::Item(_) => unsafe { fixed.add(item * slot.field.len * size) },
+                    _ => fixed,
+                });
+                tables.push(table.collect());
+                place = after;
+            }
+            self.advance(context, &tables);
+            at += count;
+        }
+        for (k, out) in outs.iter_mut().enumerate() {
+            let slot =
+                self.slots.iter().find(|s| s.kind == Kind::Old(k)).expect("compiler bug: a state without a slot");
+            slot.field.read(context, states[place[k]], out);
+        }
+        Ok(())
+    }
+
+    /// As many steps as there are tables of pointers.
+    fn advance(&self, context: &Context, tables: &[Vec<*mut u8>]) {
+        let tables: Vec<Pointers> = tables.iter().map(|t| Pointers(t)).collect();
+        let sweeps = self.sweeps.len();
+        let work = |time: usize, b: &Box| self.sweep(&self.sweeps[time % sweeps], &tables[time / sweeps], b);
+        self.schedule.run(context, tables.len() * sweeps, &work);
+    }
+
+    /// One sweep over a box of rows, whose ghosts are then what they stand for.
+    fn sweep(&self, sweep: &Sweep, pointers: &Pointers, b: &Box) {
+        for piece in &sweep.pieces {
+            piece.call_box(pointers, b.rows, b.columns);
+        }
+        for &w in &sweep.writes {
+            let field = &self.slots[w].field;
+            if field.follows() {
+                // SAFETY: the buffer is as long as its field says, and these rows belong to this task.
+                unsafe { field.refresh(pointers.0[w], b, &self.grid) };
+            }
+        }
+    }
+}
+
+/// The slots, the number of each source among them, and what the prologue computes.
+fn lay_out(
+    body: &Func,
+    roots: &Roots,
+    extent: &Extent,
+    carry: usize,
+    grid: &[usize],
+) -> (Vec<Slot>, std::collections::HashMap<Source, usize>, Vec<Value>) {
+    let mut slots: Vec<Slot> = vec![];
+    let mut numbers = std::collections::HashMap::new();
+    let mut prologue = vec![];
+    let dtype = body.inputs[0].dtype;
+    for k in 0..carry {
+        // Values that take each other's places have one layout: the widest.
+        let shape = &body.inputs[k].shape;
+        let mut field = Field::around(shape, grid, &extent.state_ghosts, dtype);
+        field.around = extent.around(body, Source::Old(k), shape.len());
+        numbers.insert(Source::Old(k), slots.len());
+        slots.push(Slot { kind: Kind::Old(k), field: field.clone() });
+        if roots.taken(body, k).is_none() {
+            numbers.insert(Source::Root(body.outputs[k]), slots.len());
+            slots.push(Slot { kind: Kind::New(k), field });
+        }
+    }
+    for &(v, _) in &roots.all {
+        if !numbers.contains_key(&Source::Root(v)) {
+            let shape = &body.ty(v).shape;
+            let mut field = Field::around(shape, grid, &extent.ghosts_of(Source::Root(v), grid.len()), dtype);
+            field.around = extent.around(body, Source::Root(v), shape.len());
+            numbers.insert(Source::Root(v), slots.len());
+            slots.push(Slot { kind: Kind::Between, field });
+        }
+    }
+    for source in &extent.sources {
+        let (kind, ty) = match *source {
+            Source::Old(_) | Source::Root(_) => continue,
+            Source::Item(k) => (Kind::Item(k), &body.inputs[k]),
+            Source::Fixed(v) => match &body.node(v).op {
+                Op::Input(k) => (Kind::Shared(*k), body.ty(v)),
+                Op::Const(_) => (Kind::Constant(v), body.ty(v)),
+                _ => {
+                    prologue.push(v);
+                    (Kind::Prologue(prologue.len() - 1), body.ty(v))
+                }
+            },
+        };
+        let mut field = Field::of(&ty.shape, extent.beyond(*source), ty.dtype);
+        field.around = extent.around(body, *source, ty.rank());
+        if let Kind::Constant(v) = kind
+            && let Op::Const(t) = &body.node(v).op
+        {
+            field.constant = Some(t.clone());
+        }
+        numbers.insert(*source, slots.len());
+        slots.push(Slot { kind, field });
+    }
+    (slots, numbers, prologue)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Blocked scans against the interpreter, for every schedule: to the bit.
+
+use super::*;
+use crate::backend::native::buffers;
+use crate::backend::native::pool::Pool;
+use crate::ir::eval::eval;
+use crate::ir::{Binary, Builder, Op, Tensor, Type, Unary};
+use std::sync::Arc;
+
+fn numbers(n: usize) -> Vec<f64> {
+    (0..n).map(|i| ((i * 7919 + i * i % 613) % 1009) as f64 / 1009.0 - 0.3).collect()
+}
+
+fn tensor(ty: &Type) -> Tensor {
+    let x = numbers(ty.len());
+    match ty.dtype {
+        DType::F32 => Tensor::f32(ty.shape.clone(), x.iter().map(|&x| x as f32).collect::<Vec<_>>()),
+        _ => Tensor::f64(ty.shape.clone(), x),
+    }
+}
+
+/// As a scan of so many steps: interpreted once, then compiled and run with every schedule.
+fn check(body: Func, carry: usize, xs: usize, length: usize, reverse: bool) {
+    let mut types: Vec<Type> = body.inputs.clone();
+    for t in &mut types[carry..carry + xs] {
+        t.shape.insert(0, length);
+    }
+    let inputs: Vec<Tensor> = types.iter().map(tensor).collect();
+    let mut b = Builder::new("scan");
+    let args: Vec<Value> = types.iter().map(|t| b.input(t.clone())).collect();
+    let outs = b.ops(Op::Scan { body: Arc::new(body.clone()), length, carry, xs, reverse }, &args);
+    let expected = eval(&b.finish(outs), &inputs).expect("a run");
+    let mut scan = Blocked::new(&body, (length, carry, xs, reverse), 2).expect("code").expect("a blocked scan");
+    let views: Vec<View> = inputs.iter().map(View::of_tensor).collect();
+    let (own, per_step) = (scan.schedule.clone(), scan.sweeps.len());
+    let compare = |scan: &Blocked, threads: usize| {
+        let pool = Pool::new(threads);
+        let mut results = buffers(body.inputs[..carry].iter());
+        let mut outs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
+        scan.run(&Context { pool: Some(&pool) }, &views, &mut outs).expect("a run");
+        for (k, (r, e)) in results.iter().zip(&expected).enumerate() {
+            let got = r.view().to_tensor(&body.inputs[k]);
+            let bits = |t: &Tensor| t.to_f64().iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&got), bits(e), "carried value {k}, {} threads, {:?}", threads, scan.schedule);
+        }
+    };
+    compare(&scan, 2);
+    let mut tried = 0;
+    for (steps, parts, block, strips) in [
+        (1, 1, 3, 1),
+        (2, 1, 1, 1),
+        (3, 2, 2, 1),
+        (2, 5, 3, 2),
+        (5, 3, 100, 1),
+        (4, 1, 5, 3),
+        (7, 2, 4, 2),
+        (30, 1, 2, 1),
+    ] {
+        if let Some(s) = own.altered(steps, parts, block, strips, per_step) {
+            scan.schedule = s;
+            tried += 1;
+            for threads in [1, 2, 5] {
+                compare(&scan, threads);
+            }
+        }
+    }
+    assert!(tried > 1, "{own:?}");
+}
+
+/// Σ w_k (u[i+k] + u[i-k]) along an axis, periodic.
+fn around(b: &mut Builder, u: Value, axis: usize, weights: &[f64]) -> Value {
+    let mut sum = b.scale(u, weights[0]);
+    for (k, &w) in weights.iter().enumerate().skip(1) {
+        let left = b.op(Op::Roll { axis, shift: k as isize }, &[u]);
+        let right = b.op(Op::Roll { axis, shift: -(k as isize) }, &[u]);
+        let both = b.add(left, right);
+        let term = b.scale(both, w);
+        sum = b.add(sum, term);
+    }
+    sum
+}
+
+/// u + h Σ_a (second difference along a) - with an item added and a source that depends on the place.
+fn heat(dtype: DType, shape: &[usize], weights: &[f64]) -> Func {
+    let mut b = Builder::new("heat");
+    let u = b.input(Type::new(dtype, shape));
+    let t = b.input(Type::scalar(dtype));
+    let k = b.input(Type::new(dtype, shape));
+    let mut sum = b.mul(u, t);
+    for axis in 0..shape.len() {
+        let d = around(&mut b, u, axis, weights);
+        sum = b.add(sum, d);
+    }
+    let i = b.op(Op::Iota { dtype, shape: shape.to_vec(), axis: 0 }, &[]);
+    let i = b.scale(i, 1e-3);
+    let rolled = b.op(Op::Roll { axis: shape.len() - 1, shift: 2 }, &[k]);
+    let flow = b.mul(sum, rolled);
+    let step = b.scale(flow, 0.1);
+    let out = b.add(u, step);
+    let out = b.add(out, i);
+    b.finish(vec![out])
+}
+
+#[test]
+fn one_field_in_one_to_three_dimensions() {
+    let wide = [-2.8, 1.6, -0.2, 0.02];
+    check(heat(DType::F64, &[97], &wide), 1, 1, 20, false);
+    check(heat(DType::F64, &[37, 29], &[-2.0, 1.0]), 1, 1, 17, false);
+    check(heat(DType::F32, &[40, 33], &wide[..3]), 1, 1, 9, true);
+    check(heat(DType::F64, &[40, 21, 19], &[-2.0, 1.0]), 1, 1, 8, false);
+    check(heat(DType::F32, &[31, 36, 20], &wide[..3]), 1, 1, 5, false);
+}
+
+/// `[2, n, m]`: reactions and diffusion of two species.
+#[test]
+fn two_components() {
+    let (n, m) = (41, 26);
+    let mut b = Builder::new("gray");
+    let all = b.input(Type::f64([2, n, m]));
+    let (u, v) = (b.index(all, 0, 0), b.index(all, 0, 1));
+    let vv = b.mul(v, v);
+    let uvv = b.mul(u, vv);
+    let mut parts = vec![];
+    for (w, rate, sign) in [(u, 0.16, -1.0), (v, 0.08, 1.0)] {
+        let x = around(&mut b, w, 0, &[-2.0, 1.0]);
+        let y = around(&mut b, w, 1, &[-2.0, 1.0]);
+        let lap = b.add(x, y);
+        let lap = b.scale(lap, rate);
+        let reaction = b.scale(uvv, sign);
+        let sum = b.add(lap, reaction);
+        parts.push(b.add(w, sum));
+    }
+    let out = b.stack(&parts, 0);
+    check(b.finish(vec![out]), 1, 0, 23, false);
+}
+
+/// Zeros beyond the walls, as slices of a padded field.
+#[test]
+fn walls() {
+    let (n, m) = (33, 30);
+    let mut b = Builder::new("walls");
+    let u = b.input(Type::f64([n, m]));
+    let left = b.slice(u, 0, 0, 1);
+    let left = b.neg(left);
+    let right = b.slice(u, 0, n - 2, n - 1);
+    let tall = b.concat(&[left, u, right], 0);
+    let (below, above) = (b.slice(tall, 0, 0, n), b.slice(tall, 0, 2, n + 2));
+    let wide = b.op(Op::Pad { low: vec![0, 1], high: vec![0, 2], interior: vec![0, 0] }, &[u]);
+    let (before, behind) = (b.slice(wide, 1, 0, m), b.slice(wide, 1, 3, m + 3));
+    let mut sum = b.add(below, above);
+    sum = b.add(sum, before);
+    sum = b.add(sum, behind);
+    let mean = b.scale(sum, 0.24);
+    let x = b.unary(Unary::Tanh, u);
+    let out = b.binary(Binary::Max, mean, x);
+    check(b.finish(vec![out]), 1, 0, 15, false);
+}
+
+/// Two levels in time that take turns, of high order.
+#[test]
+fn leapfrog() {
+    let mut b = Builder::new("wave");
+    let ty = Type::f32([37, 40, 18]);
+    let (p, u, c) = (b.input(ty.clone()), b.input(ty.clone()), b.input(ty));
+    let mut sum = None;
+    for axis in 0..3 {
+        let d = around(&mut b, u, axis, &[-2.847, 1.6, -0.2, 0.0254, -0.0018]);
+        sum = Some(sum.map_or(d, |s| b.add(s, d)));
+    }
+    let a = b.mul(c, sum.expect("three axes"));
+    let a = b.scale(a, 0.1);
+    let two = b.scale(u, 2.0);
+    let next = b.sub(two, p);
+    let next = b.add(next, a);
+    check(b.finish(vec![u, next]), 2, 0, 9, false);
+}
+
+/// Stages that are kept between sweeps, of nonlinear fluxes with a coefficient that depends on the place.
+#[test]
+fn stages() {
+    let shape = [48usize, 20];
+    let rates = |b: &mut Builder, u: Value| {
+        let mut sum = None;
+        for axis in 0..2 {
+            let right = b.op(Op::Roll { axis, shift: -1 }, &[u]);
+            let d = b.sub(right, u);
+            let x = b.op(Op::Iota { dtype: DType::F64, shape: shape.to_vec(), axis }, &[]);
+            let k = b.scale(x, 0.01);
+            let one = b.scalar(0.5);
+            let k = b.add(k, one);
+            let ahead = b.op(Op::Roll { axis, shift: -1 }, &[k]);
+            let k = b.add(k, ahead);
+            let square = b.mul(right, u);
+            let flux = b.mul(d, k);
+            let flux = b.mul(flux, square);
+            let left = b.op(Op::Roll { axis, shift: 1 }, &[flux]);
+            let div = b.sub(flux, left);
+            sum = Some(sum.map_or(div, |s| b.add(s, div)));
+        }
+        sum.expect("two axes")
+    };
+    for stages in [2, 4] {
+        let mut b = Builder::new("stages");
+        let u = b.input(Type::f64(shape));
+        let mut slopes: Vec<Value> = vec![];
+        for s in 0..stages {
+            let at = match slopes.last() {
+                Some(&k) => {
+                    let h = b.scale(k, 0.05 + 0.01 * s as f64);
+                    b.add(u, h)
+                }
+                None => u,
+            };
+            slopes.push(rates(&mut b, at));
+        }
+        let mut sum = u;
+        for &k in &slopes {
+            let h = b.scale(k, 0.02);
+            sum = b.add(sum, h);
+        }
+        let f = b.finish(vec![sum]);
+        assert_eq!(super::roots::choose(&f, 1, 0, &shape).expect("sweeps").sweeps, stages);
+        check(f, 1, 0, 11, false);
+    }
+}
+
+/// Zeros around a box, read far beyond its walls.
+#[test]
+fn zeros_beyond_a_box() {
+    let n = [33, 28, 21];
+    let mut b = Builder::new("box");
+    let u = b.input(Type::f64(n));
+    let wide = b.op(Op::Pad { low: vec![4; 3], high: vec![4; 3], interior: vec![0; 3] }, &[u]);
+    let mut sum = u;
+    for axis in 0..3 {
+        for at in 0..9 {
+            let mut start = vec![4; 3];
+            start[axis] = at;
+            let end = (0..3).map(|a| start[a] + n[a]).collect();
+            let v = b.op(Op::Slice { start, end, stride: vec![1; 3] }, &[wide]);
+            let v = b.scale(v, 0.01 + 0.01 * at as f64);
+            sum = b.add(sum, v);
+        }
+    }
+    let out = b.scale(sum, 0.4);
+    check(b.finish(vec![out]), 1, 0, 7, false);
+}
+
+#[test]
+fn what_is_not_local_is_left() {
+    let mut b = Builder::new("mean");
+    let u = b.input(Type::f64([40, 40]));
+    let sum = b.sum_all(u);
+    let sum = b.scale(sum, 1e-3);
+    let out = b.mul(u, sum);
+    let f = b.finish(vec![out]);
+    assert!(Blocked::new(&f, (10, 1, 0, false), 2).expect("code").is_none());
+}
