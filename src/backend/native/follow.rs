@@ -41,6 +41,8 @@ pub type Steps<'s> =
 
 /// A chunk lasts about so long, or a step where that takes longer.
 const CHUNK: Duration = Duration::from_millis(250);
+/// Entries times steps of the first chunk.
+const FIRST: usize = 1 << 22;
 /// Looking at the state may take this part of the time.
 const SHARE: u32 = 64;
 
@@ -65,7 +67,9 @@ pub fn followed(
         Some(saved) if fits(&saved, of, types) && !closely => restore(&saved, of, &mut from, rows),
         _ => 0,
     };
-    let mut size = 1;
+    // A guess of the entries that are done in a tenth of a chunk.
+    let entries: usize = types[..of.carry].iter().map(Type::len).sum();
+    let mut size = (FIRST / entries.max(1)).clamp(1, of.length);
     while at < of.length {
         let end = if closely { at + 1 } else { (at + size).min(of.length) };
         let clock = Instant::now();

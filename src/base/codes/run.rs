@@ -80,4 +80,10 @@ pub const ROWS: &[Code] = &[
         explanation: "It must seek something (`over`), make something small (`loss`, a number), and say how (`stage`). A net is sought \
                       as the implementation of a closure: `over k: Conductivity = mlp(width=32, depth=3)`.",
     },
+    Code {
+        id: "run.courant",
+        title: "the steps are too long for the waves",
+        explanation: "In an explicit step a wave may cross about one cell (Courant, Friedrichs and Lewy); how far exactly depends on the \
+                      method and the reconstruction. The speeds are those of the state at the start. Choose a shorter step or fewer cells.",
+    },
 ];

@@ -13,6 +13,7 @@ mod ordinary;
 mod rates;
 mod spectral;
 mod timeline;
+mod volumes;
 
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
@@ -115,7 +116,12 @@ impl Lower<'_> {
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
-        let mut march = self.march_of(&eqs, &timeline, &run, integrator);
+        let by_component = match (integrator, scheme.method) {
+            (_, Method::Grid(_)) => true,
+            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            _ => false,
+        };
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
         if step.initial[0].ty().len() != march.entries() {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
@@ -137,7 +143,7 @@ impl Lower<'_> {
                 }
                 _ => (values, None),
             };
-            let values = self.nodal(values, scheme, &space);
+            let values = self.nodal(values, by_component, &space);
             let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
             let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
@@ -235,7 +241,14 @@ impl Lower<'_> {
     }
 
     /// What is told of the run.
-    fn march_of(&self, eqs: &Equations, timeline: &Timeline, run: &Run, integrator: Integrator) -> March {
+    fn march_of(
+        &self,
+        eqs: &Equations,
+        timeline: &Timeline,
+        run: &Run,
+        integrator: Integrator,
+        by_component: bool,
+    ) -> March {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
@@ -246,9 +259,9 @@ impl Lower<'_> {
             Method::Volumes => format!("finite volumes, {points} cells"),
             Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
         };
-        let layout = match run.scheme.method {
-            Method::Grid(_) => Layout::Components(run.space.clone()),
-            Method::Volumes | Method::Elements => Layout::Points(run.space.clone()),
+        let layout = match by_component {
+            true => Layout::Components(run.space.clone()),
+            false => Layout::Points(run.space.clone()),
         };
         let (nothing, all) = ("nothing is implicit", "all is implicit");
         let (time, implicit) = match integrator {
@@ -264,19 +277,17 @@ impl Lower<'_> {
         self.describe(eqs, timeline, layout, (space, time, implicit))
     }
 
-    /// A state as values at the nodes, `[N, c]`.
-    fn nodal(&mut self, state: Num, scheme: &Scheme, space: &Space) -> Num {
-        match scheme.method {
-            Method::Elements | Method::Volumes => state,
-            Method::Grid(_) => {
-                let n = space.node_count();
-                let c = state.ty().len() / n;
-                self.tracer.build(&[&state], |b, v| {
-                    let flat = b.reshape(v[0], &[c, n]);
-                    b.transpose(flat, &[1, 0])
-                })
-            }
+    /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
+    fn nodal(&mut self, state: Num, by_component: bool, space: &Space) -> Num {
+        if !by_component {
+            return state;
         }
+        let n = space.node_count();
+        let c = state.ty().len() / n;
+        self.tracer.build(&[&state], |b, v| {
+            let flat = b.reshape(v[0], &[c, n]);
+            b.transpose(flat, &[1, 0])
+        })
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
