@@ -3,7 +3,7 @@
 use super::stability::Explicit;
 use super::{Run, Step};
 use crate::discretize::grid::Derivatives;
-use crate::discretize::{finite_volume, grid};
+use crate::discretize::{conservation, finite_volume, grid};
 use crate::integrate::Tableau;
 use crate::integrate::runge_kutta::explicit_step;
 use crate::ir::{Builder, Func, Type};
@@ -16,28 +16,28 @@ use crate::lower::value::Num;
 impl Lower<'_> {
     pub(super) fn explicit_step(&mut self, run: &Run, tableau: &Tableau, start: Num) -> Result<Step> {
         let Run { scheme, space, h, .. } = *run;
-        let (n, c) = (start.shape()[0], start.shape()[1]);
-        let shape = match scheme.method {
-            Method::Grid(_) => [&[c], &space.mesh.cells[..]].concat(),
-            Method::Elements | Method::Volumes => vec![n, c],
-        };
+        let c = start.shape()[1];
+        let shape = [&[c], &space.mesh.cells[..]].concat();
         let (rates, captured) = self.rates(run, &shape)?;
-        let grid = matches!(scheme.method, Method::Grid(_));
         let start = self.tracer.build(&[&start], |b, v| {
-            let v = if grid { b.transpose(v[0], &[1, 0]) } else { v[0] };
+            let v = b.transpose(v[0], &[1, 0]);
             b.reshape(v, &shape)
         });
-        let explicit = Explicit {
-            name: &self.program.def(run.problem.def).name,
-            rates: &rates,
-            captured: &captured,
-            initial: &start,
-            start: run.start,
-            h,
-            steps: run.steps,
-            span: run.span,
-        };
-        self.foresee(&explicit, tableau);
+        if scheme.method == Method::Volumes {
+            self.check_courant(run, tableau, &start)?;
+        } else {
+            let explicit = Explicit {
+                name: &self.program.def(run.problem.def).name,
+                rates: &rates,
+                captured: &captured,
+                initial: &start,
+                start: run.start,
+                h,
+                steps: run.steps,
+                span: run.span,
+            };
+            self.foresee(&explicit, tableau);
+        }
         let mut b = Builder::new("step");
         let u = b.input(Type::f64(shape));
         let t = b.input(Type::f64([]));
@@ -47,7 +47,7 @@ impl Lower<'_> {
         Ok(Step { func: b.finish(step.next), captured, initial: vec![start] })
     }
 
-    /// `(t, u, captured…) → ∂u/∂t`, u of a shape that suits the method.
+    /// `(t, u[c, n…], captured…) → ∂u/∂t [c, n…]`
     pub(super) fn rates(&mut self, run: &Run, shape: &[usize]) -> Result<(Func, Vec<Num>)> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
@@ -69,24 +69,30 @@ impl Lower<'_> {
                         let at = Num::Const(at);
                         data.extend(fields.iter().map(|(f, gradient)| l.discrete_at_points(f, *gradient, &at)));
                     }
+                    data.extend(shared.numbers.iter().cloned());
                     (func, data)
                 }
                 Method::Grid(Derivatives::Fourier(_)) => unreachable!("compiler bug: spectra are stepped elsewhere"),
                 Method::Volumes | Method::Elements => {
-                    let options = crate::discretize::Options::default();
-                    let discrete =
-                        finite_volume::discretise(&balance, &space.mesh, &options).map_err(|r| refused(r, span))?;
-                    let data = l.data_arguments(&discrete, &shared, space);
-                    let volume = space.mesh.extent.iter().product::<f64>() / space.mesh.element_count() as f64;
-                    (per_volume(&discrete.residual, shape, volume), data)
+                    let asked = scheme.reconstruct.is_some() || scheme.riemann.is_some();
+                    if asked || conservation::convects(&balance) {
+                        let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
+                        (made.rates, args)
+                    } else {
+                        let options = crate::discretize::Options::default();
+                        let discrete =
+                            finite_volume::discretise(&balance, &space.mesh, &options).map_err(|r| refused(r, span))?;
+                        let mut args = l.data_arguments(&discrete, &shared, space);
+                        args.extend(shared.numbers.iter().cloned());
+                        let volume = space.mesh.extent.iter().product::<f64>() / space.mesh.element_count() as f64;
+                        (per_volume(&discrete.residual, shape, volume), args)
+                    }
                 }
             };
             let mut args = vec![inputs[1].clone()];
             args.extend(data);
-            args.extend(shared.numbers.iter().cloned());
             args.push(capacity);
             let refs: Vec<&Num> = args.iter().collect();
-            let grid = matches!(scheme.method, Method::Grid(_));
             let shape = shape.to_vec();
             let rate = l.tracer.build(&refs, |b, v| {
                 let (capacity, args) = v.split_last().expect("compiler bug: no arguments");
@@ -95,7 +101,7 @@ impl Lower<'_> {
                 let capacity = match b.ty(*capacity).is_scalar() {
                     true => *capacity,
                     false => {
-                        let flat = if grid { b.transpose(*capacity, &[1, 0]) } else { *capacity };
+                        let flat = b.transpose(*capacity, &[1, 0]);
                         b.reshape(flat, &shape)
                     }
                 };
@@ -106,14 +112,19 @@ impl Lower<'_> {
     }
 }
 
-/// `(u, p…) → -residual/volume`, in the shape of u.
+/// `(u[c, n…], p…) → -residual/volume`
 fn per_volume(residual: &Func, shape: &[usize], volume: f64) -> Func {
     let mut b = Builder::new("rates");
     let u = b.input(Type::f64(shape));
-    let mut args = vec![b.reshape(u, &residual.inputs[0].shape)];
+    let (c, cells) = (shape[0], shape[1..].iter().product::<usize>());
+    let rows = b.reshape(u, &[c, cells]);
+    let rows = b.transpose(rows, &[1, 0]);
+    let mut args = vec![b.reshape(rows, &[cells * c])];
     args.extend(residual.inputs[1..].iter().map(|t| b.input(t.clone())).collect::<Vec<_>>());
     let r = b.inline(residual, &args)[0];
     let r = b.scale(r, -1.0 / volume);
+    let r = b.reshape(r, &[cells, c]);
+    let r = b.transpose(r, &[1, 0]);
     let out = b.reshape(r, shape);
     b.finish(vec![out])
 }

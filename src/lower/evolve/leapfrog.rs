@@ -17,10 +17,9 @@ use crate::lower::value::{Field, Leaf, Num, Value as Meaning};
 
 /// Where unknowns and their velocities stand among the components of a state.
 pub struct Pairs {
-    axis: usize,
     /// `(start, length)` of each unknown, and the start of its velocity.
     pairs: Vec<(usize, usize, usize)>,
-    /// Of the whole state.
+    /// `[c, n…]` of the whole state.
     shape: Vec<usize>,
 }
 
@@ -31,7 +30,7 @@ struct Forces {
 }
 
 impl Pairs {
-    fn of(eqs: &Equations, shape: &[usize], axis: usize) -> Option<Pairs> {
+    fn of(eqs: &Equations, shape: &[usize]) -> Option<Pairs> {
         let starts: Vec<usize> = eqs
             .unknowns
             .iter()
@@ -46,12 +45,12 @@ impl Pairs {
             .iter()
             .map(|v| (starts[v.of], eqs.unknowns[v.of].shape.iter().product(), starts[v.velocity]))
             .collect();
-        (2 * pairs.len() == eqs.unknowns.len()).then(|| Pairs { axis, pairs, shape: shape.to_vec() })
+        (2 * pairs.len() == eqs.unknowns.len()).then(|| Pairs { pairs, shape: shape.to_vec() })
     }
 
     fn half(&self) -> Vec<usize> {
         let mut shape = self.shape.clone();
-        shape[self.axis] /= 2;
+        shape[0] /= 2;
         shape
     }
 
@@ -62,23 +61,23 @@ impl Pairs {
             .iter()
             .map(|(x, n, v)| {
                 let at = if velocity { *v } else { *x };
-                b.slice(whole, self.axis, at, at + n)
+                b.slice(whole, 0, at, at + n)
             })
             .collect();
-        b.concat(&parts, self.axis)
+        b.concat(&parts, 0)
     }
 
     pub fn whole(&self, b: &mut Builder, u: Value, v: Value) -> Value {
         let mut parts = vec![];
         let mut at = 0;
         for (x, n, w) in &self.pairs {
-            parts.push((*x, b.slice(u, self.axis, at, at + n)));
-            parts.push((*w, b.slice(v, self.axis, at, at + n)));
+            parts.push((*x, b.slice(u, 0, at, at + n)));
+            parts.push((*w, b.slice(v, 0, at, at + n)));
             at += n;
         }
         parts.sort_by_key(|p| p.0);
         let parts: Vec<Value> = parts.into_iter().map(|p| p.1).collect();
-        b.concat(&parts, self.axis)
+        b.concat(&parts, 0)
     }
 }
 
@@ -102,9 +101,7 @@ impl Lower<'_> {
         start: Num,
     ) -> Result<(Step, Func, Vec<Num>)> {
         let Run { scheme, space, h, span, .. } = *run;
-        let (n, c) = (start.shape()[0], start.shape()[1]);
-        let grid = matches!(scheme.method, Method::Grid(_));
-        let shape = if grid { [&[c], &space.mesh.cells[..]].concat() } else { vec![n, c] };
+        let shape = [&[start.shape()[1]], &space.mesh.cells[..]].concat();
         let refuse = |what: &str| {
             error_help(
                 "run.scheme",
@@ -113,7 +110,7 @@ impl Lower<'_> {
                 "use `rk4`, which takes any rates",
             )
         };
-        let Some(pairs) = Pairs::of(eqs, &shape, usize::from(!grid)) else {
+        let Some(pairs) = Pairs::of(eqs, &shape) else {
             return refuse("here is an unknown without a second derivative in time");
         };
         if !matches!(scheme.method, Method::Grid(_) | Method::Volumes) {
@@ -142,7 +139,7 @@ impl Lower<'_> {
         let refs: Vec<&Num> = [&begin, &start].into_iter().chain(&forces.captured).collect();
         // At the start: u, v, a.
         let first = self.tracer.build_all(&refs, |b, v| {
-            let whole = if grid { b.transpose(v[1], &[1, 0]) } else { v[1] };
+            let whole = b.transpose(v[1], &[1, 0]);
             let whole = b.reshape(whole, &shape);
             let (u, w) = (pairs.part(b, whole, false), pairs.part(b, whole, true));
             let args: Vec<Value> = [v[0], u, w].into_iter().chain(v[2..].iter().copied()).collect();

@@ -9,14 +9,17 @@ mod driver;
 mod explicit;
 mod implicit;
 mod leapfrog;
+pub mod march;
 mod ordinary;
 mod rates;
 mod spectral;
 mod stability;
 mod timeline;
 mod variable;
+mod volumes;
 
 pub(super) use self::control::Control;
+use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
@@ -131,9 +134,20 @@ impl Lower<'_> {
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
+        let by_component = match (integrator, scheme.method) {
+            (_, Method::Grid(_)) => true,
+            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (Integrator::Symplectic(_), _) => true,
+            _ => false,
+        };
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        if step.initial[0].ty().len() != march.entries() {
+            // Modes, or some of the unknowns.
+            march.layout = Layout::Elsewhere(step.initial[0].ty().len());
+        }
         let kept = match whole {
-            None => self.march(&timeline, step),
-            Some((of_pair, captured)) => self.march_pairs(&timeline, step, &of_pair, &captured),
+            None => self.march(&timeline, step, march),
+            Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
         };
         let mut trajectory: Vec<Rc<Solution>> = vec![];
         for (k, values) in kept.into_iter().enumerate() {
@@ -149,7 +163,7 @@ impl Lower<'_> {
                     (values, slopes)
                 }
             };
-            let values = self.nodal(values, scheme, &space);
+            let values = self.nodal(values, by_component, &space);
             let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
             let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
@@ -229,7 +243,8 @@ impl Lower<'_> {
     }
 
     /// Runs the steps. The states that are kept, `[k]` of the first state.
-    fn march(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
+    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
         let mut args = step.initial.clone();
         args.push(Num::Const(timeline.times()));
         args.extend(step.captured);
@@ -248,7 +263,15 @@ impl Lower<'_> {
     }
 
     /// The same of states made of the first two that are carried: `of_pair(first, second, t, captured…)`.
-    fn march_pairs(&mut self, timeline: &Timeline, step: Step, of_pair: &Func, captured: &[Num]) -> Vec<Num> {
+    fn march_pairs(
+        &mut self,
+        timeline: &Timeline,
+        mut step: Step,
+        march: March,
+        of_pair: &Func,
+        captured: &[Num],
+    ) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
         let mut args = step.initial.clone();
         args.push(Num::Const(timeline.times()));
         args.extend(step.captured);
@@ -281,19 +304,54 @@ impl Lower<'_> {
         Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
     }
 
-    /// A state as values at the nodes, `[N, c]`.
-    fn nodal(&mut self, state: Num, scheme: &Scheme, space: &Space) -> Num {
-        match scheme.method {
-            Method::Elements | Method::Volumes => state,
-            Method::Grid(_) => {
-                let n = space.node_count();
-                let c = state.ty().len() / n;
-                self.tracer.build(&[&state], |b, v| {
-                    let flat = b.reshape(v[0], &[c, n]);
-                    b.transpose(flat, &[1, 0])
-                })
+    /// What is told of the run.
+    fn march_of(
+        &self,
+        eqs: &Equations,
+        timeline: &Timeline,
+        run: &Run,
+        integrator: Integrator,
+        by_component: bool,
+    ) -> March {
+        let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
+        let points = points.join(" × ");
+        let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) => {
+                format!("central differences of order {order} on {points} points")
             }
+            Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
+            Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
+        };
+        let layout = match by_component {
+            true => Layout::Components(run.space.clone()),
+            false => Layout::Points(run.space.clone()),
+        };
+        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (time, implicit) = match integrator {
+            Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
+            Integrator::Symplectic(m) => (m.name.into(), nothing),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
+            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Exponential { order } => {
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+            }
+            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+        };
+        self.describe(eqs, timeline, layout, (space, time, implicit))
+    }
+
+    /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
+    fn nodal(&mut self, state: Num, by_component: bool, space: &Space) -> Num {
+        if !by_component {
+            return state;
         }
+        let n = space.node_count();
+        let c = state.ty().len() / n;
+        self.tracer.build(&[&state], |b, v| {
+            let flat = b.reshape(v[0], &[c, n]);
+            b.transpose(flat, &[1, 0])
+        })
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.

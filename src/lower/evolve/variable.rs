@@ -2,14 +2,16 @@
 
 use super::control::Control;
 use super::driver::Trial;
+use super::ordinary::same;
 use super::timeline::Timeline;
 use super::{Run, gathered, with_times};
+use crate::discretize::conservation;
 use crate::discretize::grid::Derivatives;
 use crate::integrate::runge_kutta::explicit_step;
-use crate::ir::{Builder, Func, Tensor, Type};
+use crate::ir::{Builder, Func, Reduce, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::{Integrator, Method, Solved};
+use crate::lower::solve::{Border, Integrator, Method, Solved};
 use crate::lower::system::Equations;
 use crate::lower::value::{Num, Solution, Value};
 use std::rc::Rc;
@@ -34,18 +36,14 @@ impl Lower<'_> {
         }
         timeline.step *= timeline.per_sample as f64;
         timeline.per_sample = 1;
-        let grid = match scheme.method {
-            Method::Grid(Derivatives::Central { .. }) => true,
-            Method::Volumes => false,
-            _ => {
-                return error_help(
-                    "unsupported.library",
-                    span,
-                    "steps that follow the error, and events, are for `fd` and `fv` (and systems of numbers) so far",
-                    "give the step its length: `time=rk4(1e-3 [s])`",
-                );
-            }
-        };
+        if !matches!(scheme.method, Method::Grid(Derivatives::Central { .. }) | Method::Volumes) {
+            return error_help(
+                "unsupported.library",
+                span,
+                "steps that follow the error, and events, are for `fd` and `fv` (and systems of numbers) so far",
+                "give the step its length: `time=rk4(1e-3 [s])`",
+            );
+        }
         let tableau = match integrator {
             Integrator::RungeKutta(t) if t.explicit() => t,
             _ => {
@@ -57,12 +55,11 @@ impl Lower<'_> {
                 );
             }
         };
-        let (n, c) = (start.shape()[0], start.shape()[1]);
-        let shape = if grid { [&[c], &space.mesh.cells[..]].concat() } else { vec![n, c] };
+        let shape = [&[start.shape()[1]], &space.mesh.cells[..]].concat();
         let (rates, captured) = self.rates(run, &shape)?;
         let (func, order) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), span)?;
         let limit = match control.cfl {
-            Some(_) => self.longest_step(run, &rates)?,
+            Some(_) => self.longest_step(run, &shape, &captured)?,
             None => None,
         };
         if control.cfl.is_some() && limit.is_none() {
@@ -74,10 +71,10 @@ impl Lower<'_> {
             );
         }
         let initial = self.tracer.build(&[&start], |b, v| {
-            let v = if grid { b.transpose(v[0], &[1, 0]) } else { v[0] };
+            let v = b.transpose(v[0], &[1, 0]);
             b.reshape(v, &shape)
         });
-        let nominal = nominal(eqs, &shape, usize::from(!grid));
+        let nominal = nominal(eqs, &shape);
         let event = match until {
             None => None,
             Some(f) => {
@@ -106,15 +103,52 @@ impl Lower<'_> {
         let Run { problem, scheme, space, span, .. } = *run;
         let eqs = self.at_time(time, |l| l.equations(problem))?;
         let slopes = self.own_slopes(scheme, space, &state);
-        let nodal = self.nodal(state, scheme, space);
+        let nodal = self.nodal(state, true, space);
         let slopes = slopes.map(|s| self.nodal_slopes(s, space));
         let solved = Solved { nodal, slopes, numbers: vec![], space: space.clone() };
         self.solution(&eqs, solved, span)
     }
 
-    /// `(t, u, captured…) → the longest stable step` of rates of these arguments, where it is known.
-    fn longest_step(&mut self, _run: &Run, _rates: &Func) -> Result<Option<Func>> {
-        Ok(None)
+    /// `(t, u, captured…) → the time in which the fastest wave crosses a cell`, where the scheme knows its waves.
+    fn longest_step(&mut self, run: &Run, shape: &[usize], wanted: &[Num]) -> Result<Option<Func>> {
+        let Run { problem, scheme, space, span, .. } = *run;
+        if scheme.method != Method::Volumes {
+            return Ok(None);
+        }
+        let inputs = [Type::f64([]), Type::f64(shape)];
+        let mut convects = false;
+        let (func, captured) = self.timed("courant", &inputs, 0, |l, inputs| {
+            let mut eqs = l.equations(problem)?;
+            l.settle(&mut eqs, true)?;
+            eqs.rates = true;
+            let capacity = l.capacities(&mut eqs, space, true, span)?;
+            let (balance, shared) = l.balance(&eqs, &Border::None, span)?;
+            convects = capacity.is_none() && conservation::convects(&balance);
+            if !convects {
+                return Ok(vec![Num::scalar(0.0)]);
+            }
+            let (made, mut args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
+            args.insert(0, inputs[1].clone());
+            let refs: Vec<&Num> = args.iter().collect();
+            let step = l.tracer.build(&refs, |b, v| {
+                let all = b.inline(&made.courant, v)[0];
+                let axes: Vec<usize> = (0..b.ty(all).rank()).collect();
+                let fastest = b.reduce(Reduce::Max, all, &axes);
+                let one = b.scalar(1.0);
+                b.div(one, fastest)
+            });
+            Ok(vec![step])
+        })?;
+        let place = |n: &Num| wanted.iter().position(|w| same(w, n));
+        let Some(places) = captured.iter().map(place).collect::<Option<Vec<usize>>>().filter(|_| convects) else {
+            return Ok(None);
+        };
+        let mut b = Builder::new("courant");
+        let (t, u) = (b.input(inputs[0].clone()), b.input(inputs[1].clone()));
+        let p: Vec<_> = wanted.iter().map(|n| b.input(n.ty().clone())).collect();
+        let args: Vec<_> = [t, u].into_iter().chain(places.into_iter().map(|k| p[k])).collect();
+        let out = b.inline(&func, &args);
+        Ok(Some(b.finish(out)))
     }
 }
 
@@ -144,13 +178,12 @@ fn explicit_trial(
 }
 
 /// Typical sizes of the components, spread over a state.
-fn nominal(eqs: &Equations, shape: &[usize], axis: usize) -> Tensor {
+fn nominal(eqs: &Equations, shape: &[usize]) -> Tensor {
     let sizes: Vec<f64> =
         eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]).collect();
     if sizes.iter().all(|x| *x == sizes[0]) {
         return Tensor::scalar(sizes[0]);
     }
     let (c, len) = (sizes.len(), shape.iter().product::<usize>());
-    let of = |i: usize| if axis == 0 { i / (len / c) } else { i % c };
-    Tensor::f64(shape.to_vec(), (0..len).map(|i| sizes[of(i)]).collect::<Vec<_>>())
+    Tensor::f64(shape.to_vec(), (0..len).map(|i| sizes[i / (len / c)]).collect::<Vec<_>>())
 }

@@ -20,6 +20,7 @@ const RECORDS: &[&str] = &[
     // schemes and their parts
     "fem",
     "fv",
+    "muscl",
     "fd",
     "spectral",
     "euler",

@@ -2,6 +2,7 @@
 
 use crate::base::Span;
 use crate::discretize::Element;
+use crate::discretize::conservation::{Limiter, Reconstruction};
 use crate::discretize::grid::{Dealias, Derivatives};
 use crate::integrate::rosenbrock::rosenbrock;
 use crate::integrate::symplectic::composition;
@@ -11,7 +12,7 @@ use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::evolve::Control;
 use crate::lower::functional::{Cells, Resolution};
-use crate::lower::value::Value;
+use crate::lower::value::{Record, Value};
 
 /// A scheme as written.
 pub struct Scheme {
@@ -23,6 +24,9 @@ pub struct Scheme {
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
+    /// Of finite volumes in explicit steps.
+    pub reconstruct: Option<Reconstruction>,
+    pub riemann: Option<Value>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -123,6 +127,7 @@ impl Lower<'_> {
             },
             _ => None,
         };
+        let reconstruct = given("reconstruct").map(|v| reconstruction(v, span)).transpose()?;
         let solver = match given("solver") {
             Some(Value::Record(s)) => match s.kind.as_str() {
                 "direct" => LinearSolver::Direct,
@@ -148,6 +153,8 @@ impl Lower<'_> {
             resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
             solver,
             tolerance,
+            reconstruct,
+            riemann: given("riemann").cloned(),
         })
     }
 
@@ -195,5 +202,31 @@ impl Lower<'_> {
                 error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"))
             }
         }
+    }
+}
+
+/// `first`, `muscl(van_leer)`, `weno5`.
+fn reconstruction(v: &Value, span: Span) -> Result<Reconstruction> {
+    let limiter = |r: &Record| match r.fields.get("limiter") {
+        Some(Value::Record(l)) => Limiter::named(&l.kind),
+        _ => None,
+    };
+    let found = match v {
+        Value::Record(r) => match r.kind.as_str() {
+            "first" => Some(Reconstruction::First),
+            "weno5" => Some(Reconstruction::Weno5),
+            "muscl" => limiter(r).map(Reconstruction::Muscl),
+            _ => None,
+        },
+        _ => None,
+    };
+    match found {
+        Some(r) => Ok(r),
+        None => error_help(
+            "run.scheme",
+            span,
+            "`reconstruct` is `first`, `muscl(limiter)` or `weno5`",
+            "limiters are `minmod`, `van_leer`, `mc`, `superbee` and `van_albada`",
+        ),
     }
 }
