@@ -1,6 +1,6 @@
 //! Essential conditions: which nodal values are given, and what they are.
 
-use super::{Inputs, System};
+use super::{Inputs, System, mixed};
 use crate::discretize::balance::{Balance, Boundary, Condition};
 use crate::discretize::derivative::reads;
 use crate::discretize::discrete::node_coordinates;
@@ -18,10 +18,12 @@ pub(super) struct Constraints {
     pub fixed: usize,
     /// Nodes of each boundary condition (none for natural ones).
     pub nodes: Vec<Vec<u32>>,
+    /// Components of lower order: known at the vertices.
+    pub lowered: Vec<bool>,
 }
 
 impl Constraints {
-    pub fn new(balance: &Balance, space: &Space, sides: &[Vec<Side>]) -> Constraints {
+    pub fn new(balance: &Balance, space: &Space, sides: &[Vec<Side>], lowered: Vec<bool>) -> Constraints {
         const UNSET: u32 = u32::MAX;
         let c = balance.components;
         let mut given = vec![UNSET; space.node_count() * c];
@@ -44,19 +46,36 @@ impl Constraints {
             fixed += of_part.len();
             nodes.push(of_part);
         }
-        let free = given.iter().filter(|&&g| g == UNSET).count();
+        // Between vertices a component of lower order has no unknown of its own.
+        let between = |k: usize| lowered[k % c] && !mixed::is_vertex(space, (k / c) as u32);
+        let free = given.iter().enumerate().filter(|(k, g)| **g == UNSET && !between(*k)).count();
         let mut next = 0;
-        let slots = given
+        let mut slots: Vec<u32> = given
             .into_iter()
-            .map(|g| {
+            .enumerate()
+            .map(|(k, g)| {
                 if g != UNSET {
                     return free as u32 + g;
+                }
+                if between(k) {
+                    return UNSET;
                 }
                 next += 1;
                 next - 1
             })
             .collect();
-        Constraints { slots, free, fixed, nodes }
+        // There it stands for a vertex of the same element, whose value nothing reads in this place.
+        for k in 0..slots.len() {
+            if slots[k] == UNSET {
+                slots[k] = slots[mixed::vertices(space, (k / c) as u32)[0] as usize * c + k % c];
+            }
+        }
+        Constraints { slots, free, fixed, nodes, lowered }
+    }
+
+    /// Whether components differ in order.
+    pub fn is_mixed(&self) -> bool {
+        self.lowered.contains(&true)
     }
 
     /// Places of local values, `[count, m · c]`, from nodes `[count, m]`.
@@ -76,12 +95,38 @@ impl System<'_> {
         let mut b = Builder::new(format!("{} values", self.balance.name));
         let inputs = self.inputs(&mut b);
         let mut full = self.full(&mut b, &inputs);
-        if self.constraints.fixed > 0 {
+        if self.constraints.fixed > 0 || self.constraints.is_mixed() {
             let slots = b.constant(Tensor::index([n * c], self.constraints.slots.clone()));
             full = b.gather(full, slots);
         }
-        let all = b.reshape(full, &[n, c]);
+        let mut all = b.reshape(full, &[n, c]);
+        if self.constraints.is_mixed() {
+            let columns: Vec<Value> = (0..c)
+                .map(|k| {
+                    let column = b.index(all, 1, k);
+                    if self.constraints.lowered[k] { self.between_vertices(&mut b, column) } else { column }
+                })
+                .collect();
+            all = b.stack(&columns, 1);
+        }
         b.finish(vec![all])
+    }
+
+    /// A component known at the vertices `[N]`, at all nodes.
+    fn between_vertices(&self, b: &mut Builder, column: Value) -> Value {
+        let n = self.space.node_count();
+        let around: Vec<Vec<u32>> = (0..n as u32).map(|node| mixed::vertices(self.space, node)).collect();
+        let corners = around[0].len();
+        let mut sum: Option<Value> = None;
+        for corner in 0..corners {
+            let index = b.constant(Tensor::index([n], around.iter().map(|v| v[corner]).collect::<Vec<_>>()));
+            let values = b.gather(column, index);
+            sum = Some(match sum {
+                Some(sum) => b.add(sum, values),
+                None => values,
+            });
+        }
+        b.scale(sum.expect("compiler bug: a node without vertices"), 1.0 / corners as f64)
     }
 
     /// `(u, g)`

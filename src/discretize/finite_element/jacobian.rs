@@ -3,7 +3,7 @@
 //! D holds ∂(flux, source)/∂(u, ∇u) at each quadrature point, one `jvp` for each of the c(1 + d) directions: an expensive
 //! closure costs no more tangents than that, whatever the order of the element. Directions that change nothing are dropped.
 
-use super::System;
+use super::{System, mixed};
 use super::residual::contract;
 use crate::discretize::derivative::{Direction, derivative, is_zero};
 use crate::discretize::element_map::{LocalLeaf, constant, element_map};
@@ -17,7 +17,11 @@ impl System<'_> {
         let full = self.full(&mut b, &inputs);
         let places = self.element_places();
         let leaves = self.interior_leaves(&mut b, full, &places, &inputs);
-        let mut values = vec![self.element_matrices(&mut b, &leaves)];
+        let mut matrices = self.element_matrices(&mut b, &leaves);
+        if let Some(s) = self.interpolation(self.element_nodes()) {
+            matrices = mixed::congruent(&mut b, matrices, &s);
+        }
+        let mut values = vec![matrices];
         let mut blocks = vec![Block { rows: places.clone(), cols: places }];
 
         let c = self.balance.components;
@@ -39,7 +43,10 @@ impl System<'_> {
                 let matrix = b.transpose(matrix, &[0, 1, 3, 2]);
                 vec![b.reshape(matrix, &[m * c, m * c])]
             });
-            values.push(matrices[0]);
+            values.push(match &side.interpolation {
+                Some(s) => mixed::congruent(&mut b, matrices[0], s),
+                None => matrices[0],
+            });
             blocks.push(Block { rows: side.places.clone(), cols: side.places });
         }
         Jacobian { values: b.finish(values), blocks }

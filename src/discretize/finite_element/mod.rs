@@ -6,6 +6,7 @@
 
 mod constraints;
 mod jacobian;
+mod mixed;
 mod residual;
 
 use super::balance::{Balance, Condition};
@@ -27,7 +28,8 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
     }
     balance.first_order()?;
     let sides = balance.boundary.iter().map(|on| space.mesh.part(&on.part)).collect::<Result<Vec<_>, _>>()?;
-    let constraints = Constraints::new(balance, space, &sides);
+    let lowered = mixed::multipliers(balance, space);
+    let constraints = Constraints::new(balance, space, &sides, lowered);
     if constraints.free == 0 {
         let message =
             format!("every value of `{}` is given by its boundary conditions: no unknown is left", balance.name);
@@ -112,6 +114,9 @@ fn data_arguments(
 
 /// The lattice of nodes, where whole nodes are free or given. Vectors fixed in some components only have no such lattice.
 fn grid_hint(space: &Space, components: usize, constraints: &Constraints) -> Option<GridHint> {
+    if constraints.is_mixed() {
+        return None;
+    }
     let unknowns: Vec<u32> = if constraints.fixed == 0 {
         vec![]
     } else {

@@ -1,6 +1,6 @@
 //! The residual: element sums of `source v - flux·∇v`, facet sums of `flux·n v`.
 
-use super::System;
+use super::{System, mixed};
 use crate::discretize::balance::Condition;
 use crate::discretize::element_map::{LocalLeaf, constant, element_map};
 use crate::discretize::family::{Family, Table};
@@ -13,6 +13,8 @@ pub(super) struct NaturalSide<'a> {
     pub table: Table,
     /// Places of the facet's values in `full`: index tensor `[F, m·c]`.
     pub places: Tensor,
+    /// Of components of lower order.
+    pub interpolation: Option<Tensor>,
     pub leaves: Vec<LocalLeaf>,
 }
 
@@ -39,7 +41,9 @@ impl System<'_> {
             let row = b.sub(of_source, of_flux);
             vec![b.reshape(row, &[n * c])]
         });
-        let mut total = self.scatter(&mut b, places, rows[0]);
+        let s = self.interpolation(self.element_nodes());
+        let rows = self.restricted(&mut b, rows[0], s.as_ref());
+        let mut total = self.scatter(&mut b, places, rows);
 
         for side in self.natural_sides(&mut b, full, &inputs) {
             let (q, m) = (side.family.points.len(), side.table.nodes);
@@ -48,10 +52,27 @@ impl System<'_> {
                 let row = b.dot(weighted, outputs[0], contract(&[0], &[0]));
                 vec![b.reshape(row, &[m * c])]
             });
-            let part = self.scatter(&mut b, side.places, rows[0]);
+            let rows = self.restricted(&mut b, rows[0], side.interpolation.as_ref());
+            let part = self.scatter(&mut b, side.places, rows);
             total = b.add(total, part);
         }
         b.finish(vec![total])
+    }
+
+    /// Nodes of one element.
+    pub fn element_nodes(&self) -> &[u32] {
+        let nodes = self.space.connectivity.as_index().expect("compiler bug: connectivity is an index tensor");
+        &nodes[..self.space.local_count()]
+    }
+
+    /// Where components differ in order.
+    pub fn interpolation(&self, nodes: &[u32]) -> Option<Tensor> {
+        let c = &self.constraints;
+        c.is_mixed().then(|| mixed::interpolation(self.space, nodes, &c.lowered))
+    }
+
+    fn restricted(&self, b: &mut Builder, rows: Value, interpolation: Option<&Tensor>) -> Value {
+        interpolation.map_or(rows, |s| mixed::restricted(b, rows, s))
     }
 
     /// Places of every element's values in `full`, `[E, n·c]`.
@@ -69,7 +90,8 @@ impl System<'_> {
         inputs: &super::Inputs,
     ) -> Vec<LocalLeaf> {
         let table = || self.space.table.clone();
-        let local = self.local(b, full, places);
+        let s = self.interpolation(self.element_nodes());
+        let local = self.local(b, full, places, s.as_ref());
         let mut leaves = vec![
             LocalLeaf::Coordinates,
             LocalLeaf::Value { table: table(), local },
@@ -90,7 +112,8 @@ impl System<'_> {
             for &side in &self.sides[k] {
                 let (family, table, nodes) = self.space.facets(side);
                 let places = self.constraints.places(&nodes, table.nodes, c);
-                let local = self.local(b, full, &places);
+                let interpolation = self.interpolation(&nodes[..table.nodes]);
+                let local = self.local(b, full, &places, interpolation.as_ref());
                 let normal = constant(b, &[d], side.normal(d));
                 let mut leaves = vec![
                     LocalLeaf::Coordinates,
@@ -101,18 +124,21 @@ impl System<'_> {
                 leaves.extend(inputs.boundary[k].iter().map(|&v| LocalLeaf::Data(b.slice(v, 0, first, last))));
                 leaves.extend(inputs.shared.iter().map(|&v| LocalLeaf::Shared(v)));
                 first = last;
-                all.push(NaturalSide { value, family, table, places, leaves });
+                all.push(NaturalSide { value, family, table, places, interpolation, leaves });
             }
         }
         all
     }
 
     /// `full` → `[count, m, c]`
-    fn local(&self, b: &mut Builder, full: Value, places: &Tensor) -> Value {
+    fn local(&self, b: &mut Builder, full: Value, places: &Tensor, interpolation: Option<&Tensor>) -> Value {
         let c = self.balance.components;
         let (count, width) = (places.ty.shape[0], places.ty.shape[1]);
         let index = b.constant(places.clone());
-        let local = b.gather(full, index);
+        let mut local = b.gather(full, index);
+        if let Some(s) = interpolation {
+            local = mixed::raised(b, local, s);
+        }
         b.reshape(local, &[count, width / c, c])
     }
 
