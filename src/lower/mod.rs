@@ -10,7 +10,7 @@ mod define;
 pub mod domain;
 pub mod error;
 pub mod eval;
-mod evolve;
+pub mod evolve;
 pub mod field;
 pub mod functional;
 pub mod intrinsics;

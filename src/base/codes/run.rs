@@ -16,6 +16,13 @@ pub const ROWS: &[Code] = &[
         explanation: "Ctrl-C was pressed. Tasks that had finished are kept; the same command goes on from there.",
     },
     Code {
+        id: "run.unstable",
+        title: "a run in time broke down",
+        explanation: "A number of the state became infinite or not a number. The message names the unknown, the cell and its coordinates, \
+                      the time and the step. Most often the step of an explicit method is too long for the spacing: halve it, or take \
+                      an implicit method. Else the equations themselves may let the solution grow without bound.",
+    },
+    Code {
         id: "run.diverged",
         title: "a training diverged",
         explanation: "The loss became infinite or not a number. Lower the learning rate, or look at the data and at the nominal sizes \

@@ -8,12 +8,14 @@ mod control;
 mod driver;
 mod explicit;
 mod implicit;
+pub mod march;
 mod ordinary;
 mod rates;
 mod spectral;
 mod timeline;
 mod volumes;
 
+use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
@@ -114,7 +116,17 @@ impl Lower<'_> {
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
-        let kept = self.march(&timeline, step);
+        let by_component = match (integrator, scheme.method) {
+            (_, Method::Grid(_)) => true,
+            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            _ => false,
+        };
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        if step.initial[0].ty().len() != march.entries() {
+            // Modes, or some of the unknowns.
+            march.layout = Layout::Elsewhere(step.initial[0].ty().len());
+        }
+        let kept = self.march(&timeline, step, march);
         let mut trajectory: Vec<Rc<Solution>> = vec![];
         for (k, values) in kept.into_iter().enumerate() {
             // Lets may depend on time.
@@ -130,11 +142,6 @@ impl Lower<'_> {
                     (values, Some(slopes))
                 }
                 _ => (values, None),
-            };
-            let by_component = match (integrator, scheme.method) {
-                (_, Method::Grid(_)) => true,
-                (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
-                _ => false,
             };
             let values = self.nodal(values, by_component, &space);
             let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
@@ -214,7 +221,8 @@ impl Lower<'_> {
     }
 
     /// Runs the steps. The states that are kept, `[k]` of the first state.
-    fn march(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
+    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
         let mut args = step.initial.clone();
         args.push(Num::Const(timeline.times()));
         args.extend(step.captured);
@@ -230,6 +238,43 @@ impl Lower<'_> {
             kept.push(self.tracer.build(&[&out[states]], |b, v| b.index(v[0], 0, k)));
         }
         kept
+    }
+
+    /// What is told of the run.
+    fn march_of(
+        &self,
+        eqs: &Equations,
+        timeline: &Timeline,
+        run: &Run,
+        integrator: Integrator,
+        by_component: bool,
+    ) -> March {
+        let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
+        let points = points.join(" × ");
+        let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) => {
+                format!("central differences of order {order} on {points} points")
+            }
+            Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
+            Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
+        };
+        let layout = match by_component {
+            true => Layout::Components(run.space.clone()),
+            false => Layout::Points(run.space.clone()),
+        };
+        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (time, implicit) = match integrator {
+            Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
+            Integrator::Symplectic(m) => (m.name.into(), nothing),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
+            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Exponential { order } => {
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+            }
+            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+        };
+        self.describe(eqs, timeline, layout, (space, time, implicit))
     }
 
     /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.

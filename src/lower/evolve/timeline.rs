@@ -46,7 +46,7 @@ impl Timeline {
             let length = self.samples * self.per_sample;
             return Op::Scan { body: step, length, carry: states, xs: 1, reverse: false };
         }
-        let mut b = Builder::new("sample");
+        let mut b = Builder::new(super::march::sample_name(&step));
         let mut types = step.inputs.clone();
         types[states] = Type::new(DType::F64, [self.per_sample]);
         let inputs: Vec<_> = types.into_iter().map(|t| b.input(t)).collect();
