@@ -24,8 +24,7 @@ pub fn table(wrong: &mut String) -> String {
             let pairs = [Riemann::Rusanov, Riemann::Hll, Riemann::Upwind].map(|s| of(&s));
             let orders = pairs.map(|[coarse, fine]| (coarse / fine).log2());
             let [a, b, c] = orders;
-            let line =
-                format!("| {how:?} | {d} | {n}, {} | {:.2e} | {a:.2} | {b:.2} | {c:.2} |\n", 2 * n, pairs[0][1]);
+            let line = format!("| {how:?} | {d} | {n}, {} | {:.2e} | {a:.2} | {b:.2} | {c:.2} |\n", 2 * n, pairs[0][1]);
             if orders.iter().any(|&o| o < how.order() as f64 - 0.1) {
                 *wrong += &line;
             }
@@ -64,8 +63,7 @@ fn law(d: usize, linear: bool) -> Balance {
 /// The largest error of the rate where no stencil reaches the boundary.
 fn error(d: usize, n: usize, how: Reconstruction, solver: &Riemann) -> f64 {
     let linear = matches!(solver, Riemann::Upwind);
-    let mesh =
-        Mesh::new(Element::default_of(d), &vec![0.0; d], &vec![1.0; d], &vec![n; d], &vec![false; d]).unwrap();
+    let mesh = Mesh::new(Element::default_of(d), &vec![0.0; d], &vec![1.0; d], &vec![n; d], &vec![false; d]).unwrap();
     let made = rates(&law(d, linear), &mesh, how, solver).unwrap();
     let total = n.pow(d as u32);
     let index = |p: usize, a: usize| (p / n.pow((d - 1 - a) as u32)) % n;

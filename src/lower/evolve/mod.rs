@@ -35,6 +35,7 @@ struct Run<'a> {
     problem: &'a Problem,
     scheme: &'a Scheme,
     space: &'a Rc<Space>,
+    begin: f64,
     /// Length of a step.
     h: f64,
     span: Span,
@@ -71,7 +72,7 @@ impl Lower<'_> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
-        let run = Run { problem, scheme, space: &space, h: timeline.step, span };
+        let run = Run { problem, scheme, space: &space, begin: timeline.start, h: timeline.step, span };
         let mut complete = None;
         let step = match (integrator, scheme.method) {
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
