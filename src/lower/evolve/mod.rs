@@ -148,7 +148,8 @@ impl Lower<'_> {
             let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
-        Ok(Value::Solution(gathered(trajectory)))
+        let times = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
+        Ok(Value::Solution(gathered(trajectory, times)))
     }
 
     /// Evaluates with `t` of this value.
@@ -329,14 +330,19 @@ impl Lower<'_> {
     }
 }
 
-/// One solution, or the members of several as lists.
-fn gathered(trajectory: Vec<Rc<Solution>>) -> Rc<Solution> {
-    if trajectory.len() == 1 {
-        return trajectory[0].clone();
-    }
-    let names = trajectory[0].members.keys();
-    let members = names
-        .map(|name| (name.clone(), Value::list(trajectory.iter().map(|s| s.members[name].clone()).collect())))
-        .collect();
+/// One solution, or the members of several as lists, with the times `t`.
+fn gathered(trajectory: Vec<Rc<Solution>>, times: Vec<f64>) -> Rc<Solution> {
+    let mut members: IndexMap<String, Value> = match &trajectory[..] {
+        [one] => one.members.clone(),
+        all => {
+            let names = all[0].members.keys();
+            names
+                .map(|name| (name.clone(), Value::list(all.iter().map(|s| s.members[name].clone()).collect())))
+                .collect()
+        }
+    };
+    let t = Tensor::f64([times.len()], times);
+    let t = if trajectory.len() == 1 { Value::Num(Num::scalar(t.item())) } else { Value::Stack(Num::Const(t)) };
+    members.entry("t".into()).or_insert(t);
     Rc::new(Solution { problem: trajectory[0].problem, members })
 }
