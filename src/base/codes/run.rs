@@ -69,6 +69,13 @@ pub const ROWS: &[Code] = &[
                       lies inside a derivative or a closure, its values are NaN instead.",
     },
     Code {
+        id: "run.stability",
+        title: "steps that an explicit method cannot take",
+        explanation: "The fastest rate at the start, found by power iteration with the Jacobian of the rates, lies outside of what the method \
+                      keeps bounded: errors grow from step to step until the run ends in infinities. Take shorter steps, as the message says, \
+                      an adaptive method, or an implicit one. Rates that become faster later are not foreseen.",
+    },
+    Code {
         id: "run.data",
         title: "a dataset, table or file that cannot be used",
         explanation: "A draw from something that is no law, a design or split that cannot be made, a table over an empty range, a data file \

@@ -1,5 +1,6 @@
 //! Explicit steps: rates from a grid or from finite volumes, combined by a tableau.
 
+use super::stability::Explicit;
 use super::{Run, Step};
 use crate::discretize::grid::Derivatives;
 use crate::discretize::{conservation, finite_volume, grid};
@@ -24,6 +25,18 @@ impl Lower<'_> {
         });
         if scheme.method == Method::Volumes {
             self.check_courant(run, tableau, &start)?;
+        } else {
+            let explicit = Explicit {
+                name: &self.program.def(run.problem.def).name,
+                rates: &rates,
+                captured: &captured,
+                initial: &start,
+                start: run.start,
+                h,
+                steps: run.steps,
+                span: run.span,
+            };
+            self.foresee(&explicit, tableau);
         }
         let mut b = Builder::new("step");
         let u = b.input(Type::f64(shape));
@@ -35,7 +48,7 @@ impl Lower<'_> {
     }
 
     /// `(t, u[c, n…], captured…) → ∂u/∂t [c, n…]`
-    fn rates(&mut self, run: &Run, shape: &[usize]) -> Result<(Func, Vec<Num>)> {
+    pub(super) fn rates(&mut self, run: &Run, shape: &[usize]) -> Result<(Func, Vec<Num>)> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
             let mut eqs = l.equations(problem)?;

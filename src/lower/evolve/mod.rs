@@ -8,13 +8,17 @@ mod control;
 mod driver;
 mod explicit;
 mod implicit;
+mod leapfrog;
 pub mod march;
 mod ordinary;
 mod rates;
 mod spectral;
+mod stability;
 mod timeline;
+mod variable;
 mod volumes;
 
+pub(super) use self::control::Control;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
@@ -22,6 +26,7 @@ use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::solve::{Integrator, Method, Scheme, Solved};
 use super::system::Equations;
+use super::trace::Tracer;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
@@ -37,6 +42,9 @@ struct Run<'a> {
     space: &'a Rc<Space>,
     /// Length of a step.
     h: f64,
+    /// When the run begins, and how many steps it takes.
+    start: f64,
+    steps: usize,
     span: Span,
 }
 
@@ -71,7 +79,20 @@ impl Lower<'_> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
-        let run = Run { problem, scheme, space: &space, h: timeline.step, span };
+        let run = Run {
+            problem,
+            scheme,
+            space: &space,
+            h: timeline.step,
+            start: timeline.start,
+            steps: timeline.samples * timeline.per_sample,
+            span,
+        };
+        let until = super::solve::given(args, "until").cloned();
+        if let Some(control) = scheme.control.filter(|c| c.fixed().is_none() || until.is_some()) {
+            return self.evolve_variable(&run, integrator, control, until, &eqs, start, timeline);
+        }
+        let mut whole = None;
         let mut complete = None;
         let step = match (integrator, scheme.method) {
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
@@ -90,20 +111,17 @@ impl Lower<'_> {
                     "use an implicit method, such as `bdf2`, or `fv` or `fd`",
                 );
             }
+            (Integrator::Symplectic(m), _) => {
+                let (step, of_pair, captured) = self.leapfrog(&run, m, &eqs, start)?;
+                whole = Some((of_pair, captured));
+                step
+            }
             (_, Method::Grid(_)) => {
                 return error_help(
                     "run.scheme",
                     span,
                     "finite differences are stepped explicitly",
                     "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
-                );
-            }
-            (Integrator::Symplectic(m), _) => {
-                return error_help(
-                    "unsupported.library",
-                    span,
-                    format!("`{}` is for systems of numbers so far", m.name),
-                    "write a second unknown for the rate, and use `rk4`",
                 );
             }
             (Integrator::Rosenbrock(m), _) => {
@@ -119,6 +137,7 @@ impl Lower<'_> {
         let by_component = match (integrator, scheme.method) {
             (_, Method::Grid(_)) => true,
             (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
         let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
@@ -126,7 +145,10 @@ impl Lower<'_> {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
         }
-        let kept = self.march(&timeline, step, march);
+        let kept = match whole {
+            None => self.march(&timeline, step, march),
+            Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
+        };
         let mut trajectory: Vec<Rc<Solution>> = vec![];
         for (k, values) in kept.into_iter().enumerate() {
             // Lets may depend on time.
@@ -134,22 +156,21 @@ impl Lower<'_> {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let (values, slopes) = match (&complete, scheme.method) {
-                (Some(of_state), _) => self.completed(values, timeline.kept(k), of_state),
-                (None, Method::Grid(Derivatives::Central { order })) => {
-                    let of = grid::slopes(values.shape()[0], &space.mesh, order);
-                    let slopes = self.tracer.build(&[&values], |b, v| b.inline(&of, v)[0]);
-                    (values, Some(slopes))
+            let (values, slopes) = match &complete {
+                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
+                None => {
+                    let slopes = self.own_slopes(scheme, &space, &values);
+                    (values, slopes)
                 }
-                _ => (values, None),
             };
             let values = self.nodal(values, by_component, &space);
             let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
             let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
-        let times = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
-        Ok(Value::Solution(gathered(trajectory, times)))
+        let times: Vec<f64> = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
+        let times = Num::Const(Tensor::f64([times.len()], times));
+        Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
     /// Evaluates with `t` of this value.
@@ -241,6 +262,48 @@ impl Lower<'_> {
         kept
     }
 
+    /// The same of states made of the first two that are carried: `of_pair(first, second, t, captured…)`.
+    fn march_pairs(
+        &mut self,
+        timeline: &Timeline,
+        mut step: Step,
+        march: March,
+        of_pair: &Func,
+        captured: &[Num],
+    ) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
+        let mut args = step.initial.clone();
+        args.push(Num::Const(timeline.times()));
+        args.extend(step.captured);
+        let states = step.initial.len();
+        let refs: Vec<&Num> = args.iter().collect();
+        let looped = timeline.looped_keeping(step.func, states, 2);
+        let out = self.tracer.build_all(&refs, |b, v| b.ops(looped, v));
+        let mut pairs = vec![];
+        if timeline.keep {
+            pairs.push([step.initial[0].clone(), step.initial[1].clone()]);
+            for k in 0..timeline.samples {
+                let mut of = |n: &Num| self.tracer.build(&[n], |b, v| b.index(v[0], 0, k));
+                pairs.push([of(&out[states]), of(&out[states + 1])]);
+            }
+        } else {
+            pairs.push([out[0].clone(), out[1].clone()]);
+        }
+        let whole = pairs.iter().enumerate().map(|(k, [first, second])| {
+            let t = Num::scalar(timeline.kept(k));
+            let args: Vec<&Num> = [first, second, &t].into_iter().chain(captured).collect();
+            self.tracer.build(&args, |b, v| b.inline(of_pair, v)[0])
+        });
+        whole.collect()
+    }
+
+    /// Gradients of a state where the scheme has its own.
+    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num) -> Option<Num> {
+        let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
+        let of = grid::slopes(state.shape()[0], &space.mesh, order);
+        Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
+    }
+
     /// What is told of the run.
     fn march_of(
         &self,
@@ -330,19 +393,25 @@ impl Lower<'_> {
     }
 }
 
-/// One solution, or the members of several as lists, with the times `t`.
-fn gathered(trajectory: Vec<Rc<Solution>>, times: Vec<f64>) -> Rc<Solution> {
-    let mut members: IndexMap<String, Value> = match &trajectory[..] {
-        [one] => one.members.clone(),
-        all => {
-            let names = all[0].members.keys();
-            names
-                .map(|name| (name.clone(), Value::list(all.iter().map(|s| s.members[name].clone()).collect())))
-                .collect()
-        }
+/// A solution with the times at which it is.
+fn with_times(s: Rc<Solution>, times: Num, many: bool, tracer: &mut Tracer) -> Value {
+    let times = match many {
+        true => Value::Stack(times),
+        false => Value::Num(tracer.build(&[&times], |b, v| b.index(v[0], 0, 0))),
     };
-    let t = Tensor::f64([times.len()], times);
-    let t = if trajectory.len() == 1 { Value::Num(Num::scalar(t.item())) } else { Value::Stack(Num::Const(t)) };
-    members.entry("t".into()).or_insert(t);
+    let mut members = s.members.clone();
+    members.insert("t".into(), times);
+    Value::Solution(Rc::new(Solution { problem: s.problem, members }))
+}
+
+/// One solution, or the members of several as lists.
+fn gathered(trajectory: Vec<Rc<Solution>>) -> Rc<Solution> {
+    if trajectory.len() == 1 {
+        return trajectory[0].clone();
+    }
+    let names = trajectory[0].members.keys();
+    let members = names
+        .map(|name| (name.clone(), Value::list(trajectory.iter().map(|s| s.members[name].clone()).collect())))
+        .collect();
     Rc::new(Solution { problem: trajectory[0].problem, members })
 }

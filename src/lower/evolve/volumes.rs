@@ -149,7 +149,7 @@ impl Lower<'_> {
 
     /// Refuses a step over which waves of the state at the start run further than the method is stable for.
     pub(super) fn check_courant(&mut self, run: &Run, tableau: &Tableau, start: &Num) -> Result<()> {
-        let Run { problem, scheme, space, h, span } = *run;
+        let Run { problem, scheme, space, h, span, .. } = *run;
         let mut eqs = self.equations(problem)?;
         self.settle(&mut eqs, true)?;
         eqs.rates = true;

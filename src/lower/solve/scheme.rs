@@ -10,14 +10,17 @@ use crate::integrate::{Additive, Composition, Rosenbrock, Tableau, additive, tab
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
+use crate::lower::evolve::Control;
 use crate::lower::functional::{Cells, Resolution};
 use crate::lower::value::{Record, Value};
 
 /// A scheme as written.
 pub struct Scheme {
     pub method: Method,
-    /// How time is stepped through, and the largest step.
+    /// How time is stepped through, and the largest step: infinite where it is found on the way.
     pub time: Option<(Integrator, f64)>,
+    /// What is said of the length of steps.
+    pub control: Option<Control>,
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
@@ -63,8 +66,12 @@ impl Lower<'_> {
         };
         let given = |name: &str| r.fields.get(name).filter(|v| !matches!(v, Value::None));
         let time = match given("time") {
-            Some(t) => Some(self.integrator(&t.clone(), span)?),
+            Some(t) => Some((self.method(&t.clone(), span)?, self.control(&t.clone(), span)?)),
             None => None,
+        };
+        let (time, control) = match time {
+            Some((method, control)) => (Some((method, control.fixed().unwrap_or(f64::INFINITY))), Some(control)),
+            None => (None, None),
         };
         let cells = match (given("n"), given("h")) {
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
@@ -142,6 +149,7 @@ impl Lower<'_> {
         Ok(Scheme {
             method,
             time,
+            control,
             resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
             solver,
             tolerance,
@@ -164,20 +172,6 @@ impl Lower<'_> {
                 span,
                 format!("`dealias={x}` is none of what is done about products"),
                 "write `2/3` (leave out the upper third of the modes), `3/2` (half as many points more) or `false`",
-            ),
-        }
-    }
-
-    /// `rk4(1e-3)`: a method and its step.
-    fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
-        let method = self.method(v, span)?;
-        match self.control(v, span)?.fixed() {
-            Some(dt) => Ok((method, dt)),
-            None => error_help(
-                "unsupported.library",
-                span,
-                "steps that follow the error are for systems of numbers so far",
-                "give the step its length: `rk4(1e-3 [s])`",
             ),
         }
     }
