@@ -10,9 +10,6 @@ use std::collections::HashSet;
 pub const FUNCTIONS: &[&str] = &[
     "test",
     "windows",
-    "filter",
-    "spectrum",
-    "stable",
     "cnn",
     "fno",
     "unet",

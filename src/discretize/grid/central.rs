@@ -133,7 +133,7 @@ impl Law<'_> {
         let func = match c.kind {
             Kind::Value(f) => f,
             Kind::Flux(f) => {
-                let u = self.u.iter().map(|&u| walls::beyond(b, u, side, None, self.order, 0.0)).collect();
+                let u = self.u.iter().map(|&u| walls::beyond(b, u, side, None, self.fit(), 0.0)).collect();
                 let normal = (0..d).map(|a| {
                     let n = if a != side.axis {
                         0.0
@@ -250,6 +250,12 @@ impl Law<'_> {
         b.add(step, first)
     }
 
+    /// Points that an extrapolation goes through. A flux that is given acts on all that is near, so that errors beside it count one
+    /// order more than beside a value; for order 2 the flux at the wall is all there is.
+    fn fit(&self) -> usize {
+        if self.order == 2 { 2 } else { self.order + 1 }
+    }
+
     fn spacing(&self, axis: usize) -> f64 {
         self.mesh.extent[axis] / self.mesh.cells[axis] as f64
     }
@@ -272,7 +278,7 @@ impl Law<'_> {
             return apply(b, &stencil, v, axis);
         }
         let reach = stencil.iter().map(|(o, _)| o.unsigned_abs()).max().unwrap_or(0);
-        let wide = extended(b, v, axis, reach, self.at_walls(axis, component), self.order);
+        let wide = extended(b, v, axis, reach, self.at_walls(axis, component), self.fit());
         valid(b, &stencil, wide, axis, reach, self.mesh.cells[axis])
     }
 
@@ -286,7 +292,7 @@ impl Law<'_> {
         let beyond = self.order / 2;
         let reach = stencil.iter().map(|(o, _)| o.unsigned_abs()).max().unwrap_or(0);
         let ghosts = beyond + reach - 1;
-        let wide = extended(b, v, axis, ghosts, self.at_walls(axis, component), self.order);
+        let wide = extended(b, v, axis, ghosts, self.at_walls(axis, component), self.fit());
         valid(b, &stencil, wide, axis, ghosts - beyond, self.faces(axis)[axis])
     }
 

@@ -2,6 +2,7 @@
 //! in `stdlib/*.msl`; here is only what they do.
 
 mod domains;
+mod grids;
 pub(super) mod numbers;
 mod verbs;
 
@@ -92,6 +93,9 @@ pub fn call(l: &mut Lower, name: &str, args: Named, span: Span) -> Result<Value>
         return out;
     }
     if let Some(out) = domains::call(l, name, &args, span) {
+        return out;
+    }
+    if let Some(out) = grids::call(l, name, &args, span) {
         return out;
     }
     if let Some(out) = verbs::call(l, name, &args, span) {

@@ -142,6 +142,13 @@ impl<'p> Infer<'p> {
                 n.with(dim)
             }),
             "filter" | "freeze" | "helmholtz" => first(),
+            "values" => self.each(&first(), |_, n| Num { field: None, ..n.clone().ranked(None) }),
+            "spectrum" => match first() {
+                Ty::List(item, _) => {
+                    self.each(&item, |_, n| Num { field: None, ..n.with(n.dim.pow(Ratio::from(2))).ranked(None) })
+                }
+                ty => self.each(&ty, |_, n| Num { field: None, ..n.with(n.dim.pow(Ratio::from(2))).ranked(None) }),
+            },
             "domain_of" => match first() {
                 Ty::Num(Num { field: Some(Over::Domain(id)), .. }) => Ty::Domain(id),
                 _ => Ty::Any,
