@@ -38,6 +38,16 @@ fn online() {
 }
 
 #[test]
+fn burgers() {
+    run("burgers", &[]);
+}
+
+#[test]
+fn sod() {
+    run("sod", &[]);
+}
+
+#[test]
 fn lorenz96() {
     run("lorenz96", &[]);
 }

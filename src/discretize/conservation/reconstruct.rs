@@ -1,7 +1,7 @@
 //! Values on both sides of a face from the cells around it.
 //!
-//! MUSCL takes limited slopes [van Leer 1979; Sweby 1984]. WENO5 interpolates values at the centres with the weights of
-//! [Jiang & Shu 1996]; a flux of these values gets the two terms that make the difference of fluxes a derivative of order 5, in
+//! MUSCL takes limited slopes [van Leer 1979; Sweby 1984]. WENO5 interpolates values at the centres with
+//! smoothness indicators of [Jiang & Shu 1996] and weights of [Borges, Carmona, Costa & Don 2008]; a flux of these values gets the two terms that make the difference of fluxes a derivative of order 5, in
 //! any number of dimensions [Jiang, Shu & Zhang 2013].
 
 use super::ghost::Line;
@@ -199,7 +199,7 @@ fn quotient_where_positive(b: &mut Builder, sign: Value, over: Value, under: Val
     b.div(over, under)
 }
 
-/// The value at the face after the third of five cells. [Jiang & Shu 1996]
+/// The value at the face after the third of five cells, with weights that keep the order at extrema. [Borges, Carmona, Costa & Don 2008]
 fn weno5(b: &mut Builder, v: [Value; 5], scale: f64) -> Value {
     let combination = |b: &mut Builder, terms: &[(usize, f64)]| {
         let mut sum = None;
@@ -226,18 +226,27 @@ fn weno5(b: &mut Builder, v: [Value; 5], scale: f64) -> Value {
             5.0 / 16.0,
         ),
     ];
-    let tiny = 1e-6 * scale * scale;
+    // Of parts in a smooth field, far below what their roughness can be.
+    let tiny = 1e-12 * scale * scale;
+    let parts: Vec<(Value, Value, f64)> = (PARTS.iter())
+        .map(|&(value, second, first, linear)| {
+            let (value, s, f) = (combination(b, value), combination(b, second), combination(b, first));
+            let (s, f) = (b.mul(s, s), b.mul(f, f));
+            let (s, f) = (b.scale(s, 13.0 / 12.0), b.scale(f, 0.25));
+            (value, b.add(s, f), linear)
+        })
+        .collect();
+    // How the outer two differ vanishes faster than each of them, also at extrema.
+    let difference = b.sub(parts[0].1, parts[2].1);
     let (mut over, mut under) = (None, None);
-    for (value, second, first, linear) in PARTS {
-        let (value, s, f) = (combination(b, value), combination(b, second), combination(b, first));
-        let (s, f) = (b.mul(s, s), b.mul(f, f));
-        let (s, f) = (b.scale(s, 13.0 / 12.0), b.scale(f, 0.25));
-        let roughness = b.add(s, f);
+    for (value, roughness, linear) in parts {
         let floor = b.full_like(roughness, tiny);
         let roughness = b.add(roughness, floor);
-        let squared = b.mul(roughness, roughness);
-        let linear = b.full_like(squared, linear * tiny * tiny);
-        let weight = b.div(linear, squared);
+        let ratio = b.div(difference, roughness);
+        let ratio = b.mul(ratio, ratio);
+        let one = b.full_like(ratio, 1.0);
+        let weight = b.add(ratio, one);
+        let weight = b.scale(weight, linear);
         let term = b.mul(weight, value);
         over = Some(over.map_or(term, |o| b.add(o, term)));
         under = Some(under.map_or(weight, |u| b.add(u, weight)));

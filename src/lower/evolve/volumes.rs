@@ -149,6 +149,10 @@ impl Lower<'_> {
 
     /// Refuses a step over which waves of the state at the start run further than the method is stable for.
     pub(super) fn check_courant(&mut self, run: &Run, tableau: &Tableau, start: &Num) -> Result<()> {
+        self.at_time(Num::scalar(run.start), |l| l.courant_at_start(run, tableau, start))
+    }
+
+    fn courant_at_start(&mut self, run: &Run, tableau: &Tableau, start: &Num) -> Result<()> {
         let Run { problem, scheme, space, h, span, .. } = *run;
         let mut eqs = self.equations(problem)?;
         self.settle(&mut eqs, true)?;
