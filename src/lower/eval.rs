@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result, error, error_help};
 use super::runtime::Runtime;
+use super::system::Standing;
 use super::trace::Tracer;
 use super::value::{Env, Field, Function, Leaf, Num, Value};
 use crate::base::{Diagnostic, Span};
@@ -32,6 +33,8 @@ pub struct Lower<'p> {
     pub(super) domains: Vec<Rc<super::domain::Domain>>,
     /// The time at which equations are being evaluated, in problems in time.
     pub(super) time: Option<Num>,
+    /// Integrals of the unknown inside the terms of equations that change in time, by the numbers that stand for them.
+    pub(super) integrals: Option<Vec<Standing>>,
     /// What moves, while the equations of a system of numbers are being read.
     pub(super) motion: Option<super::evolve::Motion>,
     /// Velocities of the fields under `∂tt` of the systems being lowered.
@@ -57,6 +60,7 @@ impl<'p> Lower<'p> {
             walked: vec![],
             domains: vec![],
             time: None,
+            integrals: None,
             motion: None,
             velocities: vec![],
             warnings: vec![],

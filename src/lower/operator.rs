@@ -3,7 +3,7 @@
 use super::arith::{identity_factor, is_identity};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::system::Equations;
+use super::system::{Equations, Standing};
 use super::value::{Field, Functional, Integral, Leaf, Residual, Transport, Value};
 use super::{listwise, sizeless};
 use crate::base::Span;
@@ -201,6 +201,7 @@ impl Lower<'_> {
         }
         match (&a, &b, op) {
             (Value::Residual(_), _, Op::Add | Op::Sub) | (_, Value::Residual(_), Op::Add | Op::Sub) => {
+                let (a, b) = (self.standing(&a, span), self.standing(&b, span));
                 self.add_residuals(&a, &b, if *op == Op::Sub { -1.0 } else { 1.0 }, span)
             }
             (Value::Residual(r), Value::Num(n), Op::Mul | Op::Divide)
@@ -247,6 +248,10 @@ impl Lower<'_> {
             {
                 let x = n.known().unwrap_or(1.0);
                 Ok(Value::Functional(Rc::new(scaled(f, if *op == Op::Divide { 1.0 / x } else { x }))))
+            }
+            (Value::Functional(_), _, _) | (_, Value::Functional(_), _) if self.integrals.is_some() => {
+                let (a, b) = (self.standing(&a, span), self.standing(&b, span));
+                self.sum_or_product(op, &a, &b, span)
             }
             (Value::Functional(_), _, _) | (_, Value::Functional(_), _) => error_help(
                 "run.equation",
@@ -316,6 +321,18 @@ impl Lower<'_> {
                 b.stack(&columns, last)
             }))
         })
+    }
+
+    /// A number in the place of an integral of the unknown, to be computed from the state at each rate.
+    fn standing(&mut self, v: &Value, span: Span) -> Value {
+        let Value::Functional(integral) = v else { return v.clone() };
+        let shape = integral.terms.first().map_or(vec![], |t| t.integrand.shape().to_vec());
+        let number = self.number("an integral", shape, 1.0, span);
+        let placeholder = number.placeholder.clone();
+        if let Some(all) = &mut self.integrals {
+            all.push(Standing { number, integral: integral.clone() });
+        }
+        Value::Num(placeholder)
     }
 
     /// What can be a term of an equation: as [`Lower::numeric`], but a transport stays what it is.

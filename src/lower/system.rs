@@ -25,6 +25,8 @@ pub struct Equations {
     /// One for each unknown field, in order.
     pub balances: Vec<Equation>,
     pub gauges: Vec<Gauge>,
+    /// Integrals of the unknown inside terms.
+    pub integrals: Vec<Standing>,
     pub conditions: Vec<Boundary>,
     /// The rates of the unknowns are asked for, not a solution.
     pub rates: bool,
@@ -41,6 +43,12 @@ pub struct Equation {
     pub name: String,
     pub residual: Residual,
     pub span: Span,
+}
+
+/// A number that stands for an integral of the unknown in the terms of an equation.
+pub struct Standing {
+    pub number: Number,
+    pub integral: Rc<Functional>,
 }
 
 /// `mean(w) = value`, or any other equation of integrals.
@@ -108,6 +116,7 @@ impl Lower<'_> {
             numbers: vec![],
             balances: vec![],
             gauges: vec![],
+            integrals: vec![],
             conditions: vec![],
             rates: false,
             velocities: vec![],
@@ -116,7 +125,10 @@ impl Lower<'_> {
         };
         let mut env = p.args.clone();
         let (domains, velocities) = (self.domains.len(), self.velocities.len());
+        let outer = self.integrals.take();
+        self.integrals = self.time.is_some().then(Vec::new);
         let result = self.system_statements(system, &mut env, &mut out, true);
+        out.integrals = std::mem::replace(&mut self.integrals, outer).unwrap_or_default();
         self.domains.truncate(domains);
         self.velocities.truncate(velocities);
         result?;

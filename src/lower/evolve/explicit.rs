@@ -55,7 +55,14 @@ impl Lower<'_> {
             l.settle(&mut eqs, true)?;
             eqs.rates = true;
             let capacity = l.capacities(&mut eqs, space, true, span)?.unwrap_or(Num::scalar(1.0));
-            let (balance, shared) = l.balance(&eqs, &Border::None, span)?;
+            let (balance, mut shared) = l.balance(&eqs, &Border::None, span)?;
+            if !eqs.integrals.is_empty() {
+                let nodal = l.tracer.build(&[&inputs[1]], |b, v| {
+                    let flat = b.reshape(v[0], &[shape[0], space.node_count()]);
+                    b.transpose(flat, &[1, 0])
+                });
+                l.integrated(&eqs, &mut shared.numbers, &nodal, space, span)?;
+            }
             let (func, data) = match scheme.method {
                 Method::Grid(Derivatives::Central { order }) => {
                     let func = grid::rates(&balance, &space.mesh, order).map_err(|r| refused(r, span))?;

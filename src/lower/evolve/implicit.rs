@@ -164,6 +164,14 @@ impl Lower<'_> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.at_time(time, |l| {
             let mut eqs = l.equations(problem)?;
+            if let Some(standing) = eqs.integrals.first() {
+                return error_help(
+                    "unsupported.library",
+                    standing.number.span,
+                    "integrals of the unknown inside an equation couple all of its values, which implicit steps do not support yet",
+                    "use an explicit method on a grid or on finite volumes, or `spectral`",
+                );
+            }
             l.settle(&mut eqs, scheme.method != Method::Elements)?;
             let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;

@@ -90,6 +90,31 @@ impl Lower<'_> {
         Ok(Some(self.tracer.build(&refs, |b, v| b.concat(v, 1))))
     }
 
+    /// Integrals of the unknown inside the equations, from its values at the nodes `[N, c]`, in the place of the numbers that stand for
+    /// them.
+    pub(super) fn integrated(
+        &mut self,
+        eqs: &Equations,
+        numbers: &mut [Num],
+        nodal: &Num,
+        space: &Rc<Space>,
+        span: Span,
+    ) -> Result<()> {
+        if eqs.integrals.is_empty() {
+            return Ok(());
+        }
+        let fields = self.unknown_fields(eqs, nodal, None, space);
+        for standing in &eqs.integrals {
+            let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.solved(leaf, &fields, &[]));
+            let value = self.functional_value(&standing.integral, &solved, span)?;
+            let place = |n: &&mut Num| Leaf::Shared((**n).clone()).same(&Leaf::Shared(standing.number.placeholder.clone()));
+            if let Some(n) = numbers.iter_mut().find(place) {
+                *n = value;
+            }
+        }
+        Ok(())
+    }
+
     /// `∂stored/∂u` of a scalar unknown; none where the unknown itself is stored.
     fn capacity(&mut self, stored: &Field, shape: &[usize], span: Span) -> Result<Option<Field>> {
         if stored.func.nodes.len() == 1 {

@@ -86,8 +86,12 @@ impl Lower<'_> {
         let points = fine(space, dealias, span)?;
         let components = rates::stored(&eqs);
         let capacity = self.capacities(&mut eqs, &points, false, span)?;
-        let (balance, shared) = self.balance(&eqs, &Border::None, span)?;
+        let (balance, mut shared) = self.balance(&eqs, &Border::None, span)?;
         let Num::Traced { frame: here, .. } = &inputs[0] else { unreachable!("compiler bug: a constant input") };
+        if !eqs.integrals.is_empty() {
+            let nodal = self.at_cells(&inputs[0], &components, space);
+            self.integrated(&eqs, &mut shared.numbers, &nodal, space, span)?;
+        }
         let of_this_step = |n: &Num| matches!(n, Num::Traced { frame, .. } if frame == here);
         let fixed: Vec<bool> = shared.numbers.iter().map(|n| !of_this_step(n)).collect();
         let structure = Structure { stored: &components, fixed: &fixed, capacity: capacity.is_some() };
@@ -103,6 +107,29 @@ impl Lower<'_> {
     fn inlined(&mut self, f: &Func, args: &[Num]) -> Num {
         let refs: Vec<&Num> = args.iter().collect();
         self.tracer.build(&refs, |b, v| b.inline(f, v)[0])
+    }
+
+    /// Values at the cells `[N, c]` of a state; nothing for unknowns without a rate.
+    fn at_cells(&mut self, state: &Num, stored: &[bool], space: &Rc<Space>) -> Num {
+        let cells = &space.mesh.cells;
+        let (d, n) = (cells.len(), space.node_count());
+        self.tracer.build(&[state], |b, v| {
+            let back = b.op(Op::Irfft { rank: d, n: cells[d - 1] }, &[v[0]]);
+            let back = b.scale(back, 1.0 / n as f64);
+            let mut next = 0;
+            let columns: Vec<_> = stored
+                .iter()
+                .map(|has_rate| {
+                    if !has_rate {
+                        return b.full(&Type::f64([n]), f64::NAN);
+                    }
+                    next += 1;
+                    let column = b.index(back, 0, next - 1);
+                    b.reshape(column, &[n])
+                })
+                .collect();
+            b.stack(&columns, 1)
+        })
     }
 
     /// Values at the cells `[N, c]` as spectra of those unknowns that have a rate.
