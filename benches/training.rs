@@ -161,6 +161,7 @@ fn train(case: &Case, precision: &str, epochs: usize, threads: usize) -> (f64, u
         folder: PathBuf::new(),
         out: out.clone(),
         progress: Box::new(Silent),
+        checkpoint_every: None,
     };
     let finished = run(&program, options, &mut Nothing);
     let (seconds, taken) = (at.elapsed().as_secs_f64(), TAKEN.load(Ordering::Relaxed) - before);

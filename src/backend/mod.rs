@@ -9,10 +9,12 @@ mod memo;
 pub mod native;
 mod plan;
 mod system;
+pub mod watch;
 
 use crate::ir::{Fault, Func, SolveSpec, Tensor};
 use crate::solve::Method;
 pub use native::{View, ViewMut};
+use watch::Watch;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Backend {
@@ -72,13 +74,18 @@ pub fn method(residual: &Func, spec: &SolveSpec) -> Option<&'static str> {
 impl Executable {
     /// Inputs must have the types of the function's inputs (else: a compiler bug, and a panic).
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+        self.run_watched(inputs, None)
+    }
+
+    /// The same, its loops followed; of the native back end only.
+    pub fn run_watched(&self, inputs: &[Tensor], watch: Option<&dyn Watch>) -> Result<Vec<Tensor>, Fault> {
         let f = &self.func;
         assert_eq!(inputs.len(), f.inputs.len(), "compiler bug: `{}` run with {} inputs", f.name, inputs.len());
         for (k, (t, ty)) in inputs.iter().zip(&f.inputs).enumerate() {
             assert_eq!(&t.ty, ty, "compiler bug: input {k} of `{}`", f.name);
         }
         match &self.kind {
-            Kind::Native(n) => n.run(inputs),
+            Kind::Native(n) => n.run(inputs, watch),
             Kind::Candle(c) => c.run(inputs),
         }
     }

@@ -41,7 +41,7 @@ const RUN_EXAMPLES: &str = "Examples:
   mslc plan heat.msl                      what would run, and what is cached
 
 A run can be stopped at any time, even by kill -9 or a full disk: tasks that have finished are kept,
-and the same command resumes.
+long runs in time leave checkpoints, and the same command resumes.
 
 Results of tasks are kept in DIR/cache, DIR being the folder of results. Delete that folder to empty
 the cache; what it holds beyond 4 GiB goes by itself, the oldest first. `mslc plan` says what it has.";
@@ -65,6 +65,9 @@ pub struct Run {
     /// Folder of results and cache [default: .mslc/NAME beside the program]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Seconds between two checkpoints of a run in time, from which a killed run goes on
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub checkpoint_every: Option<f64>,
     /// What computes
     #[arg(long, value_enum, default_value_t = Backend::Native)]
     pub backend: Backend,
@@ -74,6 +77,10 @@ pub struct Run {
     /// No progress and no summary; errors only
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).ok_or("not a number of seconds".into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]

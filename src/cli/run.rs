@@ -88,6 +88,7 @@ pub fn options(args: &args::Run, folder: &Path, progress: Box<dyn Progress>) -> 
         out: folder.to_path_buf(),
         folder: args.file.parent().map_or_else(PathBuf::new, Path::to_path_buf),
         progress,
+        checkpoint_every: args.checkpoint_every,
     }
 }
 

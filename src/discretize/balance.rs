@@ -3,6 +3,7 @@
 //! The equation of component i is `∇·flux_i + source_i = 0`. Tested with v and integrated by parts:
 //! `∫ -flux·∇v + source·v dΩ + ∫ (flux·n) v ds = 0`, where `flux·n` comes from a [`Condition::Natural`] (zero where none is given).
 
+use super::Refusal;
 use crate::ir::{Func, Type};
 
 /// A steady system for `components` unknown values a point, over a domain of `dimension` space dimensions.
@@ -17,7 +18,9 @@ pub struct Balance {
     pub components: usize,
     /// A typical size of each component, for tolerances and initial guesses.
     pub nominal: Vec<f64>,
-    /// `(x[d], u[c], ∇u[c, d], point data…, shared…) → (flux[c, d], source[c])`
+    /// The highest derivatives of the unknowns in it, 1 at least.
+    pub order: usize,
+    /// `(x[d], u[c], ∇u[c, d], …, ∇ʳu[c, d, …], point data…, shared…) → (flux[c, d], source[c])`, r the order.
     pub interior: Func,
     /// Types of one item of each point-data argument of `interior`: fields known at quadrature points.
     pub point_data: Vec<Type>,
@@ -30,6 +33,18 @@ pub struct Balance {
     pub symmetric: bool,
     /// No condition fixes the constants: the solution is up to a constant (a gauge picks one afterwards).
     pub constant_kernel: bool,
+}
+
+impl Balance {
+    /// For methods whose fluxes read values and first derivatives. Error: the law holds higher ones.
+    pub fn first_order(&self) -> Result<(), Refusal> {
+        if self.order < 2 {
+            return Ok(());
+        }
+        let message = format!("`{}` holds derivatives under its divergence beyond the first", self.name);
+        Err(Refusal::new("discretize.derivatives", message)
+            .help("use `fd` or `spectral`, or give the inner derivative a name: `unknown w: …`, `eq inner: w = ∇²u`"))
+    }
 }
 
 /// A condition on one part of the boundary (`left`, `right`, `bottom`, `top`, `back`, `front`, `boundary`, …).

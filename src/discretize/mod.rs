@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod basis;
+pub mod conservation;
 mod derivative;
 pub mod discrete;
 pub mod element_map;

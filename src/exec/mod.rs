@@ -1,6 +1,7 @@
 //! Running a program: studies, the world they act on, and what came of it.
 
 pub mod engine;
+pub mod follow;
 pub mod fs;
 pub mod interrupt;
 pub mod journal;

@@ -43,6 +43,21 @@ pub fn on_terminal(quiet: bool) -> Box<dyn Progress> {
     if quiet || !std::io::stderr().is_terminal() { Box::new(Silent) } else { Box::new(Bars::default()) }
 }
 
+/// A number in few digits: `3.2`, `1.5e-6`.
+pub fn short(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 || (1e-3..1e6).contains(&size) {
+        let digits = if x == 0.0 { 0 } else { (3 - size.log10().floor() as i32).max(0) as usize };
+        let text = format!("{x:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+    } else {
+        let text = format!("{x:.3e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
+        format!("{digits}e{power}")
+    }
+}
+
 /// A task shows itself after this long, and a script hears of it at this interval.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -82,12 +97,15 @@ impl Bar {
         if s.bar.is_none() && self.since.elapsed() >= PATIENCE {
             let bar = self.all.add(match self.total {
                 Some(n) => ProgressBar::new(n).with_style(style(
-                    "{prefix:24!} {bar:28.cyan/black.bright} {pos:>6}/{len} {elapsed_precise} eta {eta:>4} {wide_msg:.dim}",
+                    "{prefix:20!} {bar:20.cyan/black.bright} {pos:>6}/{len} {elapsed} left {eta:>4} {wide_msg:.dim}",
                 )),
                 None => ProgressBar::new_spinner()
                     .with_style(style("{prefix:24!} {spinner:.cyan} {pos:>6} {elapsed_precise} {wide_msg:.dim}")),
             });
             bar.set_prefix(self.name.clone());
+            // What an earlier run had done says nothing about the pace.
+            bar.set_position(s.done);
+            bar.reset_eta();
             s.bar = Some(bar.with_elapsed(self.since.elapsed()));
         }
         if let Some(bar) = &s.bar {

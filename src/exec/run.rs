@@ -30,6 +30,8 @@ pub struct Options {
     /// Folder of results.
     pub out: PathBuf,
     pub progress: Box<dyn Progress>,
+    /// Seconds between two checkpoints of a run in time.
+    pub checkpoint_every: Option<f64>,
 }
 
 /// What is left when a run has ended, well or not.
@@ -59,6 +61,7 @@ pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finis
     let store = store(&options.out);
     let backend = options.engine.name();
     let mut world = World::new(options.engine, store, options.progress, options.folder);
+    world.checkpoint_every = options.checkpoint_every.unwrap_or(world.checkpoint_every);
     let seed = options.seed.unwrap_or_else(|| declared_seed(program, &mut world));
     let ids = studies(program, &options.studies);
     let graph = graph::graph(program, &ids);

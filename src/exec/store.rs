@@ -116,6 +116,18 @@ impl Store {
         fs::write_atomically(&*self.fs, &self.task_path(key), &encode(key, artifact))
     }
 
+    /// Removes a result, if it is there.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn remove(&self, key: &Fingerprint) -> Result<(), DiskFault> {
+        let path = self.task_path(key);
+        match self.fs.remove(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DiskFault::new("remove", &path, &e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Remembers what a task's fingerprint was made of, under the name the task has in the program.
     ///
     /// # Errors

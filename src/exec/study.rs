@@ -251,7 +251,11 @@ impl<'a, 'p> Studies<'a, 'p> {
                 Value::Artefact(a) => panels.push(losses(&a.history)),
                 other => {
                     let n = self.lower.statement("plot", span, |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
-                    lists.push((label, unit, entries(&n)));
+                    if let Some(panel) = over_time(&n, &label, &unit) {
+                        panels.push(panel);
+                    } else {
+                        lists.push((label, unit, entries(&n)));
+                    }
                 }
             }
         }
@@ -268,8 +272,7 @@ impl<'a, 'p> Studies<'a, 'p> {
                 points: false,
             });
         } else if let Some(((x_label, x_unit, x), rest)) = lists.split_first() {
-            // Unordered abscissae are a scatter.
-            let points = !x.windows(2).all(|w| w[0] <= w[1]);
+            let points = scattered(x);
             let curves =
                 rest.iter().map(|(label, _, y)| Curve { label: label.clone(), x: x.clone(), y: y.clone() }).collect();
             panels.push(Panel::Curves {
@@ -376,6 +379,33 @@ impl<'a, 'p> Studies<'a, 'p> {
         self.outcome.files.push(path);
         Ok(())
     }
+}
+
+/// Unordered abscissae are a scatter, but where each lies near the one before they are a path, as in a portrait of phases.
+fn scattered(x: &[f64]) -> bool {
+    let ordered = x.windows(2).all(|w| w[0] <= w[1]);
+    let (low, high) = x.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
+    let way: f64 = x.windows(2).map(|w| (w[1] - w[0]).abs()).sum();
+    !ordered && way > 0.1 * (high - low) * x.len() as f64
+}
+
+/// A list of vectors as a picture: entries from left to right, the list from below.
+fn over_time(v: &Value, label: &str, unit: &str) -> Option<Panel> {
+    const LEAST: usize = 8;
+    let Value::Num(Num::Const(t)) = v else { return None };
+    let [rows, columns] = t.ty.shape[..] else { return None };
+    if rows < LEAST || columns < LEAST {
+        return None;
+    }
+    Some(Panel::Map {
+        label: label.into(),
+        unit: unit.into(),
+        x: (0.0, columns as f64),
+        y: (0.0, rows as f64),
+        columns,
+        rows,
+        values: t.to_f64(),
+    })
 }
 
 fn entries(v: &Value) -> Vec<f64> {

@@ -2,6 +2,7 @@
 //! costs of tasks.
 
 use super::engine::Engine;
+use super::follow::{self, Follower, Marches};
 use super::interrupt;
 use super::journal::Journal;
 use super::key;
@@ -11,18 +12,20 @@ use super::progress::Progress;
 use super::store::{Artifact, Store};
 use super::training::{self, Watch};
 use crate::backend::counts;
+use crate::backend::watch::Watch as _;
 use crate::base::fingerprint::Hasher;
 use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::data::read::{self, Loaded, Options};
 use crate::ir::fault::Fault;
-use crate::ir::{Func, Tensor};
+use crate::ir::{Func, Op, Tensor};
+use crate::lower::evolve::march::{self, March};
 use crate::lower::runtime::{Failure, Runtime, Trained, Training};
 use crate::sema::hir::DefId;
 use crate::train::{self, Checkpoint, TrainError};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub struct World {
     pub engine: Engine,
@@ -35,15 +38,32 @@ pub struct World {
     pub inputs: IndexMap<String, Fingerprint>,
     /// Keeps for `mslc plan` what tasks were made of.
     pub journal: Option<Journal>,
+    /// Seconds between two checkpoints of a run in time.
+    pub checkpoint_every: f64,
+    marches: Marches,
     open: Vec<(usize, Instant)>,
 }
 
 /// What is computed in fewer seconds than these is not kept: reading it back takes as long.
 pub const QUICK: f64 = 5e-3;
 
+/// Seconds between two checkpoints, if nothing else is said.
+pub const CHECKPOINT_EVERY: f64 = 30.0;
+
 impl World {
     pub fn new(engine: Engine, store: Store, progress: Box<dyn Progress>, folder: PathBuf) -> World {
-        World { engine, store, progress, folder, tasks: vec![], inputs: IndexMap::new(), journal: None, open: vec![] }
+        World {
+            engine,
+            store,
+            progress,
+            folder,
+            tasks: vec![],
+            inputs: IndexMap::new(),
+            journal: None,
+            checkpoint_every: CHECKPOINT_EVERY,
+            marches: Marches::new(),
+            open: vec![],
+        }
     }
 
     fn task(&mut self) -> Option<&mut TaskRecord> {
@@ -80,7 +100,7 @@ impl World {
         }
     }
 
-    fn keep(&mut self, key: &Fingerprint, artifact: &Artifact, span: Span) -> Result<(), Failure> {
+    fn keep(&self, key: &Fingerprint, artifact: &Artifact, span: Span) -> Result<(), Failure> {
         self.store.put(key, artifact).map_err(|e| {
             Box::new(
                 Diagnostic::error("run.disk", span, format!("the result of `{}` could not be kept: {e}", self.label()))
@@ -119,23 +139,43 @@ impl Runtime for World {
             return Ok(tensors);
         }
         let label = self.label();
-        let meter = self.progress.start(&label, None);
+        let every = Duration::from_secs_f64(self.checkpoint_every.clamp(0.0, 1e9));
+        let follower = Follower::new(&self.marches, &*self.progress, &self.store, key, every);
+        // A run in time has a meter of its own.
+        let marches = func.nodes.iter().any(|n| matches!(&n.op, Op::Scan { body, .. } if follower.follows(&body.name)));
+        let meter = (!marches).then(|| self.progress.start(&label, None));
         let started = Instant::now();
         let before = Before::now();
-        let result = self.engine.compile(&func).and_then(|c| c.run(&[])).map_err(|f| failed(f, span));
-        meter.finish();
-        let tensors = result?;
+        let result = self.engine.compile(&func).and_then(|c| c.run_watched(&[], Some(&follower)));
+        drop(meter);
+        let tensors = match (result, follower.broken()) {
+            (Ok(tensors), _) => tensors,
+            (Err(_), Some(broken)) => return Err(follow::diagnosed(&broken, &self.marches, span)),
+            (Err(_), None) if interrupt::asked() => return Err(interrupted(span)),
+            (Err(f), None) => return Err(failed(f, span)),
+        };
+        let resumed = follower.resumed();
         if interrupt::asked() {
             return Err(interrupted(span));
         }
         let cost = before.cost(started.elapsed().as_secs_f64());
-        self.note(key, false, &cost);
         if cost.seconds > QUICK {
             let arrays = tensors.iter().enumerate().map(|(i, t)| (format!("{i}"), t.clone())).collect();
             let meta = serde_json::json!({ "task": label, "seconds": cost.seconds, "solves": cost.solves, "remembered": cost.remembered });
             self.keep(&key, &Artifact { kind: "tensors".into(), meta, arrays }, span)?;
         }
+        follower.finish();
+        self.note(key, false, &cost);
+        if let (Some(words), Some(task)) = (resumed, self.task()) {
+            task.notes.push(words);
+        }
         Ok(tensors)
+    }
+
+    fn marches(&mut self, march: March, step: &mut Func) {
+        let mark = march.mark();
+        march::mark_step(step, &mark);
+        self.marches.insert(mark, march);
     }
 
     fn train(&mut self, label: &str, problem: Training, span: Span) -> Result<Trained, Failure> {

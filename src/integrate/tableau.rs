@@ -34,6 +34,20 @@ impl Tableau {
         (0..self.stages()).all(|i| self.a(i, i) == 0.0)
     }
 
+    /// |R(z)| of an explicit method, z = x + iy: by how much a step multiplies u where u' = z/h u. [Hairer & Wanner II, §IV.2]
+    pub fn amplification(&self, x: f64, y: f64) -> f64 {
+        let times = |(a, b): (f64, f64)| (x * a - y * b, x * b + y * a);
+        let mut slopes: Vec<(f64, f64)> = vec![];
+        let sum = |slopes: &[(f64, f64)], weight: &dyn Fn(usize) -> f64| {
+            slopes.iter().enumerate().fold((1.0, 0.0), |s, (j, k)| (s.0 + weight(j) * k.0, s.1 + weight(j) * k.1))
+        };
+        for i in 0..self.stages() {
+            slopes.push(times(sum(&slopes, &|j| self.a(i, j))));
+        }
+        let r = sum(&slopes, &|j| self.b[j]);
+        r.0.hypot(r.1)
+    }
+
     /// The last stage is the next step's first: `a_s = b`, `c_s = 1`.
     pub fn first_same_as_last(&self) -> bool {
         let s = self.stages() - 1;
@@ -191,6 +205,29 @@ pub const ADDITIVE: &[Additive] = &[
             source: "Ascher, Ruuth & Spiteri 1997, (1, 1, 1)",
         },
         source: "Ascher, Ruuth & Spiteri 1997, (1, 1, 1)",
+    },
+    Additive {
+        name: "imex_trapezoid",
+        order: 1,
+        explicit: &Tableau {
+            name: "imex_trapezoid_explicit",
+            order: 1,
+            a: &[&[], &[1.0]],
+            b: &[1.0, 0.0],
+            embedded: None,
+            c: &[0.0, 1.0],
+            source: "Euler's method",
+        },
+        implicit: &Tableau {
+            name: "imex_trapezoid_implicit",
+            order: 2,
+            a: &[&[], &[0.5, 0.5]],
+            b: &[0.5, 0.5],
+            embedded: None,
+            c: &[0.0, 1.0],
+            source: "the trapezoidal rule",
+        },
+        source: "the trapezoidal rule and Euler's method",
     },
     Additive {
         name: "ars222",
@@ -353,6 +390,23 @@ mod tests {
                 let worst = conditions(t.b, t.c, &[t], t.order + 1).iter().map(|c| c.1.abs()).fold(0.0, f64::max);
                 assert!(worst > 1e-4, "{} is of a higher order than it says", t.name);
             }
+        }
+    }
+
+    /// Ends of the intervals of stability on the negative real and on the imaginary axis. [Hairer & Wanner II, §IV.2, table 2.1]
+    #[test]
+    fn regions_of_stability_end_where_published() {
+        let end = |t: &Tableau, x: f64, y: f64| {
+            let mut s = 0.0;
+            while t.amplification((s + 1e-4) * x, (s + 1e-4) * y) <= 1.0 + 1e-12 {
+                s += 1e-4;
+            }
+            s
+        };
+        for (name, real, imaginary) in [("euler", 2.0, 0.0), ("ssprk3", 2.5127, 1.7321), ("rk4", 2.7853, 2.8284)] {
+            let t = tableau(name).expect("known");
+            assert!((end(t, -1.0, 0.0) - real).abs() < 2e-4, "{name}: {}", end(t, -1.0, 0.0));
+            assert!((end(t, 0.0, 1.0) - imaginary).abs() < 2e-4, "{name}: {}", end(t, 0.0, 1.0));
         }
     }
 

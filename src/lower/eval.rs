@@ -34,6 +34,8 @@ pub struct Lower<'p> {
     pub(super) time: Option<Num>,
     /// What moves, while the equations of a system of numbers are being read.
     pub(super) motion: Option<super::evolve::Motion>,
+    /// Velocities of the fields under `∂tt` of the systems being lowered.
+    pub(super) velocities: Vec<super::velocities::Velocity>,
     pub warnings: Vec<Diagnostic>,
     /// The statement being evaluated: where a failure of its computation is shown.
     pub here: Span,
@@ -56,6 +58,7 @@ impl<'p> Lower<'p> {
             domains: vec![],
             time: None,
             motion: None,
+            velocities: vec![],
             warnings: vec![],
             here: Span::default(),
             depth: 0,

@@ -184,11 +184,11 @@ impl Lower<'_> {
         let mut gradient_of = vec![None; leaves.len()];
         for (i, place) in gradient_of.iter_mut().enumerate() {
             let leaf = match &f.leaves[i] {
-                Leaf::Unknown { problem, index, gradient: false } => {
-                    Leaf::Unknown { problem: *problem, index: *index, gradient: true }
+                Leaf::Unknown { problem, index, order } => {
+                    Leaf::Unknown { problem: *problem, index: *index, order: order + 1 }
                 }
                 Leaf::Discrete { field, gradient: false } => Leaf::Discrete { field: field.clone(), gradient: true },
-                Leaf::Unknown { .. } | Leaf::Discrete { .. } => {
+                Leaf::Discrete { .. } => {
                     return error_help(
                         "unsupported.library",
                         span,

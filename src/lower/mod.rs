@@ -10,7 +10,7 @@ mod define;
 pub mod domain;
 pub mod error;
 pub mod eval;
-mod evolve;
+pub mod evolve;
 pub mod field;
 pub mod functional;
 pub mod intrinsics;
@@ -30,6 +30,7 @@ pub mod system;
 pub mod trace;
 pub mod unknowns;
 pub mod value;
+pub mod velocities;
 
 pub use error::{Error, Result};
 pub use eval::Lower;

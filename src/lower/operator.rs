@@ -82,7 +82,7 @@ impl Lower<'_> {
                     }
                     let last = k + 1 == axes.len();
                     // A derivative of a gradient of the unknown is a divergence of a flux.
-                    if last && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { gradient: true, .. })) {
+                    if last && f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { order: 1.., .. })) {
                         return self.axis_divergence(f, axis as usize, span);
                     }
                     let g = self.gradient(&f, span)?;
@@ -226,15 +226,15 @@ impl Lower<'_> {
                 let stored = self.apply(op, &[Value::Field(f.clone()), stored], span)?;
                 Ok(Value::Residual(Rc::new(Residual { stored: Some(stored), ..Residual::default() })))
             }
-            (Value::Residual(r), _, _) | (_, Value::Residual(r), _) if r.stored.is_none() && r.flux.is_none() => {
+            (Value::Residual(r), _, _) | (_, Value::Residual(r), _) if r.stored.is_none() => {
                 let (a, b) = (self.written_out(&a, span)?, self.written_out(&b, span)?);
                 self.sum_or_product(op, &a, &b, span)
             }
             (Value::Residual(_), _, _) | (_, Value::Residual(_), _) => error_help(
                 "run.equation",
                 span,
-                "a divergence of the unknown's flux is multiplied by something that varies",
-                "move the factor into the flux, or divide the equation by it",
+                "a rate is multiplied by something that varies with the unknown or in time",
+                "divide the equation by it, or put it under the derivative",
             ),
             (Value::Functional(f), Value::Functional(g), Op::Add | Op::Sub) => {
                 let sign = if *op == Op::Sub { -1.0 } else { 1.0 };
@@ -280,14 +280,18 @@ impl Lower<'_> {
     }
 
     /// `∂t(f)` of something with the unknown in it.
-    fn rate(&mut self, f: Field, axes: &[u8], span: Span) -> Result<Value> {
-        if axes.len() > 1 {
-            return error_help(
-                "unsupported.time",
-                span,
-                "second derivatives in time of fields are not supported yet",
-                "write a second unknown for the rate: `∂t(u) = v`, `∂t(v) = …`",
-            );
+    fn rate(&mut self, mut f: Field, axes: &[u8], span: Span) -> Result<Value> {
+        if axes.iter().any(|a| *a != 3) {
+            return error("unsupported.time", span, "derivatives in space and time at once are not supported yet");
+        }
+        for _ in 1..axes.len() {
+            f = match self.moving(&f) {
+                Some(rate) => rate,
+                None => return error("unsupported.time", span, "only unknowns have second derivatives in time"),
+            };
+        }
+        if let Some(rate) = self.moving(&f) {
+            return Ok(Value::Field(rate));
         }
         if !f.has_unknown() {
             return error("unsupported.time", span, "`∂t` of something without the unknown is not supported yet");
@@ -319,16 +323,25 @@ impl Lower<'_> {
         if let Value::Residual(_) = v { Ok(v.clone()) } else { self.numeric(v, span) }
     }
 
-    /// A transport, alone or with sources, as the pointwise field that it also is.
+    /// Terms without a rate as the pointwise field that they also are: of a flux its divergence, in derivatives one order higher.
     pub(super) fn written_out(&mut self, v: &Value, span: Span) -> Result<Value> {
-        match v {
-            Value::Residual(r) if r.stored.is_none() && r.flux.is_none() => match (&r.transport, &r.source) {
-                (Some(t), Some(s)) => self.apply(&Op::Add, &[t.pointwise.clone(), s.clone()], span),
-                (Some(t), None) => Ok(t.pointwise.clone()),
-                _ => Ok(v.clone()),
-            },
-            other => Ok(other.clone()),
+        let Value::Residual(r) = v else { return Ok(v.clone()) };
+        if r.stored.is_some() {
+            return Ok(v.clone());
         }
+        let divergence = match &r.flux {
+            Some(Value::Field(flux)) => Some(self.divergence(&flux.clone(), span)?),
+            _ => None,
+        };
+        let parts = [divergence, r.transport.as_ref().map(|t| t.pointwise.clone()), r.source.clone()];
+        let mut sum: Option<Value> = None;
+        for part in parts.into_iter().flatten() {
+            sum = Some(match sum {
+                Some(sum) => self.apply(&Op::Add, &[sum, part], span)?,
+                None => part,
+            });
+        }
+        Ok(sum.unwrap_or_else(|| v.clone()))
     }
 
     /// Decides what the transport terms of equations are: fluxes where the scheme is `conservative`, else pointwise terms.

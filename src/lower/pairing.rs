@@ -47,7 +47,7 @@ impl Equations {
 fn reads(f: &Field, unknown: usize, gradients: bool) -> bool {
     f.leaves
         .iter()
-        .any(|l| matches!(l, Leaf::Unknown { index, gradient, .. } if *index == unknown && *gradient == gradients))
+        .any(|l| matches!(l, Leaf::Unknown { index, order, .. } if *index == unknown && (*order > 0) == gradients))
 }
 
 /// All orders, the written one first; a later one must be better.

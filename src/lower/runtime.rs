@@ -2,6 +2,7 @@
 
 use super::error::{Result, error};
 use super::eval::Lower;
+use super::evolve::march::March;
 use super::value::{
     Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Integral, Leaf, Num, PortedNet, Problem, Record,
     Sample, Solution, Value,
@@ -32,6 +33,9 @@ pub trait Runtime {
 
     /// Something about the open task that people want to know: how good a table is.
     fn remark(&mut self, _text: &str) {}
+
+    /// Tells of a run in time, one step of which this function is; it may be marked, so that its loop is known by its name.
+    fn marches(&mut self, _march: March, _step: &mut Func) {}
 
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;

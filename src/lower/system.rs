@@ -6,6 +6,7 @@ use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::unknowns::{Number, Unknown, is_field};
 use super::value::{Env, Field, Functional, Integral, Leaf, Problem, Residual, Value};
+use super::velocities::Velocity;
 use crate::base::Span;
 use crate::ir::Type;
 use crate::sema::hir::{DefId, DefKind, Expr, Op, System, SystemStmtKind};
@@ -27,6 +28,8 @@ pub struct Equations {
     pub conditions: Vec<Boundary>,
     /// The rates of the unknowns are asked for, not a solution.
     pub rates: bool,
+    /// Unknowns with a second derivative in time.
+    pub velocities: Vec<Velocity>,
     /// Values at the start, by unknown.
     pub initial: Vec<(usize, Field, Span)>,
     /// Lets of the system, by name.
@@ -57,7 +60,7 @@ impl Gauge {
     pub fn plain(&self) -> Option<&Integral> {
         match &self.functional.terms[..] {
             [t @ Integral { integrand, part: None, .. }]
-                if matches!(&integrand.leaves[..], [Leaf::Unknown { gradient: false, .. }])
+                if matches!(&integrand.leaves[..], [Leaf::Unknown { order: 0, .. }])
                     && integrand.func.nodes.len() == 1 =>
             {
                 Some(t)
@@ -69,7 +72,7 @@ impl Gauge {
     /// Whether the value of this unknown occurs in it.
     pub fn fixes(&self, unknown: usize) -> bool {
         let leaves = self.functional.terms.iter().flat_map(|t| &t.integrand.leaves);
-        leaves.into_iter().any(|l| matches!(l, Leaf::Unknown { index, gradient: false, .. } if *index == unknown))
+        leaves.into_iter().any(|l| matches!(l, Leaf::Unknown { index, order: 0, .. } if *index == unknown))
     }
 }
 
@@ -107,13 +110,15 @@ impl Lower<'_> {
             gauges: vec![],
             conditions: vec![],
             rates: false,
+            velocities: vec![],
             initial: vec![],
             lets: vec![],
         };
         let mut env = p.args.clone();
-        let domains = self.domains.len();
+        let (domains, velocities) = (self.domains.len(), self.velocities.len());
         let result = self.system_statements(system, &mut env, &mut out, true);
         self.domains.truncate(domains);
+        self.velocities.truncate(velocities);
         result?;
         if out.unknowns.is_empty() {
             return error("pde.unknown.none", def.span, format!("system `{}` has no unknown", def.name));
@@ -142,6 +147,7 @@ impl Lower<'_> {
         outermost: bool,
     ) -> Result<()> {
         let program = self.program;
+        let second = super::velocities::second_order(system);
         for stmt in &system.stmts {
             match &stmt.kind {
                 SystemStmtKind::Unknown { local, name, ty, nominal } if !is_field(ty) => {
@@ -165,6 +171,9 @@ impl Lower<'_> {
                         );
                     }
                     out.unknowns.push(u);
+                    if second.contains(local) {
+                        self.velocity(stmt.span, out)?;
+                    }
                 }
                 SystemStmtKind::Include { system: inner, args, binds } => {
                     let def = program.def(*inner);
@@ -212,11 +221,17 @@ impl Lower<'_> {
                     let r = self.conform(r, &l, stmt.span)?;
                     let condition = self.apply(&Op::Sub, &[l, r], stmt.span)?;
                     let condition = self.field(&condition, stmt.span)?;
-                    for place in places {
+                    // What is held moves as it is told to; its velocity is held, too.
+                    let held = condition.has_unknown()
+                        && condition.leaves.iter().all(|l| !matches!(l, Leaf::Unknown { order: 1.., .. }));
+                    let moving = if held { self.moving(&condition) } else { None };
+                    for (place, condition) in places.iter().flat_map(|p| {
+                        [Some(condition.clone()), moving.clone()].into_iter().flatten().map(move |c| (p, c))
+                    }) {
                         out.conditions.push(Boundary {
                             part: place.part.clone(),
                             component,
-                            condition: condition.clone(),
+                            condition,
                             span: place.span,
                         });
                     }
@@ -225,7 +240,7 @@ impl Lower<'_> {
                     let unknown = self.expr(lhs, env)?;
                     let (index, shape) = match &unknown {
                         Value::Field(f) if f.func.nodes.len() == 1 => match f.leaves[..] {
-                            [Leaf::Unknown { index, gradient: false, .. }] => (index, f.shape().to_vec()),
+                            [Leaf::Unknown { index, order: 0, .. }] => (index, f.shape().to_vec()),
                             _ => return initial_of_what(stmt.span),
                         },
                         _ => return initial_of_what(stmt.span),

@@ -70,7 +70,7 @@ impl Lower<'_> {
             }
             None => 1.0,
         };
-        let leaf = Leaf::Unknown { problem: out.problem, index: out.unknowns.len(), gradient: false };
+        let leaf = Leaf::Unknown { problem: out.problem, index: out.unknowns.len(), order: 0 };
         let field = self.leaf(&domain, leaf, Type::f64(shape.clone()));
         Ok(Unknown { name: name.into(), shape, nominal: if nominal > 0.0 { nominal } else { 1.0 }, field })
     }
@@ -127,7 +127,7 @@ impl Lower<'_> {
     pub(super) fn component(&mut self, e: &Expr, env: &Env) -> Result<Option<usize>> {
         let ExprKind::Index { base, indices } = &e.kind else { return Ok(None) };
         let (Value::Field(f), [index]) = (self.expr(base, env)?, &indices[..]) else { return Ok(None) };
-        let bare = matches!(&f.leaves[..], [Leaf::Unknown { gradient: false, .. }]) && f.func.nodes.len() == 1;
+        let bare = matches!(&f.leaves[..], [Leaf::Unknown { order: 0, .. }]) && f.func.nodes.len() == 1;
         match self.expr(index, env)? {
             Value::Int(i) if bare && f.shape().len() == 1 && i >= 0 && (i as usize) < f.shape()[0] => {
                 Ok(Some(i as usize))

@@ -64,8 +64,8 @@ pub enum Leaf {
     Coordinates,
     /// Outward unit normal `n[d]`, on a boundary.
     Normal,
-    /// The unknown of the system being lowered, or its gradient (`shape` + `[d]`).
-    Unknown { problem: u64, index: usize, gradient: bool },
+    /// The unknown of the system being lowered, or its derivatives of an order r: `shape` + r times `[d]`.
+    Unknown { problem: u64, index: usize, order: usize },
     /// A discrete field known by its degrees of freedom, or its gradient.
     Discrete { field: Rc<Discrete>, gradient: bool },
     /// A number that is the same everywhere.
@@ -384,10 +384,9 @@ impl Leaf {
     pub fn same(&self, other: &Leaf) -> bool {
         match (self, other) {
             (Leaf::Coordinates, Leaf::Coordinates) | (Leaf::Normal, Leaf::Normal) => true,
-            (
-                Leaf::Unknown { problem: a, index: i, gradient: g },
-                Leaf::Unknown { problem: b, index: j, gradient: h },
-            ) => (a, i, g) == (b, j, h),
+            (Leaf::Unknown { problem: a, index: i, order: g }, Leaf::Unknown { problem: b, index: j, order: h }) => {
+                (a, i, g) == (b, j, h)
+            }
             (Leaf::Discrete { field: a, gradient: g }, Leaf::Discrete { field: b, gradient: h }) => {
                 a.id == b.id && g == h
             }

@@ -7,6 +7,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("std.calculus", include_str!("../../stdlib/calculus.msl")),
     ("std.domains", include_str!("../../stdlib/domains.msl")),
     ("std.schemes", include_str!("../../stdlib/schemes.msl")),
+    ("std.riemann", include_str!("../../stdlib/riemann.msl")),
     ("std.data", include_str!("../../stdlib/data.msl")),
     ("std.nn", include_str!("../../stdlib/nn.msl")),
     ("std.optim", include_str!("../../stdlib/optim.msl")),

@@ -10,10 +10,6 @@ use std::collections::HashSet;
 pub const FUNCTIONS: &[&str] = &[
     "test",
     "windows",
-    "filter",
-    "spectrum",
-    "stable",
-    "etdrk4",
     "cnn",
     "fno",
     "unet",

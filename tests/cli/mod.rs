@@ -1,5 +1,6 @@
 //! The command from outside: the built binary, its exit codes, what it says and where.
 
+mod long;
 mod plan;
 mod report;
 mod trouble;

@@ -53,6 +53,7 @@ fn cell_problem(k: &Func, d: usize, axis: usize) -> Balance {
         name: "Cell".into(),
         dimension: d,
         components: 1,
+        order: 1,
         nominal: vec![0.0],
         interior: b.finish(vec![flux, source]),
         point_data: vec![],

@@ -37,6 +37,7 @@ impl Case {
             name: self.name.into(),
             dimension: self.dimension,
             components: self.components,
+            order: 1,
             nominal: vec![1.0; self.components],
             interior: self.interior(),
             point_data: vec![],

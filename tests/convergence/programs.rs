@@ -33,4 +33,7 @@ macro_rules! programs {
     };
 }
 
-programs! { beam constraints coupled diffusion elasticity heat_in_time hexahedra interval laminate solid tensor }
+programs! {
+    beam conservation constraints coupled diffusion elasticity heat_in_time hexahedra interval laminate numbers_in_time
+    solid spectral tensor walls waves
+}

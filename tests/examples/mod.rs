@@ -38,6 +38,56 @@ fn online() {
 }
 
 #[test]
+fn burgers() {
+    run("burgers", &[]);
+}
+
+#[test]
+fn sod() {
+    run("sod", &[]);
+}
+
+#[test]
+fn lorenz96() {
+    run("lorenz96", &[]);
+}
+
+#[test]
+fn brusselator() {
+    run("brusselator", &[]);
+}
+
+#[test]
+fn kuramoto_sivashinsky() {
+    run("kuramoto_sivashinsky", &[]);
+}
+
+#[test]
+fn gray_scott() {
+    run("gray_scott", &[]);
+}
+
+#[test]
+fn cahn_hilliard() {
+    run("cahn_hilliard", &[]);
+}
+
+#[test]
+fn taylor_green() {
+    run("taylor_green", &[]);
+}
+
+#[test]
+fn navier_stokes_2d() {
+    run("navier_stokes_2d", &[]);
+}
+
+#[test]
+fn hot_spot() {
+    run("hot_spot", &[]);
+}
+
+#[test]
 fn micrograph() {
     run("micrograph", &[]);
 }

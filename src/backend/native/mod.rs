@@ -5,6 +5,7 @@ mod blocked;
 mod buffer;
 mod dot;
 mod emit;
+mod follow;
 mod fourier;
 mod fuse;
 mod indices;
@@ -23,6 +24,7 @@ mod structured;
 mod wide;
 
 use crate::backend::plan::Slot;
+use crate::backend::watch::Watch;
 use crate::ir::{Fault, Func, Tensor, Type};
 use buffer::Buffer;
 pub use buffer::{View, ViewMut};
@@ -43,16 +45,20 @@ impl Native {
         Ok(Native { program, pool, idle: Mutex::new(vec![]) })
     }
 
-    pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Fault> {
+    pub fn run(&self, inputs: &[Tensor], watch: Option<&dyn Watch>) -> Result<Vec<Tensor>, Fault> {
         let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
         let mut results = buffers(self.program.output_types());
         let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
-        self.run_into(&inputs, &mut outputs)?;
+        self.run_watched(&inputs, &mut outputs, watch)?;
         Ok(results.iter().zip(&self.program.outputs).map(|(b, t)| b.view().to_tensor(&t.ty)).collect())
     }
 
     /// Takes no memory once every workspace has been made.
     pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
+        self.run_watched(inputs, outputs, None)
+    }
+
+    fn run_watched(&self, inputs: &[View], outputs: &mut [ViewMut], watch: Option<&dyn Watch>) -> Result<(), Fault> {
         let same = outputs.iter().zip(self.program.output_types()).all(|(o, ty)| o.view().len() == ty.len());
         assert!(
             same && outputs.len() == self.program.outputs.len(),
@@ -62,7 +68,8 @@ impl Native {
         let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
         let reused = idle().pop();
         let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
-        let outcome = self.program.run(&Context { pool: Some(&self.pool) }, &mut workspace, inputs, outputs);
+        let context = Context { pool: Some(&self.pool), follow: watch.map(follow::Follow::new) };
+        let outcome = self.program.run(&context, &mut workspace, inputs, outputs);
         idle().push(workspace);
         outcome
     }
@@ -73,6 +80,8 @@ impl Native {
 struct Context<'a> {
     /// None inside a parallel loop: what runs there runs alone.
     pool: Option<&'a Pool>,
+    /// Only where loops can be followed.
+    follow: Option<follow::Follow<'a>>,
 }
 
 impl Context<'_> {

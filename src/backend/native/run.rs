@@ -86,6 +86,9 @@ impl Program {
             many = step.args.iter().map(view).collect();
             &many
         };
+        // Inside anything but a loop, nothing is followed.
+        let apart = Context { follow: None, ..*context };
+        let context = if matches!(step.kind, Kind::Scan { .. } | Kind::Blocked(_)) { context } else { &apart };
         match &step.kind {
             Kind::Map { body, n, mapped } => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();

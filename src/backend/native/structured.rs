@@ -3,7 +3,7 @@
 use super::buffer::{Buffer, View, ViewMut};
 use super::lower::Kind;
 use super::repeats::{first_of_each, same_bits};
-use super::{Context, Program, Workspace, buffers};
+use super::{Context, Program, Workspace, buffers, follow};
 use crate::backend::memo::Remembered;
 use crate::ir::{Fault, Type};
 use std::ops::Range;
@@ -116,7 +116,7 @@ impl Body {
         let each = items.len().div_ceil(tasks.max(1)).max(1);
         // The items of a task, and where the results begin that lie between its first item and that of the next task.
         let tasks: Vec<&[usize]> = items.chunks(each).collect();
-        let inner = if tasks.len() > 1 { Context { pool: None } } else { *context };
+        let inner = if tasks.len() > 1 { Context { pool: None, follow: None } } else { *context };
         let mut parts: Vec<Vec<ViewMut>> = tasks.iter().map(|_| Vec::with_capacity(outs.len())).collect();
         for out in outs.iter_mut() {
             let item = out.view().len() / n.max(1);
@@ -185,65 +185,103 @@ impl Body {
         &self,
         context: &Context,
         nested: &Nested,
-        (length, carry, xs, reverse): (usize, usize, usize, bool),
+        shape: (usize, usize, usize, bool),
         args: &[View],
         outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
+        let (length, carry, _, reverse) = shape;
         let (states, rows) = outs.split_at_mut(carry);
         if length == 0 {
             states.iter_mut().zip(args).for_each(|(s, a)| s.copy_from(*a));
             return Ok(());
         }
-        nested.with(&self.program, |w| {
-            let mut state = std::mem::take(&mut w.carry);
-            for s in &mut state {
-                if s.is_empty() {
-                    *s = buffers(self.program.output_types().take(carry));
-                }
+        nested.with(&self.program, |w| match context.follow {
+            Some(follow) if follow.watch.follows(&self.program.name) => {
+                let of = follow::Loop { name: &self.program.name, length, carry, reverse };
+                let types: Vec<Type> = self.program.output_types().cloned().collect();
+                follow::followed(
+                    context,
+                    follow,
+                    of,
+                    &types,
+                    &args[..carry],
+                    (states, rows),
+                    &mut |context, range, from, to, rows| {
+                        self.steps(context, w, shape, range, (from, &args[carry..]), to, rows)
+                    },
+                )
             }
-            let [from, to] = &mut state;
-            let outcome = (0..length).try_for_each(|step| -> Result<(), Option<Fault>> {
-                let i = if reverse { length - 1 - step } else { step };
-                let mut inputs: Vec<View> = args.to_vec();
-                if step > 0 {
-                    inputs.iter_mut().zip(from.iter()).for_each(|(v, b)| *v = b.view());
-                }
-                for v in &mut inputs[carry..carry + xs] {
-                    let item = v.len() / length;
-                    *v = v.part(i * item, item);
-                }
-                // The last step leaves the state where it is wanted.
-                let mut outputs: Vec<ViewMut> = if step + 1 == length {
-                    states.iter_mut().map(ViewMut::reborrow).collect()
-                } else {
-                    to.iter_mut().map(|b| b.view_mut()).collect()
-                };
-                outputs.extend(rows.iter_mut().map(|o| {
-                    let item = o.view().len() / length;
-                    o.reborrow().part(i * item, item)
-                }));
-                self.program
-                    .run(context, w, &inputs, &mut outputs)
-                    .map_err(|e| Some(e.within(format_args!("step {step}"))))?;
-                std::mem::swap(from, to);
-                if xs == 0 && step > 0 && step + 1 < length && unchanged(from, to) {
-                    // Nothing is read from outside, so all further steps give the same.
-                    states.iter_mut().zip(from.iter()).for_each(|(s, b)| s.copy_from(b.view()));
-                    for row in rows.iter_mut() {
-                        let item = row.view().len() / length;
-                        let place = |k: usize| if reverse { length - 1 - k } else { k };
-                        (step + 1..length).for_each(|k| row.copy_within(place(step) * item, place(k) * item, item));
-                    }
-                    return Err(None);
-                }
-                Ok(())
-            });
-            w.carry = state;
-            match outcome {
-                Err(Some(fault)) => Err(fault),
-                _ => Ok(()),
+            _ => {
+                let context = Context { follow: None, ..*context };
+                self.steps(&context, w, shape, 0..length, (&args[..carry], &args[carry..]), states, rows)
             }
         })
+    }
+
+    /// Some steps of a scan, at least one, counted from where it starts: from one state, with the other arguments, to a state
+    /// and the rows of these steps.
+    #[allow(clippy::too_many_arguments)]
+    fn steps(
+        &self,
+        context: &Context,
+        w: &mut Workspace,
+        (length, carry, xs, reverse): (usize, usize, usize, bool),
+        range: Range<usize>,
+        (state, others): (&[View], &[View]),
+        states: &mut [ViewMut],
+        rows: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let args: Vec<View> = [state, others].concat();
+        let (first, last, count) = (range.start, range.end - 1, range.len());
+        let base = if reverse { length - range.end } else { first };
+        let mut state = std::mem::take(&mut w.carry);
+        for s in &mut state {
+            if s.is_empty() && last > first {
+                *s = buffers(self.program.output_types().take(carry));
+            }
+        }
+        let [from, to] = &mut state;
+        let outcome = range.into_iter().try_for_each(|step| -> Result<(), Option<Fault>> {
+            let i = if reverse { length - 1 - step } else { step };
+            let mut inputs: Vec<View> = args.to_vec();
+            if step > first {
+                inputs.iter_mut().zip(from.iter()).for_each(|(v, b)| *v = b.view());
+            }
+            for v in &mut inputs[carry..carry + xs] {
+                let item = v.len() / length;
+                *v = v.part(i * item, item);
+            }
+            // The last step leaves the state where it is wanted.
+            let mut outputs: Vec<ViewMut> = if step == last {
+                states.iter_mut().map(ViewMut::reborrow).collect()
+            } else {
+                to.iter_mut().map(|b| b.view_mut()).collect()
+            };
+            outputs.extend(rows.iter_mut().map(|o| {
+                let item = o.view().len() / count;
+                o.reborrow().part((i - base) * item, item)
+            }));
+            self.program
+                .run(context, w, &inputs, &mut outputs)
+                .map_err(|e| Some(e.within(format_args!("step {step}"))))?;
+            std::mem::swap(from, to);
+            if xs == 0 && step > first && step < last && unchanged(from, to) {
+                // Nothing is read from outside, so all further steps give the same.
+                states.iter_mut().zip(from.iter()).for_each(|(s, b)| s.copy_from(b.view()));
+                for row in rows.iter_mut() {
+                    let item = row.view().len() / count;
+                    let place = |k: usize| if reverse { length - 1 - k - base } else { k - base };
+                    (step + 1..=last).for_each(|k| row.copy_within(place(step) * item, place(k) * item, item));
+                }
+                return Err(None);
+            }
+            Ok(())
+        });
+        w.carry = state;
+        match outcome {
+            Err(Some(fault)) => Err(fault),
+            _ => Ok(()),
+        }
     }
 }
 

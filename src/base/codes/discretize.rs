@@ -38,4 +38,12 @@ pub const ROWS: &[Code] = &[
                       consistent only where the conductivity is diagonal in the axes of the grid, the flux is affine in the gradient, \
                       and the source does not depend on the gradient. Use `fem(...)` for such an equation.",
     },
+    Code {
+        id: "discretize.riemann",
+        title: "upwind fluxes cannot treat this law",
+        explanation: "Finite volumes in explicit steps carry each unknown by the flux in its equation. `upwind` follows fluxes that are \
+                      linear and do not couple unknowns; a flux function that is given must agree with the flux of the equations where \
+                      both states are equal; a source must not read gradients (write `∂x(u^2/2)`, not `u*∂x(u)`); and a \
+                      reconstruction needs some cells on either side of a face.",
+    },
 ];

@@ -16,6 +16,13 @@ pub const ROWS: &[Code] = &[
         explanation: "Ctrl-C was pressed. Tasks that had finished are kept; the same command goes on from there.",
     },
     Code {
+        id: "run.unstable",
+        title: "a run in time broke down",
+        explanation: "A number of the state became infinite or not a number. The message names the unknown, the cell and its coordinates, \
+                      the time and the step. Most often the step of an explicit method is too long for the spacing: halve it, or take \
+                      an implicit method. Else the equations themselves may let the solution grow without bound.",
+    },
+    Code {
         id: "run.diverged",
         title: "a training diverged",
         explanation: "The loss became infinite or not a number. Lower the learning rate, or look at the data and at the nominal sizes \
@@ -62,6 +69,13 @@ pub const ROWS: &[Code] = &[
                       lies inside a derivative or a closure, its values are NaN instead.",
     },
     Code {
+        id: "run.stability",
+        title: "steps that an explicit method cannot take",
+        explanation: "The fastest rate at the start, found by power iteration with the Jacobian of the rates, lies outside of what the method \
+                      keeps bounded: errors grow from step to step until the run ends in infinities. Take shorter steps, as the message says, \
+                      an adaptive method, or an implicit one. Rates that become faster later are not foreseen.",
+    },
+    Code {
         id: "run.data",
         title: "a dataset, table or file that cannot be used",
         explanation: "A draw from something that is no law, a design or split that cannot be made, a table over an empty range, a data file \
@@ -72,5 +86,11 @@ pub const ROWS: &[Code] = &[
         title: "a `minimize` that cannot run",
         explanation: "It must seek something (`over`), make something small (`loss`, a number), and say how (`stage`). A net is sought \
                       as the implementation of a closure: `over k: Conductivity = mlp(width=32, depth=3)`.",
+    },
+    Code {
+        id: "run.courant",
+        title: "the steps are too long for the waves",
+        explanation: "In an explicit step a wave may cross about one cell (Courant, Friedrichs and Lewy); how far exactly depends on the \
+                      method and the reconstruction. The speeds are those of the state at the start. Choose a shorter step or fewer cells.",
     },
 ];

@@ -25,6 +25,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
         let message = format!("`{}` is posed in {d} dimensions, the mesh has {}", balance.name, space.mesh.dimension());
         return Err(Refusal::new("discretize.mesh", message));
     }
+    balance.first_order()?;
     let sides = balance.boundary.iter().map(|on| space.mesh.part(&on.part)).collect::<Result<Vec<_>, _>>()?;
     let constraints = Constraints::new(balance, space, &sides);
     if constraints.free == 0 {
@@ -175,6 +176,7 @@ mod tests {
             name: "Test".into(),
             dimension: d,
             components: c,
+            order: 1,
             nominal: vec![1.0; c],
             interior,
             point_data: vec![],

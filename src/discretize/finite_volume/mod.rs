@@ -31,6 +31,7 @@ pub fn discretise(balance: &Balance, mesh: &Mesh, options: &Options) -> Result<D
         return Err(Refusal::new("discretize.two_point", "finite volumes need boxes, the mesh is of triangles")
             .help("leave the element to the scheme, or use `fem(...)`"));
     }
+    balance.first_order()?;
     let sides = balance.boundary.iter().map(|on| mesh.part(&on.part)).collect::<Result<Vec<_>, _>>()?;
     check_two_point(balance)?;
 

@@ -10,6 +10,7 @@ use crate::exec::study::{SavedField, Writer};
 use crate::exec::{key, training, world};
 use crate::ir::func::Node;
 use crate::ir::{DType, Func, Op, SolveSpec, Tensor, Type};
+use crate::lower::evolve::march::{self, March};
 use crate::lower::runtime::{Failure, Runtime, Trained, Training};
 use crate::lower::value::Value;
 use crate::sema::hir::DefId;
@@ -35,6 +36,8 @@ pub struct Dry {
     /// Placeholders given out.
     pub guessed: usize,
     pub systems: Vec<Inferred>,
+    /// Runs in time, by mark.
+    pub marches: IndexMap<String, March>,
     /// What is wrong with data files.
     pub unread: Vec<Diagnostic>,
 }
@@ -65,6 +68,7 @@ impl Dry {
             tasks: vec![],
             guessed: 0,
             systems: vec![],
+            marches: IndexMap::new(),
             unread: vec![],
         }
     }
@@ -122,6 +126,12 @@ impl Runtime for Dry {
             count(&func, 1, false, &mut t.work);
         }
         Ok(func.output_types().iter().map(placeholder).collect())
+    }
+
+    fn marches(&mut self, march: March, step: &mut Func) {
+        let mark = march.mark();
+        march::mark_step(step, &mark);
+        self.marches.entry(mark).or_insert(march);
     }
 
     fn train(&mut self, _label: &str, training: Training, _span: Span) -> Result<Trained, Failure> {

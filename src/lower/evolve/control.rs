@@ -29,7 +29,7 @@ impl Control {
 }
 
 impl Lower<'_> {
-    pub(in crate::lower) fn control(&mut self, scheme: &Value, span: Span) -> Result<Control> {
+    pub fn control(&mut self, scheme: &Value, span: Span) -> Result<Control> {
         let Value::Record(r) = scheme else {
             return error_help(
                 "run.scheme",

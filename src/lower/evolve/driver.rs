@@ -7,9 +7,12 @@
 
 use super::control::Control;
 use super::timeline::Timeline;
+use crate::base::Span;
 use crate::ir::{Binary, Builder, Compare, Func, Op, Reduce, SolveSpec, Tensor, Type, Unary, Value};
 use crate::lower::Lower;
-use crate::lower::value::Num;
+use crate::lower::call::Args;
+use crate::lower::error::{Result, error_help};
+use crate::lower::value::{Num, Value as Meaning};
 use std::sync::Arc;
 
 /// A step of any length.
@@ -136,6 +139,104 @@ impl Lower<'_> {
             let h = b.binary(Binary::Min, hundred, h1);
             b.binary(Binary::Min, h, whole)
         })
+    }
+}
+
+impl Lower<'_> {
+    /// `(t, state, captured…) → g`, from `until=fn(s) {…}`; `solution` makes s of the first two.
+    pub(super) fn event(
+        &mut self,
+        inputs: &[Type; 2],
+        wanted: &[Num],
+        f: &Meaning,
+        span: Span,
+        solution: impl FnOnce(&mut Self, &[Num]) -> Result<Meaning>,
+    ) -> Result<Func> {
+        let (func, captured) = self.timed("until", inputs, 0, |l, inputs| {
+            let s = solution(l, inputs)?;
+            let args = Args { values: vec![(None, s, span)] };
+            let out = l.call(f, args, span)?;
+            let g = l.num(&out, span)?;
+            if !g.shape().is_empty() || g.tensor().is_some() {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`until` is a function of the solution whose value is a number that changes in time",
+                    "the run ends where it crosses zero: `until=fn(s) { s.x - 1 }`",
+                );
+            }
+            Ok(vec![g])
+        })?;
+        if let Op::Compare(_) = func.node(func.outputs[0]).op {
+            return error_help(
+                "run.scheme",
+                span,
+                "`until` compares, and the run ends where a number crosses zero",
+                "write the difference: `until=fn(s) { s.x - 1 }`",
+            );
+        }
+        // In the order of the run's own captured numbers.
+        let places: Option<Vec<usize>> =
+            captured.iter().map(|n| wanted.iter().position(|w| super::ordinary::same(w, n))).collect();
+        let Some(places) = places else {
+            return error_help(
+                "run.scheme",
+                span,
+                "`until` reads a number that is being computed outside of it and not in the system",
+                "make it an argument of the system",
+            );
+        };
+        let mut b = Builder::new("until");
+        let (t, u) = (b.input(inputs[0].clone()), b.input(inputs[1].clone()));
+        let p: Vec<_> = wanted.iter().map(|n| b.input(n.ty().clone())).collect();
+        let args: Vec<_> = [t, u].into_iter().chain(places.into_iter().map(|k| p[k])).collect();
+        let out = b.inline(&func, &args);
+        Ok(b.finish(out))
+    }
+
+    /// Looks how a run ended, where that can be known now: states and times of what is kept, up to an event.
+    pub(super) fn reached(
+        &mut self,
+        name: &str,
+        control: &Control,
+        timeline: &Timeline,
+        driven: Driven,
+        span: Span,
+    ) -> Result<(Num, Num)> {
+        let Driven { states, times, status } = driven;
+        if self.tracer.depth() != 1 || self.runtime.guesses() {
+            return Ok((states, times));
+        }
+        let all: Vec<Num> = [states, times].into_iter().chain(status).collect();
+        let known = self.compute(&all, span)?;
+        let status: Vec<f64> = known[2..].iter().map(|t| t.item()).collect();
+        let [reached, failed, ended, accepted, rejected, h] = status[..] else {
+            unreachable!("compiler bug: six numbers tell how a run ended")
+        };
+        if failed != 0.0 {
+            return error_help(
+                "run.steps",
+                span,
+                format!(
+                    "`{name}` has reached t = {reached} after {} steps ({rejected} rejected); the next one would be {h:.2e} long",
+                    accepted + rejected
+                ),
+                format!(
+                    "at most {} are taken between two times that are kept: allow more, `max_steps=…`, or look for a singularity \
+                     there; stiff systems want an implicit method, such as `rodas4`",
+                    control.most
+                ),
+            );
+        }
+        let (states, times) = (Num::Const(known[0].clone()), Num::Const(known[1].clone()));
+        if ended == 0.0 || !timeline.keep {
+            return Ok((states, times));
+        }
+        // Nothing is kept after an event.
+        let t = known[1].to_f64();
+        let rows = t.iter().position(|x| *x >= reached).map_or(t.len(), |k| k + 1);
+        let mut first = |n: &Num| self.tracer.build(&[n], |b, v| b.slice(v[0], 0, 0, rows));
+        Ok((first(&states), first(&times)))
     }
 }
 

@@ -8,19 +8,30 @@ mod control;
 mod driver;
 mod explicit;
 mod implicit;
+mod leapfrog;
+pub mod march;
 mod ordinary;
+mod rates;
+mod spectral;
+mod stability;
 mod timeline;
+mod variable;
+mod volumes;
 
+pub(super) use self::control::Control;
+use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::solve::{Integrator, Method, Scheme, Solved};
 use super::system::Equations;
+use super::trace::Tracer;
 use super::value::{Field, Leaf, Num, Problem, Solution, Value};
 use crate::base::Span;
 use crate::discretize::Space;
-use crate::ir::{Func, Type};
+use crate::discretize::grid::{self, Derivatives};
+use crate::ir::{Func, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
@@ -31,6 +42,9 @@ struct Run<'a> {
     space: &'a Rc<Space>,
     /// Length of a step.
     h: f64,
+    /// When the run begins, and how many steps it takes.
+    start: f64,
+    steps: usize,
     span: Span,
 }
 
@@ -65,8 +79,27 @@ impl Lower<'_> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
         let start = self.initial_values(&eqs, &space, span)?;
-        let run = Run { problem, scheme, space: &space, h: timeline.step, span };
+        let run = Run {
+            problem,
+            scheme,
+            space: &space,
+            h: timeline.step,
+            start: timeline.start,
+            steps: timeline.samples * timeline.per_sample,
+            span,
+        };
+        let until = super::solve::given(args, "until").cloned();
+        if let Some(control) = scheme.control.filter(|c| c.fixed().is_none() || until.is_some()) {
+            return self.evolve_variable(&run, integrator, control, until, &eqs, start, timeline);
+        }
+        let mut whole = None;
+        let mut complete = None;
         let step = match (integrator, scheme.method) {
+            (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
+                let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
+                complete = Some(of_state);
+                step
+            }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
@@ -78,12 +111,17 @@ impl Lower<'_> {
                     "use an implicit method, such as `bdf2`, or `fv` or `fd`",
                 );
             }
+            (Integrator::Symplectic(m), _) => {
+                let (step, of_pair, captured) = self.leapfrog(&run, m, &eqs, start)?;
+                whole = Some((of_pair, captured));
+                step
+            }
             (_, Method::Grid(_)) => {
                 return error_help(
                     "run.scheme",
                     span,
-                    "implicit steps are not supported on grids yet",
-                    "use an explicit method, such as `rk4`, or `fem` or `fv`",
+                    "finite differences are stepped explicitly",
+                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
                 );
             }
             (Integrator::Rosenbrock(m), _) => {
@@ -96,7 +134,21 @@ impl Lower<'_> {
             }
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
-        let kept = self.march(&timeline, step);
+        let by_component = match (integrator, scheme.method) {
+            (_, Method::Grid(_)) => true,
+            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (Integrator::Symplectic(_), _) => true,
+            _ => false,
+        };
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        if step.initial[0].ty().len() != march.entries() {
+            // Modes, or some of the unknowns.
+            march.layout = Layout::Elsewhere(step.initial[0].ty().len());
+        }
+        let kept = match whole {
+            None => self.march(&timeline, step, march),
+            Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
+        };
         let mut trajectory: Vec<Rc<Solution>> = vec![];
         for (k, values) in kept.into_iter().enumerate() {
             // Lets may depend on time.
@@ -104,11 +156,21 @@ impl Lower<'_> {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let values = self.nodal(values, scheme, &space);
-            let solved = Solved { nodal: values, slopes: None, numbers: vec![], space: space.clone() };
+            let (values, slopes) = match &complete {
+                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
+                None => {
+                    let slopes = self.own_slopes(scheme, &space, &values);
+                    (values, slopes)
+                }
+            };
+            let values = self.nodal(values, by_component, &space);
+            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
         }
-        Ok(Value::Solution(gathered(trajectory)))
+        let times: Vec<f64> = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
+        let times = Num::Const(Tensor::f64([times.len()], times));
+        Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
     /// Evaluates with `t` of this value.
@@ -144,7 +206,10 @@ impl Lower<'_> {
             );
         }
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            if !eqs.initial.iter().any(|(i, ..)| *i == k) {
+            let started = eqs.initial.iter().any(|(i, ..)| *i == k);
+            if !started
+                && (rates::has_rate(eqs, k) || !eqs.unknowns.iter().enumerate().any(|(k, _)| rates::has_rate(eqs, k)))
+            {
                 return error_help(
                     "pde.init.missing",
                     eqs.balances[0].span,
@@ -161,10 +226,12 @@ impl Lower<'_> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
-            let (_, field, _) =
-                eqs.initial.iter().find(|(i, ..)| *i == k).expect("compiler bug: an unknown without a beginning");
-            let values = self.field_at_points(&field.clone(), &x, span)?;
             let n: usize = u.shape.iter().product();
+            let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
+                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                // Follows from the others.
+                None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
+            };
             parts.push((values, n));
         }
         let nodes = space.node_count();
@@ -176,7 +243,8 @@ impl Lower<'_> {
     }
 
     /// Runs the steps. The states that are kept, `[k]` of the first state.
-    fn march(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
+    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
         let mut args = step.initial.clone();
         args.push(Num::Const(timeline.times()));
         args.extend(step.captured);
@@ -194,19 +262,114 @@ impl Lower<'_> {
         kept
     }
 
-    /// A state as values at the nodes, `[N, c]`.
-    fn nodal(&mut self, state: Num, scheme: &Scheme, space: &Space) -> Num {
-        match scheme.method {
-            Method::Elements | Method::Volumes => state,
-            Method::Grid(_) => {
-                let n = space.node_count();
-                let c = state.ty().len() / n;
-                self.tracer.build(&[&state], |b, v| {
-                    let flat = b.reshape(v[0], &[c, n]);
-                    b.transpose(flat, &[1, 0])
-                })
+    /// The same of states made of the first two that are carried: `of_pair(first, second, t, captured…)`.
+    fn march_pairs(
+        &mut self,
+        timeline: &Timeline,
+        mut step: Step,
+        march: March,
+        of_pair: &Func,
+        captured: &[Num],
+    ) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
+        let mut args = step.initial.clone();
+        args.push(Num::Const(timeline.times()));
+        args.extend(step.captured);
+        let states = step.initial.len();
+        let refs: Vec<&Num> = args.iter().collect();
+        let looped = timeline.looped_keeping(step.func, states, 2);
+        let out = self.tracer.build_all(&refs, |b, v| b.ops(looped, v));
+        let mut pairs = vec![];
+        if timeline.keep {
+            pairs.push([step.initial[0].clone(), step.initial[1].clone()]);
+            for k in 0..timeline.samples {
+                let mut of = |n: &Num| self.tracer.build(&[n], |b, v| b.index(v[0], 0, k));
+                pairs.push([of(&out[states]), of(&out[states + 1])]);
             }
+        } else {
+            pairs.push([out[0].clone(), out[1].clone()]);
         }
+        let whole = pairs.iter().enumerate().map(|(k, [first, second])| {
+            let t = Num::scalar(timeline.kept(k));
+            let args: Vec<&Num> = [first, second, &t].into_iter().chain(captured).collect();
+            self.tracer.build(&args, |b, v| b.inline(of_pair, v)[0])
+        });
+        whole.collect()
+    }
+
+    /// Gradients of a state where the scheme has its own.
+    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num) -> Option<Num> {
+        let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
+        let of = grid::slopes(state.shape()[0], &space.mesh, order);
+        Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
+    }
+
+    /// What is told of the run.
+    fn march_of(
+        &self,
+        eqs: &Equations,
+        timeline: &Timeline,
+        run: &Run,
+        integrator: Integrator,
+        by_component: bool,
+    ) -> March {
+        let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
+        let points = points.join(" × ");
+        let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) => {
+                format!("central differences of order {order} on {points} points")
+            }
+            Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
+            Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
+        };
+        let layout = match by_component {
+            true => Layout::Components(run.space.clone()),
+            false => Layout::Points(run.space.clone()),
+        };
+        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (time, implicit) = match integrator {
+            Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
+            Integrator::Symplectic(m) => (m.name.into(), nothing),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
+            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Exponential { order } => {
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+            }
+            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+        };
+        self.describe(eqs, timeline, layout, (space, time, implicit))
+    }
+
+    /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
+    fn nodal(&mut self, state: Num, by_component: bool, space: &Space) -> Num {
+        if !by_component {
+            return state;
+        }
+        let n = space.node_count();
+        let c = state.ty().len() / n;
+        self.tracer.build(&[&state], |b, v| {
+            let flat = b.reshape(v[0], &[c, n]);
+            b.transpose(flat, &[1, 0])
+        })
+    }
+
+    /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
+    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let time = Num::scalar(time);
+        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+        let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
+        let slopes = out.pop();
+        (out.swap_remove(0), slopes)
+    }
+
+    /// `[c, d, n…]` as `[N, c, d]`.
+    fn nodal_slopes(&mut self, slopes: Num, space: &Space) -> Num {
+        let (c, d) = (slopes.shape()[0], slopes.shape()[1]);
+        self.tracer.build(&[&slopes], |b, v| {
+            let flat = b.reshape(v[0], &[c, d, space.node_count()]);
+            b.transpose(flat, &[2, 0, 1])
+        })
     }
 
     /// A function of these inputs, the given one of which is the time in it, and what it captured.
@@ -228,6 +391,17 @@ impl Lower<'_> {
             }
         }
     }
+}
+
+/// A solution with the times at which it is.
+fn with_times(s: Rc<Solution>, times: Num, many: bool, tracer: &mut Tracer) -> Value {
+    let times = match many {
+        true => Value::Stack(times),
+        false => Value::Num(tracer.build(&[&times], |b, v| b.index(v[0], 0, 0))),
+    };
+    let mut members = s.members.clone();
+    members.insert("t".into(), times);
+    Value::Solution(Rc::new(Solution { problem: s.problem, members }))
 }
 
 /// One solution, or the members of several as lists.

@@ -41,18 +41,23 @@ impl Timeline {
 
     /// The loop: `(states…, times, captured…) → (states…, [samples, first state])`, the last only where samples are kept.
     pub fn looped(&self, step: Func, states: usize) -> Op {
+        self.looped_keeping(step, states, 1)
+    }
+
+    /// The same with several states kept.
+    pub fn looped_keeping(&self, step: Func, states: usize, kept: usize) -> Op {
         let step = Arc::new(step);
         if !self.keep {
             let length = self.samples * self.per_sample;
             return Op::Scan { body: step, length, carry: states, xs: 1, reverse: false };
         }
-        let mut b = Builder::new("sample");
+        let mut b = Builder::new(super::march::sample_name(&step));
         let mut types = step.inputs.clone();
         types[states] = Type::new(DType::F64, [self.per_sample]);
         let inputs: Vec<_> = types.into_iter().map(|t| b.input(t)).collect();
         let body = Op::Scan { body: step, length: self.per_sample, carry: states, xs: 1, reverse: false };
         let mut out = b.ops(body, &inputs);
-        out.push(out[0]);
+        out.extend_from_within(..kept);
         let body = Arc::new(b.finish(out));
         Op::Scan { body, length: self.samples, carry: states, xs: 1, reverse: false }
     }

@@ -2,6 +2,7 @@
 //! in `stdlib/*.msl`; here is only what they do.
 
 mod domains;
+mod grids;
 pub(super) mod numbers;
 mod verbs;
 
@@ -20,6 +21,7 @@ const RECORDS: &[&str] = &[
     // schemes and their parts
     "fem",
     "fv",
+    "muscl",
     "fd",
     "spectral",
     "euler",
@@ -34,9 +36,16 @@ const RECORDS: &[&str] = &[
     "sdirk2",
     "sdirk3",
     "esdirk4",
+    "verlet",
+    "yoshida4",
     "ros3p",
     "rodas4",
+    "etdrk2",
     "etdrk4",
+    "imex_euler",
+    "imex_trapezoid",
+    "ars222",
+    "ark4",
     // laws to draw from
     "uniform",
     "normal",
@@ -84,6 +93,9 @@ pub fn call(l: &mut Lower, name: &str, args: Named, span: Span) -> Result<Value>
         return out;
     }
     if let Some(out) = domains::call(l, name, &args, span) {
+        return out;
+    }
+    if let Some(out) = grids::call(l, name, &args, span) {
         return out;
     }
     if let Some(out) = verbs::call(l, name, &args, span) {

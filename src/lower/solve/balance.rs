@@ -11,7 +11,7 @@ use crate::lower::arith::shape_name;
 use crate::lower::domain::Domain;
 use crate::lower::error::{Result, error_help};
 use crate::lower::system::Equations;
-use crate::lower::value::{Field, Num, Value};
+use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
 
 impl Lower<'_> {
@@ -34,8 +34,12 @@ impl Lower<'_> {
             flux.push(self.part(&eq.residual.flux, &flux_shape, &eqs.domain, eq.span)?);
             source.push(self.part(&eq.residual.source, &u.shape, &eqs.domain, eq.span)?);
         }
-        let inputs = [Type::f64([d]), Type::f64([c]), Type::f64([c, d])];
         let fields: Vec<&Field> = flux.iter().chain(&source).collect();
+        let leaves = fields.iter().flat_map(|f| &f.leaves);
+        let order =
+            leaves.map(|l| if let Leaf::Unknown { order, .. } = l { *order } else { 0 }).max().unwrap_or(0).max(1);
+        let derivatives = (0..=order).map(|r| Type::f64([vec![c], vec![d; r]].concat()));
+        let inputs: Vec<Type> = std::iter::once(Type::f64([d])).chain(derivatives).collect();
         let interior = self.traced_point(
             &fields,
             &inputs,
@@ -83,7 +87,7 @@ impl Lower<'_> {
         for p in &all {
             shared.merge(&p.captures);
         }
-        let interior_func = shared.widen(&interior, 3);
+        let interior_func = shared.widen(&interior, 2 + order);
         let shared_types: Vec<Type> = shared.numbers.iter().map(|n| n.ty().clone()).collect();
         let mut boundary = vec![];
         for (name, p) in &parts {
@@ -111,6 +115,7 @@ impl Lower<'_> {
             name: eqs.name.clone(),
             dimension: d,
             components: c,
+            order,
             nominal: eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product()]).collect(),
             point_data: shared.interior_data.iter().map(|(f, g)| data_type(f, *g, d)).collect(),
             interior: interior_func,

@@ -259,9 +259,8 @@ impl Lower<'_> {
 
 /// Whether only derivatives of an unknown occur: a constant may be added to it.
 fn floats(eqs: &Equations, unknown: usize) -> bool {
-    let value = |f: &Field| {
-        f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { index, gradient: false, .. } if *index == unknown))
-    };
+    let value =
+        |f: &Field| f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { index, order: 0, .. } if *index == unknown));
     let in_equations = eqs.balances.iter().flat_map(|e| [&e.residual.flux, &e.residual.source]).flatten();
     !in_equations.into_iter().any(|v| matches!(v, Value::Field(f) if value(f)))
         && !eqs.conditions.iter().any(|c| value(&c.condition))
@@ -311,8 +310,8 @@ impl Equations {
     /// What an unknown's leaf is once the system is solved.
     pub fn solved(&self, leaf: &Leaf, fields: &[Rc<crate::lower::value::Discrete>], numbers: &[Num]) -> Option<Leaf> {
         match leaf {
-            Leaf::Unknown { problem, index, gradient } if *problem == self.problem => {
-                Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *gradient })
+            Leaf::Unknown { problem, index, order: order @ (0 | 1) } if *problem == self.problem => {
+                Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *order == 1 })
             }
             Leaf::Shared(n) if self.is_number(n) => Some(Leaf::Shared(self.bound(n, numbers))),
             _ => None,

@@ -93,11 +93,12 @@ impl Lower<'_> {
             }
             return Ok(out);
         }
-        let sign = self.flux_sign(c, &flux[which])?;
+        let row = eqs.flux_of(which);
+        let sign = self.flux_sign(c, &flux[row])?;
         // c = s·F·n + g(u) = 0, so F·n = -g/s; and g is c where the gradient vanishes, less s·F·n there.
         let without_gradient = |l: &Self, f: &Field| {
             l.substitute(f, |leaf| match leaf {
-                Leaf::Unknown { gradient: true, .. } => {
+                Leaf::Unknown { order: 1.., .. } => {
                     let mut s = shape.clone();
                     s.push(d);
                     Some(Leaf::Shared(Num::Const(Tensor::zeros(&Type::f64(s)))))
@@ -105,7 +106,7 @@ impl Lower<'_> {
                 _ => None,
             })
         };
-        let (rest, flux0) = (without_gradient(self, &c.condition), without_gradient(self, &flux[which]));
+        let (rest, flux0) = (without_gradient(self, &c.condition), without_gradient(self, &flux[row]));
         let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
         let normal = Some(2);
         let function = self.traced_point(
@@ -125,7 +126,7 @@ impl Lower<'_> {
                 let value = b.add(s, fn0);
                 let flat = b.reshape(value, &[n]);
                 // Components of other unknowns have no flux prescribed here.
-                let (before, after) = (offsets.start[which], offsets.total - offsets.start[which] - n);
+                let (before, after) = (offsets.start[row], offsets.total - offsets.start[row] - n);
                 if before + after == 0 {
                     return vec![flat];
                 }
@@ -163,7 +164,7 @@ impl Lower<'_> {
                 .iter()
                 .zip(args)
                 .map(|(leaf, arg)| match leaf {
-                    Leaf::Unknown { gradient: true, index, .. } => Some(match directions.get(index) {
+                    Leaf::Unknown { order: 1.., index, .. } => Some(match directions.get(index) {
                         Some(v) => *v,
                         None => {
                             let ty = b.ty(*arg).clone();

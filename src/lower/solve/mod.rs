@@ -10,7 +10,8 @@ mod scheme;
 mod solution;
 
 pub(super) use self::bordered::Border;
-use self::points::{Shared, data_type};
+pub(super) use self::points::Shared;
+use self::points::data_type;
 pub(super) use self::scheme::{Integrator, Method, Scheme};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -96,6 +97,14 @@ impl Lower<'_> {
             ..discretize::Options::default()
         };
         let discrete = match scheme.method {
+            Method::Volumes if scheme.reconstruct.is_some() || scheme.riemann.is_some() => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "reconstruction and Riemann solvers serve explicit steps in time",
+                    "use `time=ssprk3(…)`, or leave out `reconstruct` and `riemann`: fluxes are then those of two points",
+                );
+            }
             Method::Volumes => finite_volume::discretise(&balance, &space.mesh, &options),
             Method::Elements => finite_element::discretise(&balance, &space, &options),
             Method::Grid(_) => {

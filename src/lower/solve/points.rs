@@ -84,7 +84,7 @@ pub fn indices(f: &Field, gradients: bool) -> Vec<usize> {
     f.leaves
         .iter()
         .filter_map(|l| match l {
-            Leaf::Unknown { index, gradient, .. } if *gradient == gradients => Some(*index),
+            Leaf::Unknown { index, order, .. } if (*order > 0) == gradients => Some(*index),
             _ => None,
         })
         .collect()
@@ -135,25 +135,23 @@ impl Lower<'_> {
                                 );
                             }
                         },
-                        Leaf::Unknown { problem, index, gradient } => {
+                        Leaf::Unknown { problem, index, order } => {
                             if *problem != eqs.problem {
                                 return error("run.equation", span, "the unknown of another system has no value here");
                             }
-                            let input = if *gradient { 2 } else { 1 };
-                            if *gradient && normal.is_some() || fixed.len() <= input {
+                            let input = 1 + order;
+                            if *order > 0 && normal.is_some() || fixed.len() <= input {
                                 return error(
                                     "run.equation",
                                     span,
-                                    "this condition cannot contain the gradient of the unknown",
+                                    "this condition cannot contain derivatives of the unknown",
                                 );
                             }
                             let u = &eqs.unknowns[*index];
                             let n: usize = u.shape.iter().product();
                             let start = offsets.start[*index];
                             let mut shape = u.shape.clone();
-                            if *gradient {
-                                shape.push(d);
-                            }
+                            shape.extend(vec![d; *order]);
                             l.tracer.build(&[&inputs[input]], |b, v| {
                                 let s = b.slice(v[0], 0, start, start + n);
                                 b.reshape(s, &shape)

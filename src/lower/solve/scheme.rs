@@ -2,23 +2,31 @@
 
 use crate::base::Span;
 use crate::discretize::Element;
-use crate::discretize::grid::Derivatives;
+use crate::discretize::conservation::{Limiter, Reconstruction};
+use crate::discretize::grid::{Dealias, Derivatives};
 use crate::integrate::rosenbrock::rosenbrock;
-use crate::integrate::{Rosenbrock, Tableau, tableau};
+use crate::integrate::symplectic::composition;
+use crate::integrate::{Additive, Composition, Rosenbrock, Tableau, additive, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
+use crate::lower::evolve::Control;
 use crate::lower::functional::{Cells, Resolution};
-use crate::lower::value::Value;
+use crate::lower::value::{Record, Value};
 
 /// A scheme as written.
 pub struct Scheme {
     pub method: Method,
-    /// How time is stepped through, and the largest step.
+    /// How time is stepped through, and the largest step: infinite where it is found on the way.
     pub time: Option<(Integrator, f64)>,
+    /// What is said of the length of steps.
+    pub control: Option<Control>,
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
+    /// Of finite volumes in explicit steps.
+    pub reconstruct: Option<Reconstruction>,
+    pub riemann: Option<Value>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -32,10 +40,18 @@ pub enum Method {
 #[derive(Clone, Copy)]
 pub enum Integrator {
     RungeKutta(&'static Tableau),
+    /// Of second order in time.
+    Symplectic(&'static Composition),
     /// Linearly implicit.
     Rosenbrock(&'static Rosenbrock),
     /// Backward differences of second order.
     Bdf2,
+    /// Exact in what is linear, explicit in the rest.
+    Exponential {
+        order: usize,
+    },
+    /// Implicit in what is linear, explicit in the rest.
+    Additive(&'static Additive),
 }
 
 impl Lower<'_> {
@@ -50,8 +66,12 @@ impl Lower<'_> {
         };
         let given = |name: &str| r.fields.get(name).filter(|v| !matches!(v, Value::None));
         let time = match given("time") {
-            Some(t) => Some(self.integrator(&t.clone(), span)?),
+            Some(t) => Some((self.method(&t.clone(), span)?, self.control(&t.clone(), span)?)),
             None => None,
+        };
+        let (time, control) = match time {
+            Some((method, control)) => (Some((method, control.fixed().unwrap_or(f64::INFINITY))), Some(control)),
+            None => (None, None),
         };
         let cells = match (given("n"), given("h")) {
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
@@ -86,10 +106,7 @@ impl Lower<'_> {
             "fem" => Method::Elements,
             "fv" => Method::Volumes,
             "fd" => Method::Grid(Derivatives::Central { order }),
-            "spectral" => {
-                let dealias = !matches!(given("dealias"), Some(Value::Bool(false)));
-                Method::Grid(Derivatives::Fourier { dealias })
-            }
+            "spectral" => Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?)),
             other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
         };
         let element = match given("elements") {
@@ -110,6 +127,7 @@ impl Lower<'_> {
             },
             _ => None,
         };
+        let reconstruct = given("reconstruct").map(|v| reconstruction(v, span)).transpose()?;
         let solver = match given("solver") {
             Some(Value::Record(s)) => match s.kind.as_str() {
                 "direct" => LinearSolver::Direct,
@@ -131,22 +149,29 @@ impl Lower<'_> {
         Ok(Scheme {
             method,
             time,
+            control,
             resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
             solver,
             tolerance,
+            reconstruct,
+            riemann: given("riemann").cloned(),
         })
     }
 
-    /// `rk4(1e-3)`: a method and its step.
-    fn integrator(&mut self, v: &Value, span: Span) -> Result<(Integrator, f64)> {
-        let method = self.method(v, span)?;
-        match self.control(v, span)?.fixed() {
-            Some(dt) => Ok((method, dt)),
-            None => error_help(
-                "unsupported.library",
+    fn dealias(&mut self, v: Option<Value>, span: Span) -> Result<Dealias> {
+        let part = match v {
+            None | Some(Value::Bool(true)) => return Ok(Dealias::TwoThirds),
+            Some(Value::Bool(false)) => return Ok(Dealias::None),
+            Some(v) => self.known_real(&v, span)?,
+        };
+        match part {
+            x if (x - 2.0 / 3.0).abs() < 1e-12 => Ok(Dealias::TwoThirds),
+            1.5 => Ok(Dealias::ThreeHalves),
+            x => error_help(
+                "run.scheme",
                 span,
-                "steps that follow the error are for systems of numbers so far",
-                "give the step its length: `rk4(1e-3 [s])`",
+                format!("`dealias={x}` is none of what is done about products"),
+                "write `2/3` (leave out the upper third of the modes), `3/2` (half as many points more) or `false`",
             ),
         }
     }
@@ -161,13 +186,47 @@ impl Lower<'_> {
                 "for example `rk4(1e-3 [s])`",
             );
         };
+        if let Some(c) = composition(&r.kind) {
+            return Ok(Integrator::Symplectic(c));
+        }
+        if let Some(a) = additive(&r.kind) {
+            return Ok(Integrator::Additive(a));
+        }
         match (r.kind.as_str(), tableau(&r.kind), rosenbrock(&r.kind)) {
             ("bdf2", ..) => Ok(Integrator::Bdf2),
+            ("etdrk2", ..) => Ok(Integrator::Exponential { order: 2 }),
+            ("etdrk4", ..) => Ok(Integrator::Exponential { order: 4 }),
             (_, Some(t), _) => Ok(Integrator::RungeKutta(t)),
             (_, _, Some(m)) => Ok(Integrator::Rosenbrock(m)),
             (other, ..) => {
                 error("unsupported.library", span, format!("`{other}` is not supported yet as a time scheme"))
             }
         }
+    }
+}
+
+/// `first`, `muscl(van_leer)`, `weno5`.
+fn reconstruction(v: &Value, span: Span) -> Result<Reconstruction> {
+    let limiter = |r: &Record| match r.fields.get("limiter") {
+        Some(Value::Record(l)) => Limiter::named(&l.kind),
+        _ => None,
+    };
+    let found = match v {
+        Value::Record(r) => match r.kind.as_str() {
+            "first" => Some(Reconstruction::First),
+            "weno5" => Some(Reconstruction::Weno5),
+            "muscl" => limiter(r).map(Reconstruction::Muscl),
+            _ => None,
+        },
+        _ => None,
+    };
+    match found {
+        Some(r) => Ok(r),
+        None => error_help(
+            "run.scheme",
+            span,
+            "`reconstruct` is `first`, `muscl(limiter)` or `weno5`",
+            "limiters are `minmod`, `van_leer`, `mc`, `superbee` and `van_albada`",
+        ),
     }
 }

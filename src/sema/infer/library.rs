@@ -142,6 +142,13 @@ impl<'p> Infer<'p> {
                 n.with(dim)
             }),
             "filter" | "freeze" | "helmholtz" => first(),
+            "values" => self.each(&first(), |_, n| Num { field: None, ..n.clone().ranked(None) }),
+            "spectrum" => match first() {
+                Ty::List(item, _) => {
+                    self.each(&item, |_, n| Num { field: None, ..n.with(n.dim.pow(Ratio::from(2))).ranked(None) })
+                }
+                ty => self.each(&ty, |_, n| Num { field: None, ..n.with(n.dim.pow(Ratio::from(2))).ranked(None) }),
+            },
             "domain_of" => match first() {
                 Ty::Num(Num { field: Some(Over::Domain(id)), .. }) => Ty::Domain(id),
                 _ => Ty::Any,
@@ -203,8 +210,9 @@ impl<'p> Infer<'p> {
                 };
                 Ty::Scheme(Rc::new(SchemeInfo { h, step }))
             }
-            "bdf2" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4" | "etdrk4" | "euler"
-            | "heun" | "implicit_euler" | "rk4" | "rodas4" | "ros3p" | "sdirk2" | "sdirk3" | "ssprk3" => {
+            "ark4" | "ars222" | "bdf2" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4"
+            | "etdrk2" | "etdrk4" | "euler" | "heun" | "imex_euler" | "imex_trapezoid" | "implicit_euler" | "rk4"
+            | "rodas4" | "ros3p" | "verlet" | "yoshida4" | "sdirk2" | "sdirk3" | "ssprk3" => {
                 let step = match first() {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,

@@ -16,9 +16,9 @@ mod schedule;
 use super::buffer::{View, ViewMut};
 use super::kernel::{Code, Compiled, Compiler, Pointers};
 use super::structured::{Body, Nested};
-use super::{Buffer, Context, lower};
+use super::{Buffer, Context, follow, lower};
 use crate::ir::build::drop_dead;
-use crate::ir::{DType, Fault, Func, Op, Value};
+use crate::ir::{DType, Fault, Func, Op, Type, Value};
 use layout::{Field, Memory};
 use read::{Extent, Source};
 use roots::Roots;
@@ -28,6 +28,8 @@ use std::sync::Mutex;
 
 /// A compiled scan of this kind.
 pub struct Blocked {
+    /// Of the body.
+    name: String,
     carry: usize,
     length: usize,
     reverse: bool,
@@ -164,6 +166,7 @@ impl Blocked {
             threads,
         });
         Ok(Some(Blocked {
+            name: body.name.clone(),
             carry,
             length,
             reverse,
@@ -181,7 +184,19 @@ impl Blocked {
 
     /// Arguments and results of the scan.
     pub fn run(&self, context: &Context, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
-        self.run_steps(context, 0..self.length, args, outs)
+        let apart = Context { follow: None, ..*context };
+        match context.follow {
+            Some(follow) if follow.watch.follows(&self.name) => {
+                let (length, carry, reverse) = (self.length, self.carry, self.reverse);
+                let of = follow::Loop { name: &self.name, length, carry, reverse };
+                let types: Vec<Type> = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()])).collect();
+                let start = &args[..carry];
+                follow::followed(&apart, follow, of, &types, start, (outs, &mut []), &mut |_, steps, from, to, _| {
+                    self.run_steps(&apart, steps, &[from, &args[carry..]].concat(), to)
+                })
+            }
+            _ => self.run_steps(&apart, 0..self.length, args, outs),
+        }
     }
 
     /// Some of the steps, from a state before the first of them to that after the last.

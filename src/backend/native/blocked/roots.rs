@@ -156,7 +156,7 @@ fn is_worth_keeping(demands: &HashSet<(Value, Vec<Affine>)>, shape: &[usize], gr
     let of = |k: usize| demands.iter().map(|(_, p)| p[..k].to_vec()).collect::<HashSet<_>>().len();
     let places = demands.iter().map(|(_, p)| p).collect::<HashSet<_>>().len() / of(components).max(1);
     let readers = demands.iter().map(|(r, _)| r).collect::<HashSet<_>>().len();
-    (places.max(1) - 1) * cost > CHEAP || (readers > 1 && cost > TRIFLE)
+    (places.max(1) - 1).saturating_mul(cost) > CHEAP || (readers > 1 && cost > TRIFLE)
 }
 
 /// Operations for one element.

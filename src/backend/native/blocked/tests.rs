@@ -37,7 +37,7 @@ fn check(body: Func, carry: usize, xs: usize, length: usize, reverse: bool) {
         let pool = Pool::new(threads);
         let mut results = buffers(body.inputs[..carry].iter());
         let mut outs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
-        scan.run(&Context { pool: Some(&pool) }, &views, &mut outs).expect("a run");
+        scan.run(&Context { pool: Some(&pool), follow: None }, &views, &mut outs).expect("a run");
         for (k, (r, e)) in results.iter().zip(&expected).enumerate() {
             let got = r.view().to_tensor(&body.inputs[k]);
             let bits = |t: &Tensor| t.to_f64().iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>();

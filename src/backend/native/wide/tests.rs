@@ -143,7 +143,7 @@ fn results(emitter: Emitter, nest: &Nest, args: &[Buffer]) -> Vec<Buffer> {
     let mut out = vec![Buffer::zeros(nest.graph.dtype, LENGTH), Buffer::zeros(nest.graph.dtype, LENGTH)];
     let views: Vec<View> = args.iter().map(Buffer::view).collect();
     let mut outs: Vec<ViewMut> = out.iter_mut().map(Buffer::view_mut).collect();
-    kernel.run(&Context { pool: None }, &views, &mut outs);
+    kernel.run(&Context { pool: None, follow: None }, &views, &mut outs);
     out
 }
 

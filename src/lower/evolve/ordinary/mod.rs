@@ -6,18 +6,21 @@ mod rates;
 mod stages;
 
 pub use self::equations::Motion;
-use self::equations::{Ordinary, same, times};
+pub(super) use self::equations::same;
+use self::equations::{Ordinary, times};
+pub(super) use self::rates::Reach;
 use super::Step;
 use super::control::Control;
-use super::driver::{Driven, Trial};
+use super::driver::Trial;
+use super::stability::Explicit;
 use super::timeline::Timeline;
 use crate::base::{Diagnostic, Span};
 use crate::integrate::Tableau;
 use crate::integrate::rosenbrock::rosenbrock_step;
 use crate::integrate::runge_kutta::explicit_step;
+use crate::integrate::symplectic::symplectic_step;
 use crate::ir::{Builder, Func, Op, Type};
 use crate::lower::Lower;
-use crate::lower::call::Args;
 use crate::lower::error::{Error, Result, error_help};
 use crate::lower::solve::{Integrator, given};
 use crate::lower::value::{Num, Problem, Solution, Value};
@@ -52,8 +55,8 @@ impl Lower<'_> {
             let timeline = self.timeline(dt, args, span)?;
             let system = self.ordinary(problem, timeline.start)?;
             let step = match method {
-                Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, timeline.step, span)?,
-                other => self.implicit_ordinary(&system, other, timeline.step, span)?,
+                Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, &timeline, span)?,
+                other => self.implicit_ordinary(&system, other, (timeline.start, timeline.step), span)?,
             };
             return self.trajectory(&system, &timeline, step);
         }
@@ -88,7 +91,20 @@ impl Lower<'_> {
         timeline.per_sample = 1;
         let system = self.ordinary(problem, timeline.start)?;
         let (func, order) = self.trial(&system, method, control.tolerance.is_some(), span)?;
-        let event = until.map(|f| self.event(&system, &f, span)).transpose()?;
+        let event = match until {
+            None => None,
+            Some(f) => {
+                let inputs = [Type::f64([]), Type::f64([system.n])];
+                Some(self.event(&inputs, &system.captured, &f, span, |l, inputs| {
+                    let at = |l: &mut Self, n: &Num| {
+                        let shape = [&[1], n.shape()].concat();
+                        l.tracer.build(&[n], |b, v| b.reshape(v[0], &shape))
+                    };
+                    let (times, states) = (at(l, &inputs[0]), at(l, &inputs[1]));
+                    Ok(l.numbers_over_time(&system, &states, &times, false))
+                })?)
+            }
+        };
         let trial = Trial {
             func,
             order,
@@ -100,7 +116,8 @@ impl Lower<'_> {
             nominal: system.nominal(),
         };
         let driven = self.drive(&trial, &control, &timeline);
-        self.finished(&system, &trial, &control, &timeline, driven, span)
+        let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
+        Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }
 
     /// `(t, h, u, captured…) → (next, error)` and the order of the error.
@@ -127,11 +144,28 @@ impl Lower<'_> {
                 let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
                 (method.name, Some(method.embedded), step.next[0], step.error.map(|e| e[0]))
             }
+            Integrator::Symplectic(method) => {
+                let forces = system.forces.as_ref().ok_or_else(|| no_forces(system, method.name, span))?;
+                let half = system.n / 2;
+                let (x, v) = (b.slice(u, 0, 0, half), b.slice(u, 0, half, 2 * half));
+                let args: Vec<_> = [t, x].into_iter().chain(p.iter().copied()).collect();
+                let slope = b.inline(forces, &args)[0];
+                let (x, v, _) = symplectic_step(&mut b, method, forces, (t, h), (x, v, slope), &p);
+                (method.name, None, b.concat(&[x, v], 0), None)
+            }
+            Integrator::Exponential { .. } | Integrator::Additive(_) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "this time scheme treats the linear part of a field mode by mode",
+                    "use it with `spectral`; here an implicit one such as `rodas4` or `esdirk4`",
+                );
+            }
             Integrator::Bdf2 => {
                 return error_help(
                     "run.scheme",
                     span,
-                    "`bdf2` steps are of one length",
+                    "the steps of this method are of one length",
                     "use `rodas4` or `esdirk4`, which estimate their error, and end a run where one likes",
                 );
             }
@@ -148,107 +182,26 @@ impl Lower<'_> {
         }
     }
 
-    /// `(t, u, captured…) → g`, from `until=fn(s) {…}`.
-    fn event(&mut self, system: &Ordinary, f: &Value, span: Span) -> Result<Func> {
-        let inputs = [Type::f64([]), Type::f64([system.n])];
-        let wanted = system.captured.clone();
-        let (func, captured) = self.timed("until", &inputs, 0, |l, inputs| {
-            let at = |l: &mut Self, n: &Num| {
-                let shape = [&[1], n.shape()].concat();
-                l.tracer.build(&[n], |b, v| b.reshape(v[0], &shape))
-            };
-            let (times, states) = (at(l, &inputs[0]), at(l, &inputs[1]));
-            let s = l.numbers_over_time(system, &states, &times, false);
-            let args = Args { values: vec![(None, s, span)] };
-            let out = l.call(f, args, span)?;
-            let g = l.num(&out, span)?;
-            if !g.shape().is_empty() || g.tensor().is_some() {
-                return error_help(
-                    "run.scheme",
-                    span,
-                    "`until` is a function of the solution whose value is a number that changes in time",
-                    "the run ends where it crosses zero: `until=fn(s) { s.x - 1 }`",
-                );
-            }
-            Ok(vec![g])
-        })?;
-        if let crate::ir::Op::Compare(_) = func.node(func.outputs[0]).op {
-            return error_help(
-                "run.scheme",
-                span,
-                "`until` compares, and the run ends where a number crosses zero",
-                "write the difference: `until=fn(s) { s.x - 1 }`",
-            );
-        }
-        // In the order of the system's own captured numbers.
-        let position = |n: &Num| wanted.iter().position(|w| same(w, n));
-        if let Some(n) = captured.iter().find(|n| position(n).is_none()) {
-            let _ = n;
-            return error_help(
-                "run.scheme",
-                span,
-                "`until` reads a number that is being computed outside of it and not in the system",
-                "make it an argument of the system",
-            );
-        }
-        let mut b = Builder::new("until");
-        let (t, u) = (b.input(inputs[0].clone()), b.input(inputs[1].clone()));
-        let p: Vec<_> = wanted.iter().map(|n| b.input(n.ty().clone())).collect();
-        let rest = captured.iter().filter_map(|n| position(n).map(|k| p[k]));
-        let args: Vec<_> = [t, u].into_iter().chain(rest).collect();
-        let out = b.inline(&func, &args);
-        Ok(b.finish(out))
-    }
-
-    /// Looks how a run ended, where that can be known now, and names what comes out.
-    fn finished(
+    fn explicit_ordinary(
         &mut self,
         system: &Ordinary,
-        trial: &Trial,
-        control: &Control,
+        tableau: &Tableau,
         timeline: &Timeline,
-        driven: Driven,
         span: Span,
-    ) -> Result<Value> {
-        let Driven { mut states, mut times, status } = driven;
-        if self.tracer.depth() == 1 && !self.runtime.guesses() {
-            let all: Vec<Num> = [states.clone(), times.clone()].into_iter().chain(status.clone()).collect();
-            let known = self.compute(&all, span)?;
-            let status: Vec<f64> = known[2..].iter().map(|t| t.item()).collect();
-            let [reached, failed, ended, accepted, rejected, h] = status[..] else {
-                unreachable!("compiler bug: six numbers tell how a run ended")
-            };
-            if failed != 0.0 {
-                return error_help(
-                    "run.steps",
-                    span,
-                    format!(
-                        "`{}` has reached t = {reached:.6e} after {} steps ({rejected} rejected); the next one would be {h:.2e} long",
-                        system.name,
-                        accepted + rejected
-                    ),
-                    format!(
-                        "at most {} are taken between two times that are kept: allow more, `max_steps=…`, or look for a singularity \
-                         there; stiff systems want an implicit method, such as `rodas4`",
-                        control.most
-                    ),
-                );
-            }
-            (states, times) = (Num::Const(known[0].clone()), Num::Const(known[1].clone()));
-            // Nothing is kept after an event.
-            if ended != 0.0 && timeline.keep {
-                let t = known[1].to_f64();
-                let rows = t.iter().position(|x| *x >= reached).map_or(t.len(), |k| k + 1);
-                states = self.tracer.build(&[&states], |b, v| b.slice(v[0], 0, 0, rows));
-                times = self.tracer.build(&[&times], |b, v| b.slice(v[0], 0, 0, rows));
-            }
-        }
-        let _ = trial;
-        Ok(self.numbers_over_time(system, &states, &times, timeline.keep))
-    }
-
-    fn explicit_ordinary(&mut self, system: &Ordinary, tableau: &Tableau, h: f64, span: Span) -> Result<Step> {
+    ) -> Result<Step> {
+        let h = timeline.step;
         let Some(rates) = &system.rates else { return Err(no_rates(system, tableau.name, span)) };
+        let explicit = Explicit {
+            name: &system.name,
+            rates,
+            captured: &system.captured,
+            initial: &system.initial,
+            start: timeline.start,
+            h,
+            steps: timeline.samples * timeline.per_sample,
+            span,
+        };
+        self.foresee(&explicit, tableau);
         let mut b = Builder::new("step");
         let u = b.input(Type::f64([system.n]));
         let t = b.input(Type::f64([]));
@@ -319,6 +272,15 @@ impl Lower<'_> {
         members.insert("t".into(), wrap(self, times.clone()));
         Value::Solution(Rc::new(Solution { problem: system.def, members }))
     }
+}
+
+/// The refusal of a method for forces.
+fn no_forces(system: &Ordinary, method: &str, span: Span) -> Error {
+    let message = format!(
+        "`{method}` needs an equation for the second derivative of every unknown of `{}`, `∂tt(x) = …`, without `∂t` in it",
+        system.name
+    );
+    Box::new(Diagnostic::error("run.scheme", span, message).help("use `rk4` or `dormand_prince`, which take any rates"))
 }
 
 /// The refusal of a method that needs rates.

@@ -5,9 +5,10 @@ use super::rates::affine;
 use crate::base::Span;
 use crate::integrate::Tableau;
 use crate::integrate::rosenbrock::rosenbrock_step;
+use crate::integrate::symplectic::symplectic_step;
 use crate::ir::{Builder, Func, Op, SolveSpec, Tensor, Type, Value};
 use crate::lower::Lower;
-use crate::lower::error::Result;
+use crate::lower::error::{Result, error_help};
 use crate::lower::evolve::Step;
 use crate::lower::solve::Integrator;
 use crate::lower::value::Num;
@@ -72,7 +73,7 @@ impl Lower<'_> {
         &mut self,
         system: &Ordinary,
         integrator: Integrator,
-        h: f64,
+        (start, h): (f64, f64),
         span: Span,
     ) -> Result<Step> {
         let stage = Stage::of(system);
@@ -90,6 +91,26 @@ impl Lower<'_> {
                 };
                 Ok(Step { func: b.finish(vec![next.next]), captured, initial: vec![system.initial.clone()] })
             }
+            Integrator::Symplectic(method) => {
+                let forces = system.forces.as_ref().ok_or_else(|| super::no_forces(system, method.name, span))?;
+                let half = system.n / 2;
+                let (u, slope) = (b.input(state), b.input(Type::f64([half])));
+                let t = b.input(Type::f64([]));
+                let p: Vec<Value> = forces.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
+                let h = b.scalar(h);
+                let (x, v) = (b.slice(u, 0, 0, half), b.slice(u, 0, half, 2 * half));
+                let (x, v, slope) = symplectic_step(&mut b, method, forces, (t, h), (x, v, slope), &p);
+                let next = b.concat(&[x, v], 0);
+                let func = b.finish(vec![next, slope]);
+                let begin = Num::scalar(start);
+                let args: Vec<&Num> = [&begin, &system.initial].into_iter().chain(&captured).collect();
+                let first = self.tracer.build(&args, |b, v| {
+                    let x = b.slice(v[1], 0, 0, half);
+                    let args: Vec<Value> = [v[0], x].into_iter().chain(v[2..].iter().copied()).collect();
+                    b.inline(forces, &args)[0]
+                });
+                Ok(Step { func, captured, initial: vec![system.initial.clone(), first] })
+            }
             Integrator::Rosenbrock(method) => {
                 let Some(rates) = &system.rates else { return Err(super::no_rates(system, method.name, span)) };
                 let u = b.input(state);
@@ -99,6 +120,12 @@ impl Lower<'_> {
                 let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
                 Ok(Step { func: b.finish(step.next), captured, initial: vec![system.initial.clone()] })
             }
+            Integrator::Exponential { .. } | Integrator::Additive(_) => error_help(
+                "run.scheme",
+                span,
+                "this time scheme treats the linear part of a field mode by mode",
+                "use it with `spectral`; here an implicit one such as `sdirk3` or `esdirk4`",
+            ),
             Integrator::Bdf2 => {
                 let (u, former) = (b.input(state.clone()), b.input(state));
                 let (first, t) = (b.input(Type::f64([])), b.input(Type::f64([])));

@@ -1,0 +1,46 @@
+//! Loops that are followed while they run: who follows may tell how far they are, keep what is needed to go on from there, and
+//! stop them. Following takes no part in any result.
+
+use super::View;
+use crate::ir::{Fault, Tensor};
+
+/// Follows loops (`Scan`) that stand at the top of a function, or at the top of the body of a loop that is followed. Calls come
+/// between chunks of steps of some tenths of a second.
+pub trait Watch: Sync {
+    /// Whether the loop with a body of this name is followed.
+    fn follows(&self, body: &str) -> bool;
+
+    /// A loop begins; gives where to go on if it had begun before. `start` is at step 0.
+    fn begins(&self, start: &Reached) -> Option<Saved>;
+
+    /// So many steps are done. An error ends the run.
+    fn reached(&self, now: &Reached) -> Result<(), Fault>;
+
+    /// A step has made a number that is not finite: entry `entry` of the `state`-th carried value. `now` is after that step.
+    fn broken(&self, now: &Reached, state: usize, entry: usize) -> Fault;
+}
+
+/// How far a loop is.
+#[derive(Clone, Copy)]
+pub struct Reached<'a> {
+    /// Name of its body.
+    pub body: &'a str,
+    pub step: usize,
+    pub length: usize,
+    /// It runs from the last step to the first.
+    pub reverse: bool,
+    /// The carried values.
+    pub state: &'a [View<'a>],
+    /// What the steps so far have left behind, in their order.
+    pub rows: &'a [View<'a>],
+    /// The loop around it, before the step in which this one runs.
+    pub above: Option<&'a Reached<'a>>,
+}
+
+/// Where a loop goes on.
+pub struct Saved {
+    pub step: usize,
+    pub state: Vec<Tensor>,
+    /// Rows of the steps before, in their order.
+    pub rows: Vec<Tensor>,
+}

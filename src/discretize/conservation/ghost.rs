@@ -1,0 +1,99 @@
+//! Values beside the faces of one axis of a box. At a boundary, ghost cells continue the field; a periodic axis continues itself.
+//!
+//! Face k lies between cells k - 1 and k of a bounded axis (n + 1 faces), between cells k and k + 1 of a periodic one (n faces).
+
+use crate::ir::{Builder, Op, Value};
+
+/// The faces along one axis.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    pub axis: usize,
+    pub cells: usize,
+    pub periodic: bool,
+}
+
+/// How a field goes on beyond one end of an axis.
+#[derive(Clone, Copy, Debug)]
+pub enum Ghost {
+    /// As in the last cell: whatever arrives leaves.
+    Constant,
+    /// Mirrored.
+    Even,
+    /// Mirrored about a value at the boundary, an array of extent 1 along the axis.
+    Odd(Value),
+}
+
+impl Line {
+    pub fn faces(self) -> usize {
+        if self.periodic { self.cells } else { self.cells + 1 }
+    }
+
+    /// The array with `reach` cells more at both ends of a bounded axis.
+    pub fn extend(self, b: &mut Builder, v: Value, reach: usize, ends: [Ghost; 2]) -> Value {
+        if self.periodic {
+            return v;
+        }
+        let (axis, n) = (self.axis, self.cells);
+        let mirrored = |b: &mut Builder, start: usize| {
+            let part = b.slice(v, axis, start, start + reach);
+            b.op(Op::Reverse(vec![axis]), &[part])
+        };
+        let end = |b: &mut Builder, ghost: Ghost, high: bool| match ghost {
+            Ghost::Constant => {
+                let last = if high { n - 1 } else { 0 };
+                let cell = b.slice(v, axis, last, last + 1);
+                b.concat(&vec![cell; reach], axis)
+            }
+            Ghost::Even => mirrored(b, if high { n - reach } else { 0 }),
+            Ghost::Odd(value) => {
+                let inner = mirrored(b, if high { n - reach } else { 0 });
+                let twice = b.scale(value, 2.0);
+                let twice = b.concat(&vec![twice; reach], axis);
+                b.sub(twice, inner)
+            }
+        };
+        let low = end(b, ends[0], false);
+        let high = end(b, ends[1], true);
+        b.concat(&[low, v, high], axis)
+    }
+
+    /// At each face the value `k` cells after the one before it (k = 0, 1 are the cells beside the face).
+    pub fn beside(self, b: &mut Builder, extended: Value, reach: usize, k: isize) -> Value {
+        if self.periodic {
+            return if k == 0 { extended } else { b.op(Op::Roll { axis: self.axis, shift: -k }, &[extended]) };
+        }
+        let start = (reach as isize - 1 + k) as usize;
+        b.slice(extended, self.axis, start, start + self.faces())
+    }
+
+    /// What leaves each cell: the flux through the face after it less that through the face before it.
+    pub fn difference(self, b: &mut Builder, flux: Value) -> Value {
+        let (axis, n) = (self.axis, self.cells);
+        let (after, before) = match self.periodic {
+            true => (flux, b.op(Op::Roll { axis, shift: 1 }, &[flux])),
+            false => (b.slice(flux, axis, 1, n + 1), b.slice(flux, axis, 0, n)),
+        };
+        b.sub(after, before)
+    }
+
+    /// An array over the faces with other values at one end, an array of extent 1 along the axis.
+    pub fn replaced(self, b: &mut Builder, v: Value, high: bool, at_end: Value) -> Value {
+        let (axis, n) = (self.axis, self.cells);
+        match high {
+            false => {
+                let rest = b.slice(v, axis, 1, n + 1);
+                b.concat(&[at_end, rest], axis)
+            }
+            true => {
+                let rest = b.slice(v, axis, 0, n);
+                b.concat(&[rest, at_end], axis)
+            }
+        }
+    }
+
+    /// The value at the first or last face.
+    pub fn end(self, b: &mut Builder, v: Value, high: bool) -> Value {
+        let k = if high { self.cells } else { 0 };
+        b.slice(v, self.axis, k, k + 1)
+    }
+}
