@@ -10,7 +10,7 @@ use mslc::base::Sources;
 use mslc::exec::engine::Engine;
 use mslc::exec::progress::Silent;
 use mslc::exec::run::{Options, run};
-use mslc::exec::study::{SavedField, Writer};
+use mslc::exec::study::{SavedField, Series, Writer};
 use mslc::lower::value::Value;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{BufRead, BufReader, Write};
@@ -65,6 +65,9 @@ struct Nothing;
 
 impl Writer for Nothing {
     fn vtk(&mut self, _: &str, _: &[SavedField], _: mslc::base::Span) -> Result<PathBuf, Box<mslc::base::Diagnostic>> {
+        unreachable!("the program writes nothing")
+    }
+    fn series(&mut self, _: &str, _: &Series, _: mslc::base::Span) -> Result<PathBuf, Box<mslc::base::Diagnostic>> {
         unreachable!("the program writes nothing")
     }
     fn save(

@@ -3,10 +3,10 @@
 use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::discretize::post::VtkCells;
 use crate::exec::fs::{Disk, write_atomically};
-use crate::exec::study::{SavedField, Writer};
+use crate::exec::study::{SavedField, Series, Writer};
 use crate::lower::value::{Num, Value};
 use crate::report::vtk::{Array, At, Cell, Grid, unstructured};
-use crate::report::{csv, vtk};
+use crate::report::{self, csv, vtk};
 use indexmap::IndexMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -67,6 +67,20 @@ impl Writer for Folder {
         self.put(&name, &bytes, span)
     }
 
+    fn series(&mut self, name: &str, series: &Series, span: Span) -> Result<PathBuf, Box<Diagnostic>> {
+        let wrong = |message: String, help: &str| Box::new(Diagnostic::error("studies.file", span, message).help(help));
+        let lattice = lattice(series);
+        let bytes = match name.rsplit_once('.').map(|n| n.1) {
+            Some("vtkhdf") => report::series::vtkhdf(&lattice),
+            Some("npz") => report::series::archive(&lattice).map_err(|m| wrong(m, "write to `.vtkhdf`"))?,
+            _ => {
+                let message = format!("`{name}` does not say in which format it is to be written");
+                return Err(wrong(message, "`.vtkhdf` is for ParaView, `.npz` for NumPy"));
+            }
+        };
+        self.put(name, &bytes, span)
+    }
+
     /// A table of named numbers and lists, a column each; of tensors a column for each entry.
     fn save(&mut self, name: &str, values: &[(String, Value)], span: Span) -> Result<PathBuf, Box<Diagnostic>> {
         let mut columns: Vec<(String, Vec<f64>)> = vec![];
@@ -98,6 +112,48 @@ impl Writer for Folder {
         );
         let name = if name.contains('.') { name.to_string() } else { format!("{name}.csv") };
         self.put(&name, csv::text(&rows).as_bytes(), span)
+    }
+}
+
+/// Fields on the nodes of a box as those of a lattice. Of a periodic one the nodes at its end are those of its beginning.
+fn lattice(s: &Series) -> report::series::Series {
+    let (mesh, order) = (&s.space.mesh, s.space.order);
+    let cells = order == 0;
+    let extent: Vec<usize> = mesh.cells.iter().map(|n| if cells { *n } else { n * order + 1 }).collect();
+    let points = &s.space.points;
+    // The node that each point of the lattice shows.
+    let nodes: Vec<usize> = (0..extent.iter().product())
+        .map(|k: usize| {
+            let mut rest = k;
+            let mut index = vec![0; extent.len()];
+            for a in (0..extent.len()).rev() {
+                index[a] = rest % extent[a] % points[a];
+                rest /= extent[a];
+            }
+            index.iter().zip(points).fold(0, |at, (i, n)| at * n + i)
+        })
+        .collect();
+    let fields = s.fields.iter().map(|f| {
+        let shape = f.values.first().map_or(vec![], |t| t.ty.shape[1..].to_vec());
+        let width: usize = shape.iter().product();
+        let spread = |t: &crate::ir::Tensor| -> Vec<f64> {
+            let all = t.to_f64();
+            nodes.iter().flat_map(|&n| all[n * width..][..width].to_vec()).collect()
+        };
+        report::series::Samples {
+            name: f.label.clone(),
+            unit: f.unit.clone(),
+            shape,
+            values: f.values.iter().map(spread).collect(),
+        }
+    });
+    report::series::Series {
+        origin: mesh.origin.clone(),
+        spacing: mesh.spacing().iter().map(|h| h / order.max(1) as f64).collect(),
+        extent: extent.clone(),
+        cells,
+        times: s.times.clone(),
+        fields: fields.collect(),
     }
 }
 

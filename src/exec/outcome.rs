@@ -73,6 +73,8 @@ pub enum Panel {
         log_y: bool,
         points: bool,
     },
+    /// Maps of one field at several times.
+    Film(Vec<Panel>),
 }
 
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use crate::base::Diagnostic;
 use crate::flow::graph::{self, Graph};
 use crate::flow::made::{MadeOf, changes};
 use crate::lower::Lower;
+use crate::lower::evolve::march::March;
 use crate::sema::fingerprint::Fingerprints;
 use crate::sema::hir::{DefId, Program};
 use dry::{Dry, Nowhere, Task};
@@ -36,6 +37,8 @@ pub struct Plan {
     pub tasks: Vec<Planned>,
     /// Systems that are solved, with what was inferred about them, in the order in which they are met.
     pub systems: Vec<Inferred>,
+    /// Runs in time.
+    pub marches: Vec<March>,
     /// What would end the run before anything is computed, such as a missing data file.
     pub problems: Vec<Diagnostic>,
 }
@@ -147,7 +150,7 @@ pub fn plan(program: &Program, graph: &Graph, store: Store, options: Options) ->
         planned.insert(node, p);
     }
     let tasks = graph.node_indices().filter_map(|n| planned.remove(&n)).collect();
-    Plan { tasks, systems: dry.systems, problems }
+    Plan { tasks, systems: dry.systems, marches: dry.marches.into_values().collect(), problems }
 }
 
 /// What becomes of one task. `before` are the tasks it needs that will run.

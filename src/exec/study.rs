@@ -4,15 +4,18 @@ use super::outcome::{Check, Curve, Entry, Outcome, Panel, Picture, Row, losses};
 use crate::base::{Diagnostic, Span};
 use crate::discretize::Space;
 use crate::ir::Tensor;
-use crate::lower::value::{DatasetValue, Env, Field, Num, Value};
+use crate::lower::value::{DatasetValue, Env, Field, Leaf, Num, Value};
 use crate::lower::{Lower, Result};
-use crate::sema::hir::{Arg, DefId, DefKind, Expr, ExprKind, Op, StudyStmt, StudyStmtKind};
+use crate::sema::hir::{Arg, DefId, DefKind, Expr, ExprKind, Op, StudyStmt, StudyStmtKind, SystemStmtKind};
 use crate::sema::types::Type;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 /// Pixels along the longer side of a field's picture.
 const PIXELS: usize = 240;
+
+/// Frames of a film at most.
+const FRAMES: usize = 24;
 
 pub struct Studies<'a, 'p> {
     pub lower: &'a mut Lower<'p>,
@@ -35,6 +38,22 @@ pub struct SavedField {
     pub values: Tensor,
 }
 
+/// Fields on one lattice at the same times.
+pub struct Series {
+    pub space: Rc<Space>,
+    /// Empty: one state without a time.
+    pub times: Vec<f64>,
+    pub fields: Vec<Samples>,
+}
+
+/// A field at each time.
+pub struct Samples {
+    pub label: String,
+    pub unit: String,
+    /// `[N]`, `[N, d]` or `[N, d, d]`
+    pub values: Vec<Tensor>,
+}
+
 /// Files of a run's folder.
 pub trait Writer {
     /// Writes fields for viewers; gives the path.
@@ -46,6 +65,8 @@ pub trait Writer {
         values: &[(String, Value)],
         span: Span,
     ) -> std::result::Result<PathBuf, Box<Diagnostic>>;
+    /// Writes fields over time; the format by the name. Gives the path.
+    fn series(&mut self, name: &str, series: &Series, span: Span) -> std::result::Result<PathBuf, Box<Diagnostic>>;
 }
 
 impl<'a, 'p> Studies<'a, 'p> {
@@ -188,6 +209,7 @@ impl<'a, 'p> Studies<'a, 'p> {
             "plot" => self.plot(args, env, e.span),
             "vtk" => self.vtk(args, env, e.span),
             "save" => self.save(args, env, e.span),
+            "write" => self.write(args, env, e.span),
             _ => {
                 // Any other call is evaluated for what it does.
                 self.lower.statement(&name, e.span, |l| l.expr(e, env)).map(|_| ())
@@ -203,6 +225,10 @@ impl<'a, 'p> Studies<'a, 'p> {
     fn unit(&self, e: &Expr) -> String {
         match self.lower.program.types.get(e.id.index()) {
             Some(Type::Number { dimension, .. }) if !dimension.is_none() => crate::base::units::familiar(dimension),
+            Some(Type::List(of)) => match &**of {
+                Type::Number { dimension, .. } if !dimension.is_none() => crate::base::units::familiar(dimension),
+                _ => String::new(),
+            },
             _ => String::new(),
         }
     }
@@ -249,6 +275,19 @@ impl<'a, 'p> Studies<'a, 'p> {
             match v {
                 Value::Field(f) => panels.push(self.map(label, unit, f, span)?),
                 Value::Artefact(a) => panels.push(losses(&a.history)),
+                Value::Solution(_) => {
+                    let (shown, times) = self.over_time(a, v);
+                    for (label, unit, states) in shown {
+                        self.film(&mut panels, (label, unit), &states, &times, span)?;
+                    }
+                }
+                Value::List(items) if matches!(items.first(), Some(Value::Field(_))) => {
+                    let times = self.times_of(&a.value, env);
+                    let (shown, _) = self.over_time(a, v);
+                    for (label, unit, states) in shown {
+                        self.film(&mut panels, (label, unit), &states, &times, span)?;
+                    }
+                }
                 other => {
                     let n = self.lower.statement("plot", span, |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
                     if let Some(panel) = over_time(&n, &label, &unit) {
@@ -406,6 +445,163 @@ fn over_time(v: &Value, label: &str, unit: &str) -> Option<Panel> {
         rows,
         values: t.to_f64(),
     })
+}
+
+/// What is shown or written of a value: fields at times, with names and units.
+type Shown = (String, String, Vec<Field>);
+
+impl Studies<'_, '_> {
+    /// The times of `s.u`, where s is a solution over time.
+    fn times_of(&mut self, e: &Expr, env: &Env) -> Vec<f64> {
+        let ExprKind::Member { base, .. } = &e.kind else { return vec![] };
+        match self.lower.statement("plot", e.span, |l| l.expr(base, env)) {
+            Ok(Value::Solution(s)) => s.members.get("t").map(entries).unwrap_or_default(),
+            _ => vec![],
+        }
+    }
+
+    /// Pictures of a field at several times: maps in one place, or curves in one frame.
+    fn film(
+        &mut self,
+        panels: &mut Vec<Panel>,
+        (label, unit): (String, String),
+        states: &[Field],
+        times: &[f64],
+        span: Span,
+    ) -> Result<()> {
+        if let [one] = states {
+            panels.push(self.map(label, unit, one, span)?);
+            return Ok(());
+        }
+        let name = |k: usize| match times.get(k) {
+            Some(t) => format!("{label}, t = {}", super::progress::short(*t)),
+            None => format!("{label}, {k}"),
+        };
+        let lines = states[0].domain.dimension() == 1;
+        let most = if lines { 6 } else { FRAMES };
+        let n = states.len();
+        let some: Vec<usize> =
+            if n <= most { (0..n).collect() } else { (0..most).map(|k| k * (n - 1) / (most - 1)).collect() };
+        let mut frames =
+            some.iter().map(|&k| self.map(name(k), unit.clone(), &states[k], span)).collect::<Result<Vec<_>>>()?;
+        if !lines {
+            panels.push(Panel::Film(frames));
+            return Ok(());
+        }
+        // All curves in the frame of the first.
+        let rest = frames.split_off(1);
+        if let Some(Panel::Curves { curves, y_label, .. }) = frames.first_mut() {
+            *y_label = label;
+            for f in rest {
+                if let Panel::Curves { curves: more, .. } = f {
+                    curves.extend(more);
+                }
+            }
+        }
+        panels.extend(frames);
+        Ok(())
+    }
+
+    /// Fields over time from a solution, a field or a list of fields; the times where they are known.
+    fn over_time(&self, a: &Arg, v: &Value) -> (Vec<Shown>, Vec<f64>) {
+        let fields = |v: &Value| -> Option<Vec<Field>> {
+            match v {
+                Value::Field(f) => Some(vec![f.clone()]),
+                Value::List(items) => {
+                    items.iter().map(|i| if let Value::Field(f) = i { Some(f.clone()) } else { None }).collect()
+                }
+                _ => None,
+            }
+        };
+        match v {
+            Value::Solution(s) => {
+                let shown = s
+                    .members
+                    .iter()
+                    .filter_map(|(name, v)| Some((name.clone(), self.declared_unit(s.problem, name), fields(v)?)));
+                let times = s.members.get("t").map(entries).filter(|t| t.len() > 1).unwrap_or_default();
+                (shown.filter(|s| !s.2.is_empty()).collect(), times)
+            }
+            other => {
+                let shown = fields(other).filter(|f| !f.is_empty()).map(|f| (self.label(a), self.unit(&a.value), f));
+                (shown.into_iter().collect(), vec![])
+            }
+        }
+    }
+
+    /// The unit that a system declares for an unknown, in SI.
+    fn declared_unit(&self, system: DefId, unknown: &str) -> String {
+        let DefKind::System(system) = &self.lower.program.def(system).kind else { return String::new() };
+        let unit = system.stmts.iter().find_map(|s| match &s.kind {
+            SystemStmtKind::Unknown { name, ty, .. } if name == unknown => ty.unit.clone(),
+            _ => None,
+        });
+        unit.filter(|u| !u.dimension.is_none()).map(|u| crate::base::units::familiar(&u.dimension)).unwrap_or_default()
+    }
+
+    /// Values at the nodes of a space.
+    fn at_nodes(&mut self, f: &Field, space: &Rc<Space>, span: Span) -> Result<Tensor> {
+        if let [Leaf::Discrete { field, gradient: false }] = &f.leaves[..]
+            && f.func.nodes.len() == 1
+            && Rc::ptr_eq(&field.space, space)
+            && let Some(known) = field.dofs.tensor()
+        {
+            return Ok(known.clone());
+        }
+        let x = Num::Const(space.node_coordinates());
+        match self.lower.statement("write", span, |l| Ok(Value::Num(l.field_at_points(f, &x, span)?)))? {
+            Value::Num(Num::Const(values)) => Ok(values),
+            _ => crate::lower::error::error("run.value", span, "the values of this field are not known here"),
+        }
+    }
+
+    /// `write(solution, "name.vtkhdf")`, `write("name.npz", s.u, s.v)`
+    fn write(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
+        let wrong = |message: String| {
+            crate::lower::error::error_help("shapes.arguments", span, message, "for example `write(s, \"run.vtkhdf\")`")
+        };
+        let values = self.values("write", args, env, span)?;
+        let Some(name) = values.iter().find_map(|v| if let Value::Str(s) = v { Some(s.clone()) } else { None }) else {
+            return wrong("`write` takes the name of a file".into());
+        };
+        let (mut shown, mut times) = (vec![], vec![]);
+        for (a, v) in args.iter().zip(&values).filter(|(_, v)| !matches!(v, Value::Str(_))) {
+            match (a.name.as_deref(), v) {
+                (Some("t"), v) => times = entries(v),
+                _ => {
+                    let (more, at) = self.over_time(a, v);
+                    if more.is_empty() {
+                        return wrong(format!(
+                            "`write` takes solutions, fields and lists of fields, this is {}",
+                            v.kind()
+                        ));
+                    }
+                    shown.extend(more);
+                    times = if times.is_empty() { at } else { times };
+                }
+            }
+        }
+        let Some((_, _, first)) = shown.first() else { return wrong("there is nothing to write".into()) };
+        let (count, space) = (first.len(), self.lower.space_of(&first[0], span)?);
+        if times.is_empty() && count > 1 {
+            times = (0..count).map(|k| k as f64).collect();
+        }
+        let mut fields = vec![];
+        for (label, unit, states) in &shown {
+            if states.len() != count || (count > 1 && times.len() != count) {
+                return wrong(format!(
+                    "`{label}` has {} states, others have {count} and there are {} times",
+                    states.len(),
+                    times.len()
+                ));
+            }
+            let values = states.iter().map(|f| self.at_nodes(f, &space, span)).collect::<Result<Vec<_>>>()?;
+            fields.push(Samples { label: label.clone(), unit: unit.clone(), values });
+        }
+        let path = self.writer.series(&name, &Series { space, times, fields }, span)?;
+        self.outcome.files.push(path);
+        Ok(())
+    }
 }
 
 fn entries(v: &Value) -> Vec<f64> {

@@ -9,7 +9,7 @@ pub fn of(figure: &Figure) -> Option<String> {
         Content::Lines(p) => Some(curves(p)),
         Content::Bars(b) => Some(bars(b)),
         Content::Tensors(t) => Some(tensors(t)),
-        Content::Fields(_) | Content::Scales(_) | Content::Tasks(_) => None,
+        Content::Fields(_) | Content::Film(_) | Content::Scales(_) | Content::Tasks(_) => None,
     }
 }
 

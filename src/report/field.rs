@@ -4,7 +4,7 @@
 use super::axes::{Frame, SMALL, Scale, TEXT, title};
 use super::canvas::{Align, Canvas, Paint, Theme};
 use super::color;
-use super::figure::{ColorMap, FieldData, FieldMap, FieldRow};
+use super::figure::{ColorMap, FieldData, FieldMap, FieldRow, Film};
 use super::stroke::{self, short};
 use super::{png, ticks};
 
@@ -41,6 +41,37 @@ pub fn draw(row: &FieldRow, heading: &str, theme: Theme) -> String {
         y += r.iter().map(|p| p.height).fold(0.0, f32::max);
     }
     c.finish(heading)
+}
+
+/// Draws the frames over each other, each visible in its turn, over and over; where nothing moves, the first is seen.
+pub fn film(film: &Film, heading: &str, theme: Theme) -> String {
+    let n = film.frames.len();
+    let drawn = film.frames.iter().map(|f| draw(&FieldRow { panels: vec![f.clone()] }, heading, theme));
+    let (mut out, mut end) = (String::new(), "");
+    for (k, picture) in drawn.enumerate() {
+        let Some((head, body)) = picture.split_once("</title>\n") else { return picture };
+        if k == 0 {
+            out = format!("{head}</title>\n");
+            end = "</svg>\n";
+        }
+        // Discrete steps: not seen, seen from k/n, not seen from (k + 1)/n.
+        let (mut values, mut times) = (vec![], vec![]);
+        for (at, value) in [(0, usize::from(k == 0)), (k, 1), (k + 1, 0)] {
+            if (at > 0 || values.is_empty()) && at < n {
+                values.push(value.to_string());
+                times.push(format!("{:.5}", at as f64 / n as f64));
+            }
+        }
+        let (opacity, length) = (usize::from(k == 0), film.seconds * n as f64);
+        out += &format!(
+            "<g opacity=\"{opacity}\"><animate attributeName=\"opacity\" calcMode=\"discrete\" values=\"{}\" keyTimes=\"{}\" \
+             dur=\"{length:.2}s\" repeatCount=\"indefinite\"/>\n{}</g>\n",
+            values.join(";"),
+            times.join(";"),
+            body.trim_end().trim_end_matches("</svg>"),
+        );
+    }
+    out + end
 }
 
 /// A panel with its size settled.

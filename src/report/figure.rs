@@ -14,6 +14,7 @@ pub struct Figure {
 pub enum Content {
     Lines(LinePlot),
     Fields(FieldRow),
+    Film(Film),
     Bars(BarChart),
     Scales(ScaleMap),
     Tasks(TaskGraph),
@@ -90,6 +91,15 @@ impl Curve {
     pub fn band(self, low: Vec<f64>, high: Vec<f64>) -> Curve {
         Curve { band: Some((low, high)), ..self }
     }
+}
+
+/// Fields one after the other, in one place.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Film {
+    /// All of one size and range.
+    pub frames: Vec<FieldMap>,
+    /// That each is shown.
+    pub seconds: f64,
 }
 
 /// Fields side by side.

@@ -1,6 +1,6 @@
 //! What a run found, as figures and tables.
 
-use super::figure::{Axis, ColorMap, Content, Curve, FieldData, FieldMap, FieldRow, Figure, LinePlot, Stroke};
+use super::figure::{Axis, ColorMap, Content, Curve, FieldData, FieldMap, FieldRow, Figure, Film, LinePlot, Stroke};
 use super::manifest::{Check, State, Task};
 use super::{Table, ticks};
 use crate::exec::outcome::{self, Entry, Outcome, Panel, Picture, Row};
@@ -71,6 +71,16 @@ fn figures_of(p: &Picture) -> Vec<Figure> {
         add(Content::Fields(FieldRow { panels: maps }));
     }
     for panel in &p.panels {
+        let Panel::Film(frames) = panel else { continue };
+        let mut frames: Vec<FieldMap> = frames.iter().filter_map(field_map).collect();
+        one_range(&mut frames);
+        let some = evenly(frames.len(), STRIP).into_iter().map(|k| frames[k].clone()).collect();
+        add(Content::Fields(FieldRow { panels: some }));
+        if frames.len() > 2 {
+            add(Content::Film(Film { frames, seconds: FRAME }));
+        }
+    }
+    for panel in &p.panels {
         let Panel::Curves { x_label, x_unit, y_label, y_unit, curves, log_y, points } = panel else { continue };
         let style = if *points { Stroke::Points } else { Stroke::Solid };
         // One curve is named by its axis; several by the legend.
@@ -84,6 +94,34 @@ fn figures_of(p: &Picture) -> Vec<Figure> {
         add(Content::Lines(LinePlot { curves: curves.iter().map(curve).collect(), ..plot }));
     }
     out
+}
+
+/// Frames of a strip.
+const STRIP: usize = 6;
+/// Seconds that a frame of a film is shown.
+const FRAME: f64 = 0.2;
+
+/// At most so many of n numbers, the first and the last among them.
+pub fn evenly(n: usize, most: usize) -> Vec<usize> {
+    if n <= most { (0..n).collect() } else { (0..most).map(|k| k * (n - 1) / (most - 1)).collect() }
+}
+
+/// One range and one kind of colours for all.
+fn one_range(maps: &mut [FieldMap]) {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for m in maps.iter() {
+        if let FieldData::Grid { values, .. } = &m.data {
+            for v in values.iter().filter(|v| v.is_finite()) {
+                (low, high) = (low.min(*v), high.max(*v));
+            }
+        }
+    }
+    let signed = low < 0.0 && high > 0.0 && (-low).min(high) > 0.05 * (-low).max(high);
+    let most = high.max(-low);
+    for m in maps {
+        m.colors = if signed { ColorMap::Diverging } else { ColorMap::Viridis };
+        m.range = (low <= high).then_some(if signed { (-most, most) } else { (low, high) });
+    }
 }
 
 /// Coordinates in the prefix of the metre that suits them; signed values in diverging colours.

@@ -5,7 +5,8 @@ use super::canvas::escape;
 const KEYWORDS: &[&str] = &[
     "use", "param", "let", "fn", "scale", "closure", "system", "net", "dataset", "minimize", "study", "dim", "unit",
     "unknown", "eq", "weak", "on", "init", "include", "ensure", "state", "next", "weight", "over", "loss", "stage",
-    "subject", "check", "report", "plot", "vtk", "save", "for", "in", "if", "then", "else", "and", "or", "not",
+    "subject", "check", "report", "plot", "vtk", "save", "write", "for", "in", "if", "then", "else", "and", "or",
+    "not",
 ];
 
 /// `<pre>` with a line each.

@@ -11,6 +11,7 @@ pub fn draw(figure: &Figure, theme: Theme) -> String {
         Content::Lines(p) => plot::lines(p, &figure.title, &id, theme),
         Content::Bars(b) => plot::bars(b, &figure.title, theme),
         Content::Fields(f) => field::draw(f, &figure.title, theme),
+        Content::Film(f) => field::film(f, &figure.title, theme),
         Content::Scales(m) => scales::draw(m, &figure.title, theme),
         Content::Tasks(g) => graph::draw(g, &figure.title, theme),
         Content::Tensors(t) => tensors::draw(t, &figure.title, theme),

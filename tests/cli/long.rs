@@ -73,22 +73,22 @@ fn ctrl_c_in_a_loop_leaves_a_checkpoint_that_the_next_run_takes_up() {
     let program = f.file("long.msl", LONG.replace("0..0.3", "0..30").replace("every=0.1", "every=10"));
     let out = f.0.join("out");
     let child = Command::new(env!("CARGO_BIN_EXE_mslc"))
-        .args(["run", path(&program), "--out", path(&out), "--quiet"])
+        .args(["run", path(&program), "--out", path(&out), "--quiet", "--checkpoint-every", "0"])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    // Once there is a checkpoint, it is in its first loop.
+    for _ in 0..4000 {
+        if checkpoints(&out) > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     // SAFETY: the child is ours and has not been waited for.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     let o = child.wait_with_output().unwrap();
     assert_eq!(code(&o), 130, "{}", err(&o));
     assert_eq!(checkpoints(&out), 1);
-    // It is of the loop inside a sample.
-    let mut again = start(&program, &out);
-    std::thread::sleep(Duration::from_millis(700));
-    // SAFETY: as above.
-    unsafe { libc::kill(again.id() as i32, libc::SIGKILL) };
-    again.wait().unwrap();
     let short = f.file("short.msl", LONG);
     let done = f.0.join("done");
     let mut child = start(&short, &done);

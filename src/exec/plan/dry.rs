@@ -6,7 +6,7 @@ use crate::base::{Diagnostic, Span};
 use crate::data::read::{Loaded, Options};
 use crate::exec::engine::Engine;
 use crate::exec::store::Store;
-use crate::exec::study::{SavedField, Writer};
+use crate::exec::study::{SavedField, Series, Writer};
 use crate::exec::{key, training, world};
 use crate::ir::func::Node;
 use crate::ir::{DType, Func, Op, SolveSpec, Tensor, Type};
@@ -246,6 +246,10 @@ pub struct Nowhere;
 
 impl Writer for Nowhere {
     fn vtk(&mut self, name: &str, _: &[SavedField], _: Span) -> Result<PathBuf, Box<Diagnostic>> {
+        Ok(name.into())
+    }
+
+    fn series(&mut self, name: &str, _: &Series, _: Span) -> Result<PathBuf, Box<Diagnostic>> {
         Ok(name.into())
     }
 

@@ -62,7 +62,7 @@ impl Lower<'_> {
     fn warn(&mut self, run: &Explicit, method: &str, stable: f64, size: f64) {
         let Explicit { name, h, span, .. } = *run;
         let message = format!("steps of {h:.3e} are longer than `{method}` can take in `{name}`: they will blow up");
-        let help = if stable > 1e-6 * h {
+        let help = if stable > 1e-3 * h {
             format!("steps up to about {stable:.2e} are stable (the fastest rate at the start is {size:.2e})")
         } else {
             format!("no step of `{method}` is stable here; `rk4` is, or an implicit method")

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use std::rc::Rc;
 
 /// Functions that take arguments beyond those declared.
-pub const VARIADIC: &[&str] = &["report", "plot", "vtk", "save", "residual", "tabulate", "online"];
+pub const VARIADIC: &[&str] = &["report", "plot", "vtk", "save", "write", "residual", "tabulate", "online"];
 
 impl<'p> Infer<'p> {
     /// `None`: the declaration says it all.
@@ -220,7 +220,7 @@ impl<'p> Infer<'p> {
                 Ty::Scheme(Rc::new(SchemeInfo { h: None, step }))
             }
             "adam" | "lbfgs" | "sgd" | "alternate" | "reptile" | "acquire" | "mma" => Ty::Stage,
-            "plot" | "report" | "vtk" | "save" => Ty::Plot,
+            "plot" | "report" | "vtk" | "save" | "write" => Ty::Plot,
             _ => return None,
         };
         Some(found)

@@ -188,7 +188,7 @@ impl Blocked {
         match context.follow {
             Some(follow) if follow.watch.follows(&self.name) => {
                 let (length, carry, reverse) = (self.length, self.carry, self.reverse);
-                let of = follow::Loop { name: &self.name, length, carry, reverse };
+                let of = follow::Loop { name: &self.name, length, carry, reverse, holds_loop: false };
                 let types: Vec<Type> = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()])).collect();
                 let start = &args[..carry];
                 follow::followed(&apart, follow, of, &types, start, (outs, &mut []), &mut |_, steps, from, to, _| {
