@@ -7,6 +7,7 @@ mod jacobians;
 mod manufactured;
 mod orders;
 mod programs;
+mod transport;
 
 use mslc::backend::{Options, compile};
 use mslc::ir::{Func, Tensor};

@@ -204,6 +204,7 @@ fn observed_orders_are_those_of_theory() {
             }
         }
     }
+    table += &super::transport::table(&mut wrong);
     println!("{table}");
     assert!(wrong.is_empty(), "orders of convergence that are not those of theory:\n{wrong}");
     compare_or_bless(&table);

@@ -33,6 +33,8 @@ pub struct Loop<'a> {
     pub length: usize,
     pub carry: usize,
     pub reverse: bool,
+    /// A round of it may be long: there is a loop in it.
+    pub holds_loop: bool,
 }
 
 /// Runs steps from a state to a state and their rows.
@@ -69,7 +71,7 @@ pub fn followed(
     };
     // A guess of the entries that are done in a tenth of a chunk.
     let entries: usize = types[..of.carry].iter().map(Type::len).sum();
-    let mut size = (FIRST / entries.max(1)).clamp(1, of.length);
+    let mut size = if of.holds_loop { 1 } else { (FIRST / entries.max(1)).clamp(1, of.length) };
     while at < of.length {
         let end = if closely { at + 1 } else { (at + size).min(of.length) };
         let clock = Instant::now();

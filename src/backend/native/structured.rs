@@ -197,7 +197,9 @@ impl Body {
         }
         nested.with(&self.program, |w| match context.follow {
             Some(follow) if follow.watch.follows(&self.program.name) => {
-                let of = follow::Loop { name: &self.program.name, length, carry, reverse };
+                let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
+                let holds_loop = self.program.steps.iter().any(loops);
+                let of = follow::Loop { name: &self.program.name, length, carry, reverse, holds_loop };
                 let types: Vec<Type> = self.program.output_types().cloned().collect();
                 follow::followed(
                     context,
