@@ -124,7 +124,7 @@ fn acoustic(n: usize, steps: usize) -> Workload {
         inputs: vec![pulse.clone(), pulse, speed],
         carry: 2,
         items: None,
-        block: 10,
+        block: 25,
         steps,
         points: n * n * n,
         bytes: 16.0,

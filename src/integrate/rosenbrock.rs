@@ -160,6 +160,7 @@ mod tests {
     type Matrix = Vec<Vec<f64>>;
 
     /// The inverse of a lower triangular matrix.
+    #[allow(clippy::needless_range_loop)] // Indices run over two matrices.
     fn inverse(l: &Matrix) -> Matrix {
         let n = l.len();
         let mut x = vec![vec![0.0; n]; n];

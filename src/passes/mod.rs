@@ -7,6 +7,7 @@ mod merge;
 mod prune;
 mod simplify;
 mod single;
+mod stencils;
 
 pub use batch::{batch, runs_item_by_item};
 pub use flatten::flatten;
@@ -31,6 +32,7 @@ pub const PIPELINE: &[Pass] = &[
     Pass { name: "hoist", run: hoist::hoist },
     Pass { name: "flatten", run: flatten::flatten_nets },
     Pass { name: "simplify", run: simplify::simplify },
+    Pass { name: "stencils", run: stencils::stencils },
     Pass { name: "prune", run: prune::prune },
 ];
 

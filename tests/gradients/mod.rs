@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod check;
+mod checkpoints;
 mod compiled;
 mod physics;
 

@@ -35,6 +35,8 @@ pub struct Compiled {
     /// The range of the second loop of three, and whether less of it may be asked for.
     columns: (usize, usize),
     pub boxed: bool,
+    /// Every element is read before it is written, once.
+    pub wide: bool,
     cost: usize,
     scratch: usize,
 }
@@ -138,7 +140,8 @@ impl Compiler {
             .declare_function(&format!("k{}", self.count), Linkage::Local, &context.func.signature)
             .map_err(|e| failed(&e))?;
         let code = if self.emitter == Emitter::Wide { wide::emit(nest, lengths, self.streams) } else { None };
-        let boxed = code.is_some() && nest.shape.len() == 3;
+        let wide = code.is_some();
+        let boxed = wide && nest.shape.len() == 3;
         let (least, scratch) = match code {
             Some(code) => {
                 self.module.define_function_bytes(id, 64, &code.bytes, &[]).map_err(|e| failed(&e))?;
@@ -158,6 +161,7 @@ impl Compiler {
             least,
             columns: nest.columns,
             boxed,
+            wide,
             cost,
             scratch,
         })

@@ -57,3 +57,30 @@ pub fn pin_to(_: usize) {}
 
 #[cfg(not(target_os = "linux"))]
 pub fn leave_to_workers(_: usize) {}
+
+/// Bytes of the second-level cache of a core, or a cautious guess.
+pub fn second_level_cache() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{__cpuid, __cpuid_count};
+        // [Intel SDM, vol. 2, CPUID leaf 4; AMD APM, vol. 3, leaf 8000001D]: the caches one after the other.
+        let vendor = __cpuid(0);
+        let (leaf, last) = match &vendor.ebx.to_le_bytes() {
+            b"Auth" => (0x8000_001d, __cpuid(0x8000_0000).eax),
+            _ => (4, vendor.eax),
+        };
+        if last >= leaf {
+            for k in 0..8 {
+                let c = __cpuid_count(leaf, k);
+                if c.eax & 31 == 0 {
+                    break;
+                }
+                if c.eax >> 5 & 7 == 2 {
+                    let part = |x: u32, bits: u32| (x & ((1 << bits) - 1)) as usize + 1;
+                    return part(c.ebx, 12) * part(c.ebx >> 12, 10) * part(c.ebx >> 22, 10) * (c.ecx as usize + 1);
+                }
+            }
+        }
+    }
+    1 << 20
+}

@@ -280,6 +280,7 @@ impl Aligned {
     pub fn zeros(len: usize, number: usize) -> Aligned {
         let apart = number % 16 * 17 * LINE;
         let bytes = vec![0; if len == 0 { 0 } else { len + apart + LINE }];
+        in_large_pages(&bytes);
         let offset = if len == 0 { 0 } else { bytes.as_ptr().align_offset(LINE) + apart };
         Aligned { bytes, offset }
     }
@@ -288,6 +289,23 @@ impl Aligned {
         // SAFETY: the offset lies inside, or is 0.
         unsafe { self.bytes.as_mut_ptr().add(self.offset) }
     }
+}
+
+/// Asks for large pages, of which many distant rows need fewer. Before the memory is touched; failing is no harm.
+fn in_large_pages(bytes: &[u8]) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        const LARGE: usize = 2 << 20;
+        let skipped = bytes.as_ptr().align_offset(PAGE);
+        if bytes.len() >= 2 * LARGE + skipped {
+            let len = (bytes.len() - skipped) / PAGE * PAGE;
+            // SAFETY: whole pages of one allocation; the advice changes no contents.
+            unsafe { libc::madvise(bytes.as_ptr().add(skipped).cast_mut().cast(), len, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = bytes;
 }
 
 fn pointer(v: &View) -> *mut u8 {

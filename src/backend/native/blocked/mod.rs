@@ -74,6 +74,8 @@ enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
     Made,
+    /// Made in the place of another value's old one, which nobody needs any more.
+    Over(usize),
     /// It is the value that another one had.
     Taken(usize),
 }
@@ -141,7 +143,8 @@ impl Blocked {
             sweeps.push(Sweep { pieces, writes });
         }
         let code = compiler.finish_pieces(sweeps.iter_mut().flat_map(|s| &mut s.pieces))?;
-        let next = (0..carry).map(|k| roots.taken(body, k).map_or(Next::Made, Next::Taken)).collect();
+        let wide = sweeps.iter().flat_map(|s| &s.pieces).all(|p| p.wide);
+        let next = if wide { nexts(body, &roots, &extent, carry) } else { simple_nexts(body, &roots, carry) };
         let prologue = match prologue.is_empty() {
             true => None,
             false => {
@@ -287,7 +290,7 @@ impl Blocked {
                     .next
                     .iter()
                     .map(|n| match *n {
-                        Next::Taken(j) => place[j],
+                        Next::Taken(j) | Next::Over(j) => place[j],
                         Next::Made => free.next().expect("compiler bug: no state is free"),
                     })
                     .collect();
@@ -333,6 +336,35 @@ impl Blocked {
             }
         }
     }
+}
+
+fn simple_nexts(body: &Func, roots: &Roots, carry: usize) -> Vec<Next> {
+    (0..carry).map(|k| roots.taken(body, k).map_or(Next::Made, Next::Taken)).collect()
+}
+
+/// A value may be written over one that is read nowhere but at the point that is computed, for this value alone.
+fn nexts(body: &Func, roots: &Roots, extent: &Extent, carry: usize) -> Vec<Next> {
+    let mut next = simple_nexts(body, roots, carry);
+    for k in 0..carry {
+        let v = body.outputs[k];
+        let (Next::Made, Some(level)) = (next[k], roots.level(v)) else { continue };
+        let alone = roots.all.iter().filter(|r| r.1 == level).count() == 1;
+        let single = body.ty(v).rank() == 0 || roots::components(&body.ty(v).shape, roots.rank) == 1;
+        if !alone || !single {
+            continue;
+        }
+        let fits = |j: &usize| {
+            let old = Source::Old(*j);
+            let last = extent.last.get(&old).copied().unwrap_or(0);
+            !extent.elsewhere.contains(&old)
+                && last <= level
+                && !next.iter().any(|n| matches!(n, Next::Taken(i) | Next::Over(i) if i == j))
+        };
+        if let Some(j) = (0..carry).find(fits) {
+            next[k] = Next::Over(j);
+        }
+    }
+    next
 }
 
 /// The slots, the number of each source among them, and what the prologue computes.

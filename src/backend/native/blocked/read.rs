@@ -2,11 +2,11 @@
 
 use super::Slot;
 use super::layout::Field;
-use super::roots::{Roots, places};
+use super::roots::{Roots, is_field, places};
 use crate::backend::native::fuse::{Cut, side, unit_axes};
 use crate::backend::native::nest::{Address, Affine, Expr, Graph, Id, Nest};
 use crate::ir::{Func, Op, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What is read from memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -32,6 +32,9 @@ pub struct Extent {
     ends: HashMap<Source, Vec<End>>,
     /// The same for all carried values, along the axes of the grid.
     pub state_ghosts: Vec<(usize, usize)>,
+    /// Sources that are read at other places than the one that is computed, and the last sweep that reads each.
+    pub elsewhere: HashSet<Source>,
+    pub last: HashMap<Source, usize>,
     /// How far along the first and the second axis what changes is read, and whether around the ends.
     pub reach: [usize; 2],
     pub periodic: [bool; 2],
@@ -437,6 +440,11 @@ impl Reader<'_> {
         let shape = self.f.ty(v).shape.clone();
         let changes = matches!(source, Source::Old(_) | Source::Root(_));
         let first = shape.len().saturating_sub(self.grid.len());
+        if !is_field(&shape, self.grid) || !places(&shape, self.grid).iter().any(|p| p == at) {
+            self.extent.elsewhere.insert(source);
+        }
+        let last = self.extent.last.entry(source).or_insert(0);
+        *last = (*last).max(self.level);
         let mut index = at.to_vec();
         let mut beyond = (vec![0; shape.len()], vec![0; shape.len()]);
         for (a, &n) in shape.iter().enumerate() {

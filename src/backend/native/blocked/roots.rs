@@ -15,6 +15,8 @@ pub struct Roots {
     pub varies: Vec<bool>,
     pub carry: usize,
     pub xs: usize,
+    /// Axes of the grid.
+    pub rank: usize,
 }
 
 /// Repeated operations that cost less than another array.
@@ -49,6 +51,11 @@ pub fn places(shape: &[usize], grid: &[usize]) -> Vec<Vec<Affine>> {
             .map(|c| std::iter::once(Affine::constant(c as isize, loops)).chain(own.iter().cloned()).collect())
             .collect(),
     }
+}
+
+/// Components of a field over a grid of so many axes.
+pub fn components(shape: &[usize], rank: usize) -> usize {
+    shape[..shape.len() - rank].iter().product()
 }
 
 /// A field over the grid, with at most one axis of a few components before it.
@@ -141,7 +148,7 @@ fn choose_from(f: &Func, carry: usize, xs: usize, grid: &[usize], kept: &HashSet
     }
     let sweeps = levels.values().max()? + 1;
     let all: Vec<(Value, usize)> = levels.into_iter().collect();
-    (sweeps <= MOST_SWEEPS).then_some(Roots { all, sweeps, varies, carry, xs })
+    (sweeps <= MOST_SWEEPS).then_some(Roots { all, sweeps, varies, carry, xs, rank: grid.len() })
 }
 
 fn is_worth_keeping(demands: &HashSet<(Value, Vec<Affine>)>, shape: &[usize], grid: &[usize], cost: usize) -> bool {

@@ -7,7 +7,7 @@
 //! against the one before. No array is overwritten before its last reader is past: two sweeps that use one array in turn
 //! are at least one sweep apart, and each is `reach` rows behind the one before.
 
-use crate::backend::native::Context;
+use crate::backend::native::{Context, processors};
 
 /// Rows of the first axis, and of the second one of three.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,8 +64,6 @@ struct Range {
     high_by: isize,
 }
 
-/// Bytes that a thread's share of the second-level cache is sure to keep.
-const CACHE: usize = 1 << 20;
 /// Operations worth another thread.
 const WORTH: usize = 150_000;
 /// Sweeps that advance together at most.
@@ -98,6 +96,8 @@ impl Schedule {
         // Bytes of one index of the first axis, for each column.
         let row = if p.grid.len() == 1 { p.row_bytes.div_ceil(rows) } else { p.row_bytes };
         let total = row * rows * columns;
+        // Of the second-level cache, what is sure to stay.
+        let cache = processors::second_level_cache() / 4 * 3;
         let worth = |steps: usize| p.threads.min(p.cost * steps / WORTH + 1).min(rows).max(1);
         if !p.divisible {
             return s;
@@ -111,11 +111,13 @@ impl Schedule {
             // Too wide for phases: threads meet after each sweep.
             return s;
         }
-        if total <= CACHE && p.threads == 1 {
+        if total <= cache && p.threads == 1 {
             return s;
         }
         if columns > 1 && p.boxed {
-            let width = |steps: usize| (CACHE / (least(steps) * row)).saturating_sub((steps * p.sweeps + 2) * across);
+            // Two steps from a cache further away are faster than one from memory.
+            let width =
+                |steps: usize| (3 * cache / (least(steps) * row)).saturating_sub((steps * p.sweeps + 2) * across);
             let narrowest = |steps: usize| (2 * across * steps * p.sweeps).max(16);
             steps = steps.min(4);
             while steps > 1 && width(steps) < narrowest(steps) {
@@ -124,24 +126,18 @@ impl Schedule {
             let strip = width(steps).max(narrowest(steps));
             s.strips = (columns / strip).max(1);
         } else {
-            while steps > 1 && least(steps) * row * columns > CACHE {
+            while steps > 1 && least(steps) * row * columns > cache {
                 steps -= 1;
             }
         }
         let strip = columns.div_ceil(s.strips) + (steps * p.sweeps + 2) * across;
         let strip = if p.grid.len() == 3 { strip.min(columns) } else { 1 };
-        let room = (CACHE / (strip * row).max(1)).saturating_sub(steps * p.sweeps * reach + 2 * reach);
+        let cache = if columns > 1 { 3 * cache } else { cache };
+        let room = (cache / (strip * row).max(1)).saturating_sub(steps * p.sweeps * reach + 2 * reach);
         s.block = room.clamp(1, rows);
         s.steps = steps;
         s.parts = worth(steps);
         s.in_turn = false;
-        if let Ok(text) = std::env::var("MSLC_BLOCK") {
-            let v: Vec<usize> = text.split(',').filter_map(|t| t.parse().ok()).collect();
-            if let [steps, block, strips, parts] = v[..] {
-                (s.steps, s.block, s.strips, s.parts) = (steps, block, strips, parts);
-            }
-            eprintln!("{s:?}");
-        }
         s
     }
 
