@@ -48,6 +48,8 @@ pub struct Discrete {
     pub space: Space,
     /// Nominal size of every unknown: a guess for Newton, and a scale.
     pub nominal: Tensor,
+    /// Where each unknown stands among all nodal values `[N, c]`: index tensor `[free]`.
+    pub places: Tensor,
 }
 
 /// An array of values at points: `lead` gives the points, then follows the shape of one item.

@@ -47,6 +47,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
         spec: Arc::new(spec),
         free: constraints.free,
         nominal: nominal(balance, space, &constraints),
+        places: places(&constraints),
         data,
         shared: balance.shared.clone(),
         space: space.clone(),
@@ -134,6 +135,17 @@ fn grid_hint(space: &Space, components: usize, constraints: &Constraints) -> Opt
         components,
         unknowns: unknowns.into(),
     })
+}
+
+fn places(constraints: &Constraints) -> Tensor {
+    let mut places = vec![0; constraints.free];
+    // Backwards, so that the first of several values that share an unknown stays: the vertex, not what lies between.
+    for (k, slot) in constraints.slots.iter().enumerate().rev() {
+        if let Some(place) = places.get_mut(*slot as usize) {
+            *place = k as u32;
+        }
+    }
+    Tensor::index([places.len()], places)
 }
 
 fn nominal(balance: &Balance, space: &Space, constraints: &Constraints) -> Tensor {

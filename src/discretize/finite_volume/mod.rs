@@ -49,6 +49,7 @@ pub fn discretise(balance: &Balance, mesh: &Mesh, options: &Options) -> Result<D
         spec: Arc::new(options.spec(balance, Some(grid), Some(scheme.jacobian()))),
         free: mesh.cell_count() * c,
         nominal: Tensor::f64([mesh.cell_count() * c], nominal.collect::<Vec<_>>()),
+        places: Tensor::index([mesh.cell_count() * c], (0..(mesh.cell_count() * c) as u32).collect::<Vec<_>>()),
         data,
         shared: balance.shared.clone(),
         space: space.clone(),

@@ -6,7 +6,7 @@ use crate::integrate::Tableau;
 use crate::ir::{Builder, Op as Operation, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::{Integrator, Method};
+use crate::lower::solve::{Guess, Integrator, Method};
 use crate::lower::value::{Field, Leaf, Num, Value};
 use crate::sema::hir::Op;
 use std::sync::Arc;
@@ -193,7 +193,7 @@ impl Lower<'_> {
             }
             let border = l.border(&mut eqs)?;
             let parts = l.balance(&eqs, &border, span)?;
-            Ok(l.emit(&eqs, border, parts, scheme, None, span)?.nodal)
+            Ok(l.emit(&eqs, border, parts, scheme, Guess::Values(base.clone()), span)?.nodal)
         })
     }
 }

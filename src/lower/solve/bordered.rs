@@ -93,7 +93,7 @@ impl Lower<'_> {
         discrete: &discretize::Discrete,
         space: &Rc<Space>,
         args: &[Num],
-        first: Tensor,
+        first: Num,
         mut spec: SolveSpec,
         span: Span,
     ) -> Result<(Num, Vec<Num>)> {
@@ -107,12 +107,13 @@ impl Lower<'_> {
         spec.jacobian = Some(Arc::new(Jacobian { values, blocks: bordered_blocks(blocks, free, m) }));
         (spec.symmetric, spec.constant_kernel, spec.grid) = (false, false, None);
         spec.solver = LinearSolver::Direct;
-        let mut guess = first.to_f64();
+        let mut guess = vec![];
         let linear = spec.linear;
         for number in &eqs.numbers {
             guess.extend(vec![if linear { 0.0 } else { number.nominal }; number.count()]);
         }
-        let guess = Num::Const(Tensor::f64([n], guess));
+        let guess = Num::Const(Tensor::f64([m], guess));
+        let guess = self.tracer.build(&[&first, &guess], |b, v| b.concat(v, 0));
         let refs: Vec<&Num> = std::iter::once(&guess).chain(&captures).collect();
         let residual = Arc::new(residual);
         let z = self.tracer.build(&refs, |b, v| b.op(Op::Solve { residual, spec: Arc::new(spec) }, v));

@@ -17,7 +17,7 @@ use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::functional::refused;
 use super::system::Equations;
-use super::value::{Discrete, Num, Value};
+use super::value::{Discrete, Num, Solution, Value};
 use crate::base::Span;
 use crate::discretize::{self, Balance, Space, finite_element, finite_volume};
 use crate::ir::{Builder, Op, Tensor, Type};
@@ -39,6 +39,15 @@ pub(super) struct Solved {
     /// Of the system's unknown numbers.
     pub numbers: Vec<Num>,
     pub space: Rc<Space>,
+}
+
+/// Where Newton starts.
+pub(super) enum Guess {
+    /// At the nominal sizes.
+    None,
+    Number(f64),
+    /// At nodal values `[N, c]`.
+    Values(Num),
 }
 
 impl Lower<'_> {
@@ -74,9 +83,36 @@ impl Lower<'_> {
         }
         let border = self.border(&mut eqs)?;
         let balance_parts = self.balance(&eqs, &border, span)?;
-        let guess = given(args, "guess").cloned().map(|v| self.known_real(&v, span)).transpose()?;
+        let guess = match given(args, "guess").cloned() {
+            None => Guess::None,
+            Some(Value::Solution(s)) => self.guess(&eqs, &s, &scheme, span)?,
+            Some(v) => Guess::Number(self.known_real(&v, span)?),
+        };
         let solved = self.emit(&eqs, border, balance_parts, &scheme, guess, span)?;
         Ok(Value::Solution(self.solution(&eqs, solved, span)?))
+    }
+
+    /// The values of another solution, that of other parameters perhaps, at the nodes of this one.
+    fn guess(&mut self, eqs: &Equations, s: &Solution, scheme: &Scheme, span: Span) -> Result<Guess> {
+        let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
+        let space = self.space(mesh, scheme.resolution.order, span)?;
+        let x = Num::Const(space.node_coordinates());
+        let mut columns = vec![];
+        for u in &eqs.unknowns {
+            let n: usize = u.shape.iter().product();
+            let Some(Value::Field(f)) = s.members.get(&u.name).cloned() else {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    format!("the guess has no field `{}`", u.name),
+                    "give a solution of the same system, or a number",
+                );
+            };
+            let values = self.field_at_points(&f, &x, span)?;
+            columns.push(self.tracer.build(&[&values], |b, v| b.reshape(v[0], &[space.node_count(), n])));
+        }
+        let refs: Vec<&Num> = columns.iter().collect();
+        Ok(Guess::Values(self.tracer.build(&refs, |b, v| b.concat(v, 1))))
     }
 
     /// Emits the solve.
@@ -86,7 +122,7 @@ impl Lower<'_> {
         border: Border,
         (balance, shared): (Balance, Shared),
         scheme: &Scheme,
-        guess: Option<f64>,
+        guess: Guess,
         span: Span,
     ) -> Result<Solved> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
@@ -124,14 +160,19 @@ impl Lower<'_> {
         let mut args = self.data_arguments(&discrete, &shared, &space);
         args.extend(shared.numbers.iter().cloned());
         let first = match guess {
-            Some(x) => Tensor::full(&Type::f64([free]), x),
-            None if balance.linear => Tensor::zeros(&Type::f64([free])),
-            None => discrete.nominal.clone(),
+            Guess::Number(x) => Num::Const(Tensor::full(&Type::f64([free]), x)),
+            Guess::None | Guess::Values(_) if balance.linear => Num::Const(Tensor::zeros(&Type::f64([free]))),
+            Guess::None => Num::Const(discrete.nominal.clone()),
+            Guess::Values(nodal) => self.tracer.build(&[&nodal], |b, v| {
+                let all = b.ty(v[0]).len();
+                let flat = b.reshape(v[0], &[all]);
+                let places = b.constant(discrete.places.clone());
+                b.gather(flat, places)
+            }),
         };
         let (u, numbers) = match border {
             Border::Rows => self.solve_bordered(eqs, &discrete, &space, &args, first, spec, span)?,
             Border::None => {
-                let first = Num::Const(first);
                 let refs: Vec<&Num> = std::iter::once(&first).chain(&args).collect();
                 let residual = discrete.residual.clone();
                 let u = self.tracer.build(&refs, |b, v| b.op(Op::Solve { residual, spec: Arc::new(spec) }, v));
