@@ -13,8 +13,8 @@ system Heat(k) {
   init u = sin(2*π*x)*cos(2*π*y)
 }
 study s {
-  let a = solve(Heat(0.02), fd(order=2, n=96, time=rk4(1e-4)), t=0..0.3, every=0.1)
-  let b = solve(Heat(0.03), fd(order=4, n=96, time=ssprk3(1e-4)), t=0..0.2)
+  let a = solve(Heat(0.02), fd(order=2, n=96, time=rk4(1e-4)), t=0..3, every=1)
+  let b = solve(Heat(0.03), fd(order=4, n=96, time=ssprk3(1e-4)), t=0..2)
   save(\"a\", m=mean2(a.u[1]), n=mean2(a.u[3]), e=mean2(b.u))
 }
 ";
@@ -70,7 +70,7 @@ fn a_run_killed_in_its_loops_resumes_to_the_same_bits() {
 #[cfg(unix)]
 fn ctrl_c_in_a_loop_leaves_a_checkpoint_that_the_next_run_takes_up() {
     let f = Folder::new("interrupt-loop");
-    let program = f.file("long.msl", LONG.replace("0..0.3", "0..30").replace("every=0.1", "every=10"));
+    let program = f.file("long.msl", LONG.replace("0..3,", "0..300,").replace("every=1)", "every=100)"));
     let out = f.0.join("out");
     let child = Command::new(env!("CARGO_BIN_EXE_mslc"))
         .args(["run", path(&program), "--out", path(&out), "--quiet", "--checkpoint-every", "0"])

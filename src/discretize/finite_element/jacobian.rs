@@ -3,8 +3,8 @@
 //! D holds ∂(flux, source)/∂(u, ∇u) at each quadrature point, one `jvp` for each of the c(1 + d) directions: an expensive
 //! closure costs no more tangents than that, whatever the order of the element. Directions that change nothing are dropped.
 
-use super::{System, mixed};
 use super::residual::contract;
+use super::{System, mixed};
 use crate::discretize::derivative::{Direction, derivative, is_zero};
 use crate::discretize::element_map::{LocalLeaf, constant, element_map};
 use crate::ir::{Block, Builder, Dot, Jacobian, Type, Value};

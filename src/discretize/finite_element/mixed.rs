@@ -4,12 +4,12 @@
 //! On the quadratic lattice a multiplier is known at the vertices; its values at the nodes between are their means. Element arrays
 //! keep their size: what is gathered is multiplied by `S`, rows by `Sᵀ`, matrices by `Sᵀ J S`.
 
+use crate::discretize::derivative::{Direction, derivative};
 use crate::discretize::mesh::{ravel, unravel};
 use crate::discretize::{Balance, Element, Space};
 use crate::ir::components::cost;
 use crate::ir::eval::eval;
 use crate::ir::{Builder, DType, Dot, Tensor, Value};
-use crate::discretize::derivative::{Direction, derivative};
 
 /// Which components are multipliers: those that their own equations do not hold. Only of quadratic elements on boxes.
 pub(super) fn multipliers(balance: &Balance, space: &Space) -> Vec<bool> {

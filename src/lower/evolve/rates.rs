@@ -107,7 +107,8 @@ impl Lower<'_> {
         for standing in &eqs.integrals {
             let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.solved(leaf, &fields, &[]));
             let value = self.functional_value(&standing.integral, &solved, span)?;
-            let place = |n: &&mut Num| Leaf::Shared((**n).clone()).same(&Leaf::Shared(standing.number.placeholder.clone()));
+            let place =
+                |n: &&mut Num| Leaf::Shared((**n).clone()).same(&Leaf::Shared(standing.number.placeholder.clone()));
             if let Some(n) = numbers.iter_mut().find(place) {
                 *n = value;
             }

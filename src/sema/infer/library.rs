@@ -141,7 +141,12 @@ impl<'p> Infer<'p> {
                 let dim = s.dims.fresh();
                 n.with(dim)
             }),
-            "filter" | "freeze" | "helmholtz" => first(),
+            // Of a trajectory it is one; what a closure or a loss makes of trajectories is not typed yet.
+            "filter" => match first() {
+                Ty::List(..) => Ty::Any,
+                field => field,
+            },
+            "freeze" | "helmholtz" => first(),
             "values" => self.each(&first(), |_, n| Num { field: None, ..n.clone().ranked(None) }),
             "spectrum" => match first() {
                 Ty::List(item, _) => {
