@@ -4,9 +4,9 @@
 use super::{Failure, Pattern};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor::{LltError, LltRegularization};
-use faer::sparse::linalg::LuError;
 use faer::sparse::linalg::cholesky::{self, LltRef, SymbolicCholesky, SymbolicCholeskyRaw, simplicial, supernodal};
 use faer::sparse::linalg::lu::{self, LuRef, NumericLu, SymbolicLu};
+use faer::sparse::linalg::{LuError, SupernodalThreshold};
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, Par, Side, Spec};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Symbolic {
             let symbolic = cholesky::factorize_symbolic_cholesky(matrix, Side::Upper, ordering, Default::default());
             Kind::Cholesky(symbolic.expect(too_large))
         } else {
-            Kind::Lu(lu::factorize_symbolic_lu(matrix, Default::default()).expect(too_large))
+            Kind::Lu(lu::factorize_symbolic_lu(matrix, lu_parameters(pattern)).expect(too_large))
         };
         Symbolic { n, starts, columns, diagonal: pattern.diagonal.clone(), kind }
     }
@@ -76,6 +76,21 @@ impl Symbolic {
             unsafe { SymbolicSparseColMatRef::new_unchecked(self.n, self.n, &self.starts, None, &self.columns) };
         SparseColMatRef::new(structure, values)
     }
+}
+
+/// Rows that hold many unknowns (the mean of a pressure) are eliminated last, and pivots are then found column by column: bounds on
+/// the fill from the pattern of AᵀA, which supernodes rest on, would take every column for full.
+fn lu_parameters(pattern: &Pattern) -> lu::LuSymbolicParams<'static> {
+    let mut parameters = lu::LuSymbolicParams::default();
+    let n = pattern.n();
+    let many = 5.0 * (n as f64).sqrt();
+    let longest = pattern.row_start.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
+    if longest as f64 > many {
+        parameters.colamd_params.dense_row = many / n as f64;
+        parameters.colamd_params.dense_col = many / n as f64;
+        parameters.supernodal_flop_ratio_threshold = SupernodalThreshold::FORCE_SIMPLICIAL;
+    }
+    parameters
 }
 
 impl Factor {

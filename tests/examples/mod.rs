@@ -88,6 +88,16 @@ fn hot_spot() {
 }
 
 #[test]
+fn acoustic() {
+    run("acoustic", &["n=32"]);
+}
+
+#[test]
+fn cavity() {
+    run("cavity", &[]);
+}
+
+#[test]
 fn micrograph() {
     run("micrograph", &[]);
 }
