@@ -89,7 +89,7 @@ fn hot_spot() {
 
 #[test]
 fn acoustic() {
-    run("acoustic", &["n=32"]);
+    run("acoustic", &["n=48"]);
 }
 
 #[test]
