@@ -195,9 +195,9 @@ fn not_finite(context: &Context, state: &[Buffer]) -> Option<(usize, usize)> {
 }
 
 /// Zero times a number is zero unless it is not finite: sums of such products, in parts that threads share.
-fn all_finite<T: Copy + Send + Sync>(context: &Context, x: &[T], zero: T) -> bool
+fn all_finite<T>(context: &Context, x: &[T], zero: T) -> bool
 where
-    T: std::ops::Mul<Output = T> + std::ops::AddAssign + PartialEq,
+    T: Copy + Send + Sync + std::ops::Mul<Output = T> + std::ops::AddAssign + PartialEq,
 {
     use std::sync::atomic::{AtomicBool, Ordering};
     const LANES: usize = 16;

@@ -12,7 +12,7 @@ use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
 
 /// The equation that holds the rate of an unknown, and of nothing else.
-fn rated<'a>(eqs: &'a Equations, unknown: usize) -> Option<(&'a Equation, &'a Field)> {
+fn rated(eqs: &Equations, unknown: usize) -> Option<(&Equation, &Field)> {
     let of_this = |f: &Field| {
         let others = f.leaves.iter().any(|l| match l {
             Leaf::Unknown { index, order, .. } => *index != unknown || *order > 0,

@@ -273,10 +273,10 @@ impl Blocked {
         }
         // Which state each carried value lies in; the others are free.
         let mut place: Vec<usize> = (0..self.carry).collect();
-        for k in 0..self.carry {
+        for (k, arg) in args.iter().enumerate().take(self.carry) {
             let slot =
                 self.slots.iter().find(|s| s.kind == Kind::Old(k)).expect("compiler bug: a state without a slot");
-            slot.field.fill(context, args[k], memory.states[k].pointer());
+            slot.field.fill(context, *arg, memory.states[k].pointer());
         }
         let states: Vec<*mut u8> = memory.states.iter_mut().map(|s| s.pointer()).collect();
         let mut at = steps.start;
@@ -392,11 +392,11 @@ fn lay_out(
         }
     }
     for &(v, _) in &roots.all {
-        if !numbers.contains_key(&Source::Root(v)) {
+        if let std::collections::hash_map::Entry::Vacant(place) = numbers.entry(Source::Root(v)) {
             let shape = &body.ty(v).shape;
             let mut field = Field::around(shape, grid, &extent.ghosts_of(Source::Root(v), grid.len()), dtype);
             field.around = extent.around(body, Source::Root(v), shape.len());
-            numbers.insert(Source::Root(v), slots.len());
+            place.insert(slots.len());
             slots.push(Slot { kind: Kind::Between, field });
         }
     }

@@ -106,7 +106,7 @@ fn choose_from(f: &Func, carry: usize, xs: usize, grid: &[usize], kept: &HashSet
         let v = Value(at as u32);
         let node = f.node(v);
         let is_made = made.contains(&v);
-        if (demands[at].is_empty() && !is_made) || !varies[at] && !is_made {
+        if !is_made && (demands[at].is_empty() || !varies[at]) {
             continue;
         }
         if varies[at] && !understood(f, v) {
