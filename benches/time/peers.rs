@@ -51,7 +51,7 @@ impl Peer {
                 Some((*numbers.first()? / count as f64, figure))
             }
             Kind::Python { script, arguments, figure } => {
-                if !u64::is_multiple_of(round as u64, 8) {
+                if !round.is_multiple_of(8) {
                     return None;
                 }
                 let python = std::env::var("PEER_PYTHON").ok()?;
