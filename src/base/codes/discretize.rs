@@ -32,6 +32,25 @@ pub const ROWS: &[Code] = &[
         explanation: "Boundary conditions give every nodal value of this mesh. Refine it, so that there are nodes inside.",
     },
     Code {
+        id: "discretize.grid",
+        title: "this grid does not suit the scheme",
+        explanation: "Trigonometric functions need a periodic domain. Central differences are of order 2, 4, 6 or 8 on periodic domains, \
+                      2 or 4 at walls, and need more points along each axis than their order.",
+    },
+    Code {
+        id: "discretize.derivatives",
+        title: "derivatives beyond the second",
+        explanation: "Finite elements and finite volumes read first derivatives under a divergence. For higher ones use `fd` or \
+                      `spectral`, or give the inner derivative a name of its own: `unknown w: …`, `eq inner: w = ∇²u`.",
+    },
+    Code {
+        id: "discretize.algebraic",
+        title: "an unknown without a rate is not given",
+        explanation: "In spectral space unknowns without `∂t` are found mode by mode. Their equations must hold them linearly, with \
+                      constant coefficients (a stream function, a chemical potential); one that is in no such equation is the \
+                      multiplier of a constraint (a pressure).",
+    },
+    Code {
         id: "discretize.two_point",
         title: "two-point fluxes cannot treat this coefficient",
         explanation: "The finite-volume scheme takes the flux through a face from the values in the two cells beside it. That is \
