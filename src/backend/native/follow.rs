@@ -120,6 +120,7 @@ pub fn followed(
 }
 
 /// Steps of a loop; a single one is a place where an inner loop can be followed.
+// States, rows and steps are borrowed apart, so that one record could not hold them.
 #[allow(clippy::too_many_arguments)]
 fn chunk(
     context: &Context,

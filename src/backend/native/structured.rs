@@ -150,6 +150,7 @@ impl Body {
     }
 
     /// `outs` hold the results of the first of these items and what follows.
+    // Arguments, workspace and results are borrowed apart.
     #[allow(clippy::too_many_arguments)]
     fn items(
         &self,
@@ -222,6 +223,7 @@ impl Body {
 
     /// Some steps of a scan, at least one, counted from where it starts: from one state, with the other arguments, to a state
     /// and the rows of these steps.
+    // Arguments, workspace and results are borrowed apart.
     #[allow(clippy::too_many_arguments)]
     fn steps(
         &self,

@@ -6,7 +6,8 @@
 //! it: a pressure [Canuto, Hussaini, Quarteroni & Zang 2007, §3.1].
 
 use super::modes::{Modes, Symbol};
-use super::terms::{Argument, Input, Reader, Terms, over_points};
+use super::spectra::{Spectra, reaches, restricted};
+use super::terms::{Argument, Terms, over_points};
 use super::{check, inputs, point_arrays};
 use crate::discretize::{Balance, Mesh, Refusal};
 use crate::ir::build::drop_dead;
@@ -444,77 +445,4 @@ impl Law<'_> {
         )
         .help("`spectral` solves equations without `∂t` mode by mode: let them be linear, with constant coefficients, in the unknowns without `∂t`")
     }
-}
-
-/// Gives values at the points from spectra.
-struct Spectra<'a> {
-    modes: &'a Modes<'a>,
-    spectra: &'a BTreeMap<usize, Value>,
-    keep: bool,
-    arrays: HashMap<Input, Value>,
-    /// An unknown whose spectrum is not known yet and which was asked for, and what stands in its place: rows that were not asked
-    /// for may read it.
-    missing: Option<(usize, Value)>,
-}
-
-impl Reader for Spectra<'_> {
-    fn keeps(&self, _: &Input) -> bool {
-        self.keep
-    }
-
-    fn array(&mut self, b: &mut Builder, input: &Input) -> Value {
-        if let Some(v) = self.arrays.get(input) {
-            return *v;
-        }
-        let array = match self.spectra.get(&input.component) {
-            Some(z) => {
-                let z = match input.axes.is_empty() {
-                    true => *z,
-                    false => self
-                        .modes
-                        .derivative(b, &input.axes)
-                        .apply(b, *z)
-                        .expect("compiler bug: a derivative of nothing"),
-                };
-                self.modes.backward(b, z)
-            }
-            None => {
-                let nothing = b.full(&Type::f64(self.modes.points.clone()), f64::NAN);
-                self.missing = Some((input.component, nothing));
-                nothing
-            }
-        };
-        self.arrays.insert(input.clone(), array);
-        array
-    }
-}
-
-/// Whether a value is made from another.
-fn reaches(f: &Func, from: Value, to: Value) -> bool {
-    let mut seen = vec![false; f.nodes.len()];
-    let mut stack = vec![from];
-    while let Some(v) = stack.pop() {
-        if v == to {
-            return true;
-        }
-        if !std::mem::replace(&mut seen[v.index()], true) {
-            stack.extend(&f.nodes[v.index()].args);
-        }
-    }
-    false
-}
-
-/// The rows of these components alone.
-fn restricted(interior: &Func, components: &[usize]) -> Func {
-    let mut b = Builder::new(interior.name.clone());
-    let args: Vec<Value> = interior.inputs.iter().map(|t| b.input(t.clone())).collect();
-    let out = b.inline(interior, &args);
-    let picked = out
-        .into_iter()
-        .map(|v| {
-            let rows: Vec<Value> = components.iter().map(|&k| b.index(v, 0, k)).collect();
-            b.stack(&rows, 0)
-        })
-        .collect();
-    drop_dead(b.finish(picked))
 }

@@ -6,6 +6,7 @@
 mod central;
 mod fourier;
 mod modes;
+mod spectra;
 mod stencil;
 mod terms;
 mod walls;

@@ -242,20 +242,26 @@ impl Lower<'_> {
         }))
     }
 
-    /// Runs the steps. The states that are kept, `[k]` of the first state.
-    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
-        self.runtime.marches(march, &mut step.func);
+    /// The loop over the steps: the states at the end, then what was kept.
+    fn looped(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
         let mut args = step.initial.clone();
         args.push(Num::Const(timeline.times()));
         args.extend(step.captured);
         let states = step.initial.len();
         let refs: Vec<&Num> = args.iter().collect();
         let looped = timeline.looped(step.func, states);
-        let out = self.tracer.build_all(&refs, |b, v| b.ops(looped, v));
+        self.tracer.build_all(&refs, |b, v| b.ops(looped, v))
+    }
+
+    /// Runs the steps. The states that are kept, `[k]` of the first state.
+    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
+        self.runtime.marches(march, &mut step.func);
+        let (states, initial) = (step.initial.len(), step.initial[0].clone());
+        let out = self.looped(timeline, step);
         if !timeline.keep {
             return vec![out[0].clone()];
         }
-        let mut kept = vec![step.initial[0].clone()];
+        let mut kept = vec![initial];
         for k in 0..timeline.samples {
             kept.push(self.tracer.build(&[&out[states]], |b, v| b.index(v[0], 0, k)));
         }

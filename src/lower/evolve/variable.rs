@@ -17,19 +17,19 @@ use crate::lower::value::{Num, Solution, Value};
 use std::rc::Rc;
 
 impl Lower<'_> {
+    // What a run is, how its steps are held, when it ends and where it starts: no two of them are one thing.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn evolve_variable(
         &mut self,
         run: &Run,
         integrator: Integrator,
-        control: Control,
+        mut control: Control,
         until: Option<Value>,
         eqs: &Equations,
         start: Num,
         mut timeline: Timeline,
     ) -> Result<Value> {
         let Run { problem, scheme, space, span, .. } = *run;
-        let mut control = control;
         if control.fixed().is_some() {
             control.dt = Some(timeline.step);
             control.most = timeline.per_sample + 1;

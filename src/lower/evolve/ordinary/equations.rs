@@ -259,6 +259,7 @@ impl Lower<'_> {
     }
 
     /// `raw(t, (x, v, a)…, captured…) → (equations…, initial values…, lets…)`
+    // The last step of reading a system takes all that was read.
     #[allow(clippy::too_many_arguments)]
     fn assemble(
         &mut self,
@@ -358,6 +359,7 @@ impl Lower<'_> {
         })
     }
 
+    // As `assemble`, of which it is a part.
     #[allow(clippy::too_many_arguments)]
     fn initial_numbers(
         &mut self,

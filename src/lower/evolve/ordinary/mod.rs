@@ -214,20 +214,15 @@ impl Lower<'_> {
 
     /// Runs the steps and names what comes out.
     fn trajectory(&mut self, system: &Ordinary, timeline: &Timeline, step: Step) -> Result<Value> {
-        let mut args = step.initial.clone();
-        args.push(Num::Const(timeline.times()));
-        args.extend(step.captured);
-        let states = step.initial.len();
-        let refs: Vec<&Num> = args.iter().collect();
-        let looped = timeline.looped(step.func, states);
-        let out = self.tracer.build_all(&refs, |b, v| b.ops(looped, v));
+        let (states, initial) = (step.initial.len(), step.initial[0].clone());
+        let out = self.looped(timeline, step);
         let kept: Vec<f64> = match timeline.keep {
             true => (0..=timeline.samples).map(|k| timeline.kept(k)).collect(),
             false => vec![timeline.kept(0)],
         };
         // `[k, n]`
         let states = match timeline.keep {
-            true => self.tracer.build(&[&step.initial[0], &out[states]], |b, v| {
+            true => self.tracer.build(&[&initial, &out[states]], |b, v| {
                 let shape = [&[1], &b.ty(v[0]).shape[..]].concat();
                 let first = b.reshape(v[0], &shape);
                 b.concat(&[first, v[1]], 0)
