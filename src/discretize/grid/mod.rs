@@ -5,6 +5,7 @@
 
 mod central;
 mod fourier;
+mod implicit;
 mod modes;
 mod spectra;
 mod stencil;
@@ -16,6 +17,7 @@ use super::{Mesh, Refusal};
 use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
+pub use implicit::discretise;
 pub use fourier::{Dealias, Semilinear, Structure, semilinear};
 use terms::Input;
 pub use walls::wall_points;

@@ -116,14 +116,6 @@ impl Lower<'_> {
                 whole = Some((of_pair, captured));
                 step
             }
-            (_, Method::Grid(_)) => {
-                return error_help(
-                    "run.scheme",
-                    span,
-                    "finite differences are stepped explicitly",
-                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
-                );
-            }
             (Integrator::Rosenbrock(m), _) => {
                 return error_help(
                     "run.scheme",
@@ -135,8 +127,8 @@ impl Lower<'_> {
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
         let by_component = match (integrator, scheme.method) {
-            (_, Method::Grid(_)) => true,
-            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (_, Method::Grid(Derivatives::Fourier(_))) => true,
+            (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(_)) => t.explicit(),
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
@@ -159,7 +151,7 @@ impl Lower<'_> {
             let (values, slopes) = match &complete {
                 Some(of_state) => self.completed(values, timeline.kept(k), of_state),
                 None => {
-                    let slopes = self.own_slopes(scheme, &space, &values);
+                    let slopes = self.own_slopes(scheme, &space, &values, by_component);
                     (values, slopes)
                 }
             };
@@ -304,10 +296,18 @@ impl Lower<'_> {
     }
 
     /// Gradients of a state where the scheme has its own.
-    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num) -> Option<Num> {
+    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num, by_component: bool) -> Option<Num> {
         let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
-        let of = grid::slopes(state.shape()[0], &space.mesh, order);
-        Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
+        let c = state.ty().len() / space.node_count();
+        let of = grid::slopes(c, &space.mesh, order);
+        Some(self.tracer.build(&[state], |b, v| {
+            let mut u = v[0];
+            if !by_component {
+                u = b.transpose(u, &[1, 0]);
+                u = b.reshape(u, &[&[c], &space.mesh.cells[..]].concat());
+            }
+            b.inline(&of, &[u])[0]
+        }))
     }
 
     /// What is told of the run.

@@ -102,7 +102,7 @@ impl Lower<'_> {
     fn snapshot(&mut self, run: &Run, state: Num, time: Num) -> Result<Rc<Solution>> {
         let Run { problem, scheme, space, span, .. } = *run;
         let eqs = self.at_time(time, |l| l.equations(problem))?;
-        let slopes = self.own_slopes(scheme, space, &state);
+        let slopes = self.own_slopes(scheme, space, &state, true);
         let nodal = self.nodal(state, true, space);
         let slopes = slopes.map(|s| self.nodal_slopes(s, space));
         let solved = Solved { nodal, slopes, numbers: vec![], space: space.clone() };
