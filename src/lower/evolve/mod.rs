@@ -4,6 +4,7 @@
 //! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
+mod additive;
 mod control;
 mod driver;
 mod explicit;
@@ -14,11 +15,13 @@ mod ordinary;
 mod rates;
 mod spectral;
 mod stability;
+mod terms;
 mod timeline;
 mod variable;
 mod volumes;
 
 pub(super) use self::control::Control;
+pub(super) use self::terms::Implicit;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::timeline::Timeline;
@@ -95,6 +98,14 @@ impl Lower<'_> {
         let mut whole = None;
         let mut complete = None;
         let step = match (integrator, scheme.method) {
+            (_, Method::Grid(Derivatives::Fourier(_))) if scheme.implicit.is_some() => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`spectral` treats implicitly what is linear with constant coefficients, whatever its kind",
+                    "leave out `implicit`",
+                );
+            }
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
                 let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
                 complete = Some(of_state);
@@ -132,7 +143,7 @@ impl Lower<'_> {
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
-        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component)?;
         if step.initial[0].ty().len() != march.entries() {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
@@ -312,13 +323,13 @@ impl Lower<'_> {
 
     /// What is told of the run.
     fn march_of(
-        &self,
+        &mut self,
         eqs: &Equations,
         timeline: &Timeline,
         run: &Run,
         integrator: Integrator,
         by_component: bool,
-    ) -> March {
+    ) -> Result<March> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
@@ -333,18 +344,23 @@ impl Lower<'_> {
             true => Layout::Components(run.space.clone()),
             false => Layout::Points(run.space.clone()),
         };
-        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (nothing, all) = ("nothing is implicit".to_string(), "all is implicit".to_string());
         let (time, implicit) = match integrator {
             Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
             Integrator::Symplectic(m) => (m.name.into(), nothing),
-            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage".into()),
             Integrator::Bdf2 => ("bdf2".into(), all),
             Integrator::Exponential { order } => {
-                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit".into())
             }
-            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+            Integrator::Additive(m) => match run.scheme.method {
+                Method::Grid(Derivatives::Fourier(_)) => {
+                    (m.name.into(), "what is linear is implicit, the rest explicit".into())
+                }
+                _ => (m.name.into(), self.implicit_words(run)?),
+            },
         };
-        self.describe(eqs, timeline, layout, (space, time, implicit))
+        Ok(self.describe(eqs, timeline, layout, (space, time, implicit)))
     }
 
     /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.

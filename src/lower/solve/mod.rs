@@ -154,7 +154,11 @@ impl Lower<'_> {
             ..discretize::Options::default()
         };
         let discrete = match method {
-            Method::Volumes if scheme.reconstruct.is_some() || scheme.riemann.is_some() => {
+            // Of additive steps they serve the explicit terms.
+            Method::Volumes
+                if (scheme.reconstruct.is_some() || scheme.riemann.is_some())
+                    && !matches!(scheme.time, Some((Integrator::Additive(_), _))) =>
+            {
                 return error_help(
                     "run.scheme",
                     span,
