@@ -167,7 +167,8 @@ impl Scheme<'_> {
         let mut b = Builder::new("columns");
         let seed = b.input(Type::f64([]));
         let args: Vec<Value> = types.iter().map(|t| b.input(t.clone())).collect();
-        let of_unknowns: Vec<f64> = (0..c).flat_map(|k| colours.iter().map(move |q| (*q as usize * c + k) as f64)).collect();
+        let of_unknowns: Vec<f64> =
+            (0..c).flat_map(|k| colours.iter().map(move |q| (*q as usize * c + k) as f64)).collect();
         let shape = types[0].shape.clone();
         let of_unknowns = b.constant(Tensor::f64(shape.clone(), of_unknowns));
         let this = b.broadcast_to(seed, &shape);
@@ -192,8 +193,9 @@ impl Pattern {
     fn new(balance: &Balance, mesh: &Mesh, order: usize) -> Pattern {
         let d = mesh.dimension();
         let crossed = crossed_axes(balance);
-        let along: Vec<Vec<Vec<usize>>> =
-            (0..d).map(|a| (0..mesh.cells[a]).map(|i| along_axis(mesh, a, i, order, balance.order)).collect()).collect();
+        let along: Vec<Vec<Vec<usize>>> = (0..d)
+            .map(|a| (0..mesh.cells[a]).map(|i| along_axis(mesh, a, i, order, balance.order)).collect())
+            .collect();
         let strides: Vec<usize> = (0..d).map(|a| mesh.cells[a + 1..].iter().product()).collect();
         let reads = (0..mesh.cell_count()).map(|point| {
             let at: Vec<usize> = (0..d).map(|a| point / strides[a] % mesh.cells[a]).collect();

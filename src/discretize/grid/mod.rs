@@ -17,8 +17,8 @@ use super::{Mesh, Refusal};
 use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
-pub use implicit::discretise;
 pub use fourier::{Dealias, Semilinear, Structure, semilinear};
+pub use implicit::discretise;
 use terms::Input;
 pub use walls::wall_points;
 

@@ -88,11 +88,8 @@ impl Lower<'_> {
             return Ok(at);
         }
         // The implicit terms are complete; what is left of the explicit ones takes a solve with the mass matrix.
-        let earlier: Vec<Earlier> = stages
-            .iter()
-            .zip(&rest)
-            .map(|(stage, &explicit)| Earlier { stage, implicit: 0.0, explicit })
-            .collect();
+        let earlier: Vec<Earlier> =
+            stages.iter().zip(&rest).map(|(stage, &explicit)| Earlier { stage, implicit: 0.0, explicit }).collect();
         let time = self.later(t, h);
         self.solve_amended(run, &at, &Num::scalar(h), time, |l, mut eqs| {
             if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_none()) {
@@ -253,13 +250,7 @@ impl Lower<'_> {
         Ok(eqs)
     }
 
-    fn plus(
-        &mut self,
-        sum: Option<Value>,
-        term: &Option<Value>,
-        weight: f64,
-        span: Span,
-    ) -> Result<Option<Value>> {
+    fn plus(&mut self, sum: Option<Value>, term: &Option<Value>, weight: f64, span: Span) -> Result<Option<Value>> {
         let Some(term) = term.as_ref().filter(|_| weight != 0.0) else { return Ok(sum) };
         let term = self.apply(&Op::Mul, &[Value::num(weight), term.clone()], span)?;
         Ok(Some(match sum {

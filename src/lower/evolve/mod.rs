@@ -21,9 +21,9 @@ mod variable;
 mod volumes;
 
 pub(super) use self::control::Control;
-pub(super) use self::terms::Implicit;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
+pub(super) use self::terms::Implicit;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;

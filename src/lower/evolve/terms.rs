@@ -217,11 +217,7 @@ impl Lower<'_> {
                 );
             };
             let sign = self.flux_sign(c, &ours.clone())?;
-            let normal = self.leaf(
-                &eqs.domain.clone(),
-                Leaf::Normal,
-                crate::ir::Type::f64([eqs.domain.dimension()]),
-            );
+            let normal = self.leaf(&eqs.domain.clone(), Leaf::Normal, crate::ir::Type::f64([eqs.domain.dimension()]));
             let through = self.apply(&Op::Dot, &[Value::Field(theirs), Value::Field(normal)], span)?;
             let through = self.apply(&Op::Mul, &[Value::num(sign), through], span)?;
             let condition = Value::Field(eqs.conditions[k].condition.clone());

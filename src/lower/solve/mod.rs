@@ -143,10 +143,13 @@ impl Lower<'_> {
     ) -> Result<Solved> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
-        if let (Method::Grid(Derivatives::Central { order: 4.. }), Guess::None, false) = (method, &guess, balance.linear) {
+        if let (Method::Grid(Derivatives::Central { order: 4.. }), Guess::None, false) =
+            (method, &guess, balance.linear)
+        {
             // Wide stencils make of values that contradict the walls whatever they like: order 2 comes first.
             let second = Method::Grid(Derivatives::Central { order: 2 });
-            guess = Guess::Values(self.emit_by(eqs, border, (balance, shared), scheme, second, Guess::None, span)?.nodal);
+            guess =
+                Guess::Values(self.emit_by(eqs, border, (balance, shared), scheme, second, Guess::None, span)?.nodal);
         }
         let options = discretize::Options {
             solver: scheme.solver,
