@@ -6,10 +6,14 @@
 
 mod control;
 mod driver;
+mod events;
 mod explicit;
 mod implicit;
 mod leapfrog;
 pub mod march;
+mod measure;
+mod multistep;
+mod onestep;
 mod ordinary;
 mod rates;
 mod spectral;
@@ -338,7 +342,7 @@ impl Lower<'_> {
             Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
             Integrator::Symplectic(m) => (m.name.into(), nothing),
             Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
-            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Bdf { order, .. } => (format!("bdf, order {order}"), all),
             Integrator::Exponential { order } => {
                 (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
             }
