@@ -22,6 +22,9 @@ const SAFETY: f64 = 0.9;
 const SHRINK: f64 = 0.2;
 const GROW: f64 = 10.0;
 
+/// A step that ends so near to the end, relative to its length, ends there.
+pub const LAST: f64 = 1.0 + 1e-9;
+
 /// A formula of one step length: `u⁺ = Σ_i past[i] u_{n-i} + weight h f(u⁺)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Formula {
@@ -61,11 +64,7 @@ pub fn equation(b: &mut Builder, history: Value, order: Value, h: Value) -> Equa
         predicted - differences
     });
     let part = number(b, on, |k| 1.0 / alpha(k));
-    Equation {
-        guess: b.matmul(guess_weights, history),
-        base: b.matmul(base_weights, history),
-        weight: b.mul(part, h),
-    }
+    Equation { guess: b.matmul(guess_weights, history), base: b.matmul(base_weights, history), weight: b.mul(part, h) }
 }
 
 /// A try: from a history, an order and the number of steps of this length and order so far to `next`, which solves the equation.
@@ -159,17 +158,22 @@ pub fn advance(
     let change = b.select(settled, change, zero);
     let new_order = b.add(order, change);
 
-    // The last step ends at the end.
-    let passed = b.select(good, h, zero);
+    // The last step ends at the end, and none is so short that the polynomial through it is lost in rounding.
+    let whole = b.scale(h, LAST);
+    let was_last = b.compare(Compare::Le, left, whole);
+    let passed = b.select(was_last, left, h);
+    let passed = b.select(good, passed, zero);
     let left = b.sub(left, passed);
     let wanted = b.mul(h, factor);
-    let stretched = b.scale(wanted, 1.0 + 1e-9);
-    let (ends, any) = (b.compare(Compare::Le, left, stretched), b.compare(Compare::Lt, zero, left));
-    let ends = b.mul(ends, any);
-    let ends = b.mul(ends, good);
-    let cut = b.div(left, h);
+    let (stretched, twice, half) = (b.scale(wanted, LAST), b.scale(wanted, 2.0), b.scale(left, 0.5));
+    let (fits, any) = (b.compare(Compare::Lt, left, twice), b.compare(Compare::Lt, zero, left));
+    let fits = b.mul(fits, any);
+    let ends = b.mul(fits, good);
+    let one_more = b.compare(Compare::Le, left, stretched);
+    let rest = b.select(one_more, left, half);
+    let cut = b.div(rest, h);
     let factor = b.select(ends, cut, factor);
-    let h = b.select(ends, left, wanted);
+    let h = b.select(ends, rest, wanted);
     let keeps = b.sub(one, settled);
     let keeps = b.mul(keeps, good);
     let other = b.sub(one, ends);

@@ -457,7 +457,16 @@ mod tests {
                 let c: Vec<f64> = t.c.iter().map(|c| c / part).collect();
                 let a: Vec<Vec<f64>> = (0..s).map(|i| (0..i).map(|j| t.a(i, j) / part).collect()).collect();
                 let rows: Vec<&'static [f64]> = a.into_iter().map(|r| &*r.leak()).collect();
-                let scaled = Tableau { name: t.name, order: 4, a: rows.leak(), b: t.b, embedded: None, bulge: None, c: t.c, source: "" };
+                let scaled = Tableau {
+                    name: t.name,
+                    order: 4,
+                    a: rows.leak(),
+                    b: t.b,
+                    embedded: None,
+                    bulge: None,
+                    c: t.c,
+                    source: "",
+                };
                 for (name, residual) in conditions(&b, &c, &[&scaled], 4) {
                     assert!(residual.abs() < 1e-11, "{} at {part}: {name} = {residual:e}", t.name);
                 }

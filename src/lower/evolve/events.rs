@@ -89,8 +89,11 @@ pub fn crossing(
     let (falls, drops) = (b.compare(Compare::Lt, zero, before), b.compare(Compare::Le, after, zero));
     let (up, down) = (b.mul(rises, reaches), b.mul(falls, drops));
     let hit = b.binary(Binary::Max, up, down);
-    let given: Vec<Value> =
-        [t, time, state, before, after].into_iter().chain(within.context.iter().copied()).chain(p.iter().copied()).collect();
+    let given: Vec<Value> = [t, time, state, before, after]
+        .into_iter()
+        .chain(within.context.iter().copied())
+        .chain(p.iter().copied())
+        .collect();
     let types: Vec<Type> = given.iter().map(|v| b.ty(*v).clone()).collect();
     let located = located(within, &types);
     let mut keep = Builder::new("on");

@@ -167,13 +167,15 @@ impl Lower<'_> {
         let differences = self.timed("step", &inputs, order, |l, v| {
             let past: Vec<&Num> = v[..order].iter().collect();
             let both = l.tracer.build_all(&past, |b, v| {
-                [&formula.past, &formula.guess].map(|weights| {
-                    let first = b.scale(v[0], weights[0]);
-                    (1..order).fold(first, |sum, i| {
-                        let term = b.scale(v[i], weights[i]);
-                        b.add(sum, term)
+                [&formula.past, &formula.guess]
+                    .map(|weights| {
+                        let first = b.scale(v[0], weights[0]);
+                        (1..order).fold(first, |sum, i| {
+                            let term = b.scale(v[i], weights[i]);
+                            b.add(sum, term)
+                        })
                     })
-                }).to_vec()
+                    .to_vec()
             });
             let time = l.tracer.build(&[&v[order]], |b, v| {
                 let shift = b.scalar(h);
@@ -219,10 +221,12 @@ impl Lower<'_> {
                 vec![b.reshape(guess, &ty.shape), b.reshape(base, &ty.shape), weight]
             });
             let next = l.solve_stage(run, &made[1], Guess::Try(made[0].clone()), &made[2], v[0].clone())?;
-            let flat = |l: &mut Self, n: &Num| l.tracer.build(&[n], |b, v| {
-                let all = b.ty(v[0]).len();
-                b.reshape(v[0], &[all])
-            });
+            let flat = |l: &mut Self, n: &Num| {
+                l.tracer.build(&[n], |b, v| {
+                    let all = b.ty(v[0]).len();
+                    b.reshape(v[0], &[all])
+                })
+            };
             Ok(vec![flat(l, &made[0]), flat(l, &next)])
         })
     }

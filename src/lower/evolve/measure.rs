@@ -74,8 +74,8 @@ fn amplitudes(b: &mut Builder, z: Value, points: &[usize]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{Op, Type};
     use crate::ir::eval::eval;
+    use crate::ir::{Op, Type};
 
     #[test]
     fn spectra_measure_the_mean_square_over_points() {

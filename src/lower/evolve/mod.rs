@@ -161,7 +161,7 @@ impl Lower<'_> {
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
             let (values, slopes) = match &complete {
-                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
+                Some(of_state) => self.completed(values, &Num::scalar(timeline.kept(k)), of_state),
                 None => {
                     let slopes = self.own_slopes(scheme, &space, &values);
                     (values, slopes)
@@ -365,9 +365,8 @@ impl Lower<'_> {
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
-    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
-        let time = Num::scalar(time);
-        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+    fn completed(&mut self, state: Num, time: &Num, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let args: Vec<&Num> = [&state, time].into_iter().chain(captured).collect();
         let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
         let slopes = out.pop();
         (out.swap_remove(0), slopes)

@@ -6,7 +6,7 @@ use super::driver::{ACCEPTED, COMMON, ENDED, LENGTH, REJECTED, TIME, Tries};
 use super::events::{Within, crossing};
 use super::measure::Measure;
 use super::timeline::Timeline;
-use crate::integrate::bdf::{ROWS, Try, advance, interpolated};
+use crate::integrate::bdf::{LAST, ROWS, Try, advance, interpolated};
 use crate::ir::{Builder, Compare, Func, Type, Value};
 use crate::lower::Lower;
 use crate::lower::value::Num;
@@ -102,7 +102,7 @@ fn attempt(step: &MultiStep, control: &Control, types: &[Type], carry: usize, sh
     let p: Vec<Value> = types[carry..].iter().map(|t| b.input(t.clone())).collect();
     let (t, h, history, order) = (carried[TIME], carried[LENGTH], carried[HISTORY], carried[ORDER]);
     let left = b.sub(bound, t);
-    let stretched = b.scale(h, 1.0 + 1e-9);
+    let stretched = b.scale(h, LAST);
     let last = b.compare(Compare::Le, left, stretched);
     let later = b.add(t, h);
     let later = b.select(last, bound, later);

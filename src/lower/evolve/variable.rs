@@ -6,6 +6,7 @@ use super::measure::Measure;
 use super::multistep::MultiStep;
 use super::onestep::{Dense, OneStep};
 use super::ordinary::same;
+use super::spectral::{Parts, Timed};
 use super::timeline::Timeline;
 use super::{Run, gathered, rates, with_times};
 use crate::base::Span;
@@ -41,25 +42,31 @@ impl Lower<'_> {
         }
         timeline.step *= timeline.per_sample as f64;
         timeline.per_sample = 1;
-        let by_component = by_component(integrator, scheme.method);
-        let shape = match by_component {
-            true => [&[start.shape()[1]], &space.mesh.cells[..]].concat(),
-            false => start.shape().to_vec(),
+        let layout = layout(integrator, scheme.method);
+        let shape = match layout {
+            Arrangement::Components => [&[start.shape()[1]], &space.mesh.cells[..]].concat(),
+            _ => start.shape().to_vec(),
         };
-        let initial = match by_component {
-            false => start,
-            true => self.tracer.build(&[&start], |b, v| {
+        let initial = match layout {
+            Arrangement::Components => self.tracer.build(&[&start], |b, v| {
                 let v = b.transpose(v[0], &[1, 0]);
                 b.reshape(v, &shape)
             }),
+            _ => start,
         };
+        let mut layout = layout;
         let tries = match (integrator, scheme.method) {
+            (Integrator::RungeKutta(t), Method::Grid(Derivatives::Fourier(dealias))) if t.explicit() => {
+                let parts = self.spectral_parts(run, dealias, initial)?;
+                layout = Arrangement::Spectra(parts.complete.clone());
+                self.spectral_tries(run, t, (&control, &timeline), until, eqs, parts)?
+            }
             (_, Method::Grid(Derivatives::Fourier(_))) => {
                 return error_help(
                     "unsupported.library",
                     span,
-                    "steps that follow the error, and events, are not for `spectral` so far",
-                    "give the step its length: `time=rk4(1e-3 [s])`",
+                    "in spectral space only explicit steps follow the error, or end at an event, so far",
+                    "use `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
                 );
             }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
@@ -70,7 +77,7 @@ impl Lower<'_> {
             }
             (Integrator::Bdf { order, varies: true }, Method::Elements | Method::Volumes) => {
                 let (solve, captured) = self.varying_differences(run, initial.ty())?;
-                let event = self.field_event(run, until, &shape, false, &captured)?;
+                let event = self.field_event(run, until, &shape, &Arrangement::Nodes, &captured)?;
                 let nominal = nominal(eqs, &shape, false);
                 let nominal = match nominal.ty.is_scalar() {
                     true => nominal,
@@ -118,7 +125,7 @@ impl Lower<'_> {
         for k in 0..times.shape()[0] {
             let state = self.tracer.build(&[&states], |b, v| b.index(v[0], 0, k));
             let time = self.tracer.build(&[&times], |b, v| b.index(v[0], 0, k));
-            trajectory.push(self.snapshot(run, state, time, by_component)?);
+            trajectory.push(self.snapshot(run, state, time, &layout)?);
         }
         Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
@@ -149,10 +156,8 @@ impl Lower<'_> {
                 "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
             );
         }
-        let event = self.field_event(run, until, &shape, true, &captured)?;
-        let begin = Num::scalar(timeline.start);
-        let refs: Vec<&Num> = [&begin, &initial].into_iter().chain(&captured).collect();
-        let slope = self.tracer.build(&refs, |b, v| b.inline(&rates, v)[0]);
+        let event = self.field_event(run, until, &shape, &Arrangement::Components, &captured)?;
+        let slope = self.slope_at(timeline.start, &initial, &rates, &captured);
         let step = OneStep {
             func,
             memory: vec![slope],
@@ -166,6 +171,73 @@ impl Lower<'_> {
             measure: Measure::Entries { nominal: nominal(eqs, &shape, true) },
         };
         Ok(self.one_step_tries(&step, control, timeline))
+    }
+
+    /// Explicit steps of spectra.
+    fn spectral_tries(
+        &mut self,
+        run: &Run,
+        tableau: &Tableau,
+        (control, timeline): (&Control, &Timeline),
+        until: Option<Value>,
+        eqs: &Equations,
+        parts: Parts,
+    ) -> Result<Tries> {
+        if control.cfl.is_some() {
+            return error_help(
+                "run.scheme",
+                run.span,
+                "in spectral space no wave takes a time through a cell",
+                "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
+            );
+        }
+        let (rates, mut captured) = parts.rates();
+        let own = captured.len();
+        for n in &parts.complete.1 {
+            if !captured.iter().any(|c| same(c, n)) {
+                captured.push(n.clone());
+            }
+        }
+        // What only the reading of a state wants is passed along.
+        let rates = {
+            let mut b = Builder::new("rates");
+            let args: Vec<_> = rates.inputs.iter().map(|ty| b.input(ty.clone())).collect();
+            captured[own..].iter().for_each(|n| {
+                b.input(n.ty().clone());
+            });
+            let out = b.inline(&rates, &args);
+            b.finish(out)
+        };
+        let initial = parts.start.clone();
+        let shape = initial.shape().to_vec();
+        let (func, estimate, dense) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), run.span)?;
+        let event = self.field_event(run, until, &shape, &Arrangement::Spectra(parts.complete), &captured)?;
+        let rated = rates::stored(eqs);
+        let sizes = eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]);
+        let nominal = sizes.zip(rated).filter(|(_, rated)| *rated).map(|(x, _)| x).collect();
+        let measure = Measure::Spectra { nominal, points: run.space.mesh.cells.clone() };
+        let memory = vec![self.slope_at(timeline.start, &initial, &rates, &captured)];
+        let rates = Some(rates);
+        let step = OneStep {
+            func,
+            memory,
+            estimate,
+            dense: Some(dense),
+            captured,
+            initial,
+            rates,
+            limit: None,
+            event,
+            measure,
+        };
+        Ok(self.one_step_tries(&step, control, timeline))
+    }
+
+    /// The rates at the start.
+    fn slope_at(&mut self, start: f64, initial: &Num, rates: &Func, captured: &[Num]) -> Num {
+        let start = Num::scalar(start);
+        let refs: Vec<&Num> = [&start, initial].into_iter().chain(captured).collect();
+        self.tracer.build(&refs, |b, v| b.inline(rates, v)[0])
     }
 
     /// Diagonally implicit steps on finite elements or volumes, whose states are `[N, c]`.
@@ -188,7 +260,7 @@ impl Lower<'_> {
         }
         let shape = initial.shape().to_vec();
         let (func, captured) = self.implicit_trial(run, tableau, initial.ty())?;
-        let event = self.field_event(run, until, &shape, false, &captured)?;
+        let event = self.field_event(run, until, &shape, &Arrangement::Nodes, &captured)?;
         // No mass matrix is asked for the slope at the start: it is known from the end of the first step on.
         let memory = vec![Num::Const(Tensor::zeros(initial.ty())), Num::scalar(0.0)];
         let step = OneStep {
@@ -212,24 +284,30 @@ impl Lower<'_> {
         run: &Run,
         until: Option<Value>,
         shape: &[usize],
-        by_component: bool,
+        layout: &Arrangement,
         captured: &[Num],
     ) -> Result<Option<Func>> {
         let Some(f) = until else { return Ok(None) };
         let inputs = [Type::f64([]), Type::f64(shape)];
         let event = self.event(&inputs, captured, &f, run.span, |l, inputs| {
-            let solution = l.snapshot(run, inputs[1].clone(), inputs[0].clone(), by_component)?;
+            let solution = l.snapshot(run, inputs[1].clone(), inputs[0].clone(), layout)?;
             Ok(Value::Solution(solution))
         })?;
         Ok(Some(event))
     }
 
     /// The solution of a state at a time.
-    fn snapshot(&mut self, run: &Run, state: Num, time: Num, by_component: bool) -> Result<Rc<Solution>> {
+    fn snapshot(&mut self, run: &Run, state: Num, time: Num, layout: &Arrangement) -> Result<Rc<Solution>> {
         let Run { problem, scheme, space, span, .. } = *run;
-        let eqs = self.at_time(time, |l| l.equations(problem))?;
-        let slopes = self.own_slopes(scheme, space, &state);
-        let nodal = self.nodal(state, by_component, space);
+        let eqs = self.at_time(time.clone(), |l| l.equations(problem))?;
+        let (state, slopes) = match layout {
+            Arrangement::Spectra(complete) => self.completed(state, &time, complete),
+            _ => {
+                let slopes = self.own_slopes(scheme, space, &state);
+                (state, slopes)
+            }
+        };
+        let nodal = self.nodal(state, !matches!(layout, Arrangement::Nodes), space);
         let slopes = slopes.map(|s| self.nodal_slopes(s, space));
         let solved = Solved { nodal, slopes, numbers: vec![], space: space.clone() };
         self.solution(&eqs, solved, span)
@@ -309,12 +387,21 @@ fn explicit_trial(
     }
 }
 
-/// Whether states are `[c, n…]` instead of `[N, c]`.
-fn by_component(integrator: Integrator, method: Method) -> bool {
+/// How states are arranged.
+enum Arrangement {
+    /// `[c, n…]`
+    Components,
+    /// `[N, c]`
+    Nodes,
+    /// Half spectra, with what reads them.
+    Spectra(Timed),
+}
+
+fn layout(integrator: Integrator, method: Method) -> Arrangement {
     match (integrator, method) {
-        (_, Method::Grid(_)) => true,
-        (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
-        _ => false,
+        (_, Method::Grid(Derivatives::Central { .. })) => Arrangement::Components,
+        (Integrator::RungeKutta(t), Method::Volumes) if t.explicit() => Arrangement::Components,
+        _ => Arrangement::Nodes,
     }
 }
 

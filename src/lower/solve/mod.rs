@@ -164,7 +164,9 @@ impl Lower<'_> {
         spec.may_fail = matches!(guess, Guess::Try(_));
         let first = match guess {
             Guess::Number(x) => Num::Const(Tensor::full(&Type::f64([free]), x)),
-            Guess::None | Guess::Values(_) | Guess::Try(_) if balance.linear => Num::Const(Tensor::zeros(&Type::f64([free]))),
+            Guess::None | Guess::Values(_) | Guess::Try(_) if balance.linear => {
+                Num::Const(Tensor::zeros(&Type::f64([free])))
+            }
             Guess::None => Num::Const(discrete.nominal.clone()),
             Guess::Values(nodal) | Guess::Try(nodal) => self.tracer.build(&[&nodal], |b, v| {
                 let all = b.ty(v[0]).len();
