@@ -303,6 +303,7 @@ impl Lower<'_> {
         let (state, slopes) = match layout {
             Arrangement::Spectra(complete) => self.completed(state, &time, complete),
             _ => {
+                let state = self.centred(run, state, &time)?;
                 let slopes = self.own_slopes(scheme, space, &state);
                 (state, slopes)
             }
