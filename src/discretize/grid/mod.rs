@@ -7,7 +7,9 @@ mod central;
 mod fourier;
 mod implicit;
 mod modes;
+mod places;
 mod spectra;
+pub mod staggered;
 mod stencil;
 mod terms;
 mod walls;
@@ -19,6 +21,7 @@ use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
 pub use fourier::{Dealias, Semilinear, Structure, semilinear};
 pub use implicit::discretise;
+pub use places::{Placement, Places, places};
 use terms::Input;
 pub use walls::wall_points;
 

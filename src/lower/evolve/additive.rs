@@ -12,7 +12,7 @@ use crate::integrate::Additive;
 use crate::ir::{Func, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::Method;
+use crate::lower::solve::{Guess, Method};
 use crate::lower::system::Equations;
 use crate::lower::value::{Field, Leaf, Num, Value};
 use crate::sema::hir::Op;
@@ -76,10 +76,17 @@ impl Lower<'_> {
                     explicit: m.explicit.a(i, j) / gamma,
                 };
                 let earlier: Vec<Earlier> = (0..i).map(earlier).collect();
-                at = self.solve_amended(run, u, &Num::scalar(gamma * h), time.clone(), |l, eqs| {
-                    let parts = l.split_terms(eqs, kinds, false, run.span)?;
-                    l.with_earlier(parts.implicit, &earlier)
-                })?;
+                at = self.solve_amended(
+                    run,
+                    u,
+                    Guess::Values(u.clone()),
+                    &Num::scalar(gamma * h),
+                    time.clone(),
+                    |l, eqs| {
+                        let parts = l.split_terms(eqs, kinds, false, run.span)?;
+                        l.with_earlier(parts.implicit, &earlier)
+                    },
+                )?;
             }
             stages.push(self.at_time(time, |l| l.known_terms(run, kinds, &at))?);
         }
@@ -91,7 +98,7 @@ impl Lower<'_> {
         let earlier: Vec<Earlier> =
             stages.iter().zip(&rest).map(|(stage, &explicit)| Earlier { stage, implicit: 0.0, explicit }).collect();
         let time = self.later(t, h);
-        self.solve_amended(run, &at, &Num::scalar(h), time, |l, mut eqs| {
+        self.solve_amended(run, &at, Guess::Values(at.clone()), &Num::scalar(h), time, |l, mut eqs| {
             if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_none()) {
                 return error_help(
                     "run.scheme",
@@ -151,9 +158,14 @@ impl Lower<'_> {
             } else {
                 let weights: Vec<[f64; 2]> = (0..i).map(|j| [m.implicit.a(i, j), m.explicit.a(i, j)]).collect();
                 let base = self.combined(u, &found, &weights, h);
-                at = self.solve_amended(run, &base, &Num::scalar(gamma * h), time.clone(), |l, eqs| {
-                    Ok(l.split_terms(eqs, kinds, true, run.span)?.implicit)
-                })?;
+                at = self.solve_amended(
+                    run,
+                    &base,
+                    Guess::Values(base.clone()),
+                    &Num::scalar(gamma * h),
+                    time.clone(),
+                    |l, eqs| Ok(l.split_terms(eqs, kinds, true, run.span)?.implicit),
+                )?;
                 self.tracer.build(&[&at, &base], |b, v| {
                     let change = b.sub(v[0], v[1]);
                     b.scale(change, 1.0 / (gamma * h))

@@ -7,11 +7,16 @@
 mod additive;
 mod control;
 mod driver;
+mod events;
 mod explicit;
 mod implicit;
 mod leapfrog;
 pub mod march;
+mod measure;
+mod multistep;
+mod onestep;
 mod ordinary;
+mod placing;
 mod rates;
 mod spectral;
 mod stability;
@@ -43,6 +48,8 @@ struct Run<'a> {
     problem: &'a Problem,
     scheme: &'a Scheme,
     space: &'a Rc<Space>,
+    /// Where components stand, on a staggered grid.
+    places: Option<Rc<grid::Places>>,
     /// Length of a step.
     h: f64,
     /// When the run begins, and how many steps it takes.
@@ -81,11 +88,13 @@ impl Lower<'_> {
         self.check_evolution(&eqs, span)?;
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
-        let start = self.initial_values(&eqs, &space, span)?;
+        let places = self.places(problem, scheme, integrator, timeline.start, &space, span)?;
+        let start = self.initial_values(&eqs, &space, places.as_deref(), span)?;
         let run = Run {
             problem,
             scheme,
             space: &space,
+            places,
             h: timeline.step,
             start: timeline.start,
             steps: timeline.samples * timeline.per_sample,
@@ -160,8 +169,12 @@ impl Lower<'_> {
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
             let (values, slopes) = match &complete {
-                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
+                Some(of_state) => self.completed(values, &Num::scalar(timeline.kept(k)), of_state),
                 None => {
+                    let values = match by_component {
+                        true => self.centred(&run, values, &Num::scalar(timeline.kept(k)))?,
+                        false => values,
+                    };
                     let slopes = self.own_slopes(scheme, &space, &values, by_component);
                     (values, slopes)
                 }
@@ -224,14 +237,24 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// `[N, c]` at the nodes of the space.
-    fn initial_values(&mut self, eqs: &Equations, space: &Rc<Space>, span: Span) -> Result<Num> {
+    /// `[N, c]` at the nodes of the space, or at the places of the components.
+    fn initial_values(
+        &mut self,
+        eqs: &Equations,
+        space: &Rc<Space>,
+        places: Option<&grid::Places>,
+        span: Span,
+    ) -> Result<Num> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let n: usize = u.shape.iter().product();
+            let first = parts.iter().map(|p: &(Num, usize)| p.1).sum();
             let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
-                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                Some((_, field, _)) => match places {
+                    None => self.field_at_points(&field.clone(), &x, span)?,
+                    Some(places) => self.field_at_places(field, places, first, space, span)?,
+                },
                 // Follows from the others.
                 None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
             };
@@ -333,6 +356,9 @@ impl Lower<'_> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) if run.places.is_some() => {
+                placing::described(eqs, run.places.as_ref().expect("compiler bug: no places"), order, &points)
+            }
             Method::Grid(Derivatives::Central { order }) => {
                 format!("central differences of order {order} on {points} points")
             }
@@ -349,7 +375,7 @@ impl Lower<'_> {
             Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
             Integrator::Symplectic(m) => (m.name.into(), nothing),
             Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage".into()),
-            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Bdf { order, .. } => (format!("bdf, order {order}"), all),
             Integrator::Exponential { order } => {
                 (format!("etdrk{order}"), "what is linear is exact, the rest explicit".into())
             }
@@ -377,9 +403,8 @@ impl Lower<'_> {
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
-    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
-        let time = Num::scalar(time);
-        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+    fn completed(&mut self, state: Num, time: &Num, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let args: Vec<&Num> = [&state, time].into_iter().chain(captured).collect();
         let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
         let slopes = out.pop();
         (out.swap_remove(0), slopes)

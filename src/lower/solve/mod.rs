@@ -49,6 +49,8 @@ pub(super) enum Guess {
     Number(f64),
     /// At nodal values `[N, c]`.
     Values(Num),
+    /// The same; where no solution is found, one of the values is not finite, and who asks tries something else.
+    Try(Num),
 }
 
 impl Lower<'_> {
@@ -188,11 +190,14 @@ impl Lower<'_> {
         let free = discrete.free;
         let mut args = self.data_arguments(&discrete, shared, &space);
         args.extend(shared.numbers.iter().cloned());
+        spec.may_fail = matches!(guess, Guess::Try(_));
         let first = match guess {
             Guess::Number(x) => Num::Const(Tensor::full(&Type::f64([free]), x)),
-            Guess::None | Guess::Values(_) if balance.linear => Num::Const(Tensor::zeros(&Type::f64([free]))),
+            Guess::None | Guess::Values(_) | Guess::Try(_) if balance.linear => {
+                Num::Const(Tensor::zeros(&Type::f64([free])))
+            }
             Guess::None => Num::Const(discrete.nominal.clone()),
-            Guess::Values(nodal) => self.tracer.build(&[&nodal], |b, v| {
+            Guess::Values(nodal) | Guess::Try(nodal) => self.tracer.build(&[&nodal], |b, v| {
                 let all = b.ty(v[0]).len();
                 let flat = b.reshape(v[0], &[all]);
                 let places = b.constant(discrete.places.clone());
