@@ -62,6 +62,10 @@ impl Symbolic {
         Symbolic { n, starts, columns, diagonal: pattern.diagonal.clone(), kind }
     }
 
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
     /// The number of values of the Cholesky factor (0 for LU, which knows only when it has pivoted).
     pub fn fill(&self) -> usize {
         match &self.kind {

@@ -1,6 +1,7 @@
 //! Elimination with iterative refinement: full matrices, sparse Cholesky, sparse LU. What was told to be positive definite, or is
 //! symmetric as it stands, is tried with Cholesky first; LU takes over where that breaks down.
 
+use super::bordered::Bordered;
 use super::dense::Lu;
 use super::direct::Factor;
 use super::linear::{Method, Plan, Stats, remove_means};
@@ -21,6 +22,7 @@ enum Factors {
     Dense(Box<Lu>),
     Cholesky(Box<Factor>),
     Lu(Box<Factor>),
+    Bordered(Box<Bordered>),
 }
 
 impl Elimination {
@@ -63,10 +65,16 @@ impl Elimination {
                 break;
             }
         }
-        if matches!(self.factors, Factors::Cholesky(_)) && (worst.is_nan() || worst > 1e-6) {
-            // Cholesky reads one triangle: the matrix is not as symmetric as was said, or too badly conditioned for it.
+        // Cholesky reads one triangle: the matrix is not as symmetric as was said, or too badly conditioned for it. What a border leaves
+        // may be nearly singular, though the matrix is not.
+        let doubtful = match self.factors {
+            Factors::Cholesky(_) => worst.is_nan() || worst > 1e-6,
+            Factors::Bordered(_) => worst.is_nan() || worst > 1e-10,
+            _ => false,
+        };
+        if doubtful {
             let values = pin(plan, matrix, &mut self.pinned);
-            self.factors = Factors::Lu(sparse_lu(plan, values)?);
+            self.factors = Factors::Lu(whole_lu(plan, values)?);
             return self.solve(plan, matrix, rhs, x, transposed);
         }
         if !worst.is_finite() || worst > 1e-3 || overgrown(plan.pattern(), matrix, &b, x, transposed) {
@@ -79,7 +87,7 @@ impl Elimination {
         }
         let method = match self.factors {
             Factors::Cholesky(_) => Method::Cholesky,
-            Factors::Lu(_) => Method::Lu,
+            Factors::Lu(_) | Factors::Bordered(_) => Method::Lu,
             _ => Method::Dense,
         };
         Ok(Stats { method, iterations: steps, residual: worst })
@@ -96,7 +104,7 @@ impl Elimination {
                 lu.factor(plan.pattern().n(), &full(plan.pattern(), values))?;
                 Factors::Dense(lu)
             }
-            Method::Lu if !plan.pattern().holds_symmetric(values) => Factors::Lu(sparse_lu(plan, values)?),
+            Method::Lu if !plan.pattern().holds_symmetric(values) => sparse_lu(plan, values)?,
             told => {
                 let mut cholesky = Box::new(Factor::new(plan.symbolic(true)));
                 match cholesky.factor(values) {
@@ -104,7 +112,7 @@ impl Elimination {
                     Err(failure) if told != Method::Lu && !matches!(failure, Failure::NotPositiveDefinite { .. }) => {
                         return Err(failure);
                     }
-                    Err(_) => Factors::Lu(sparse_lu(plan, values)?),
+                    Err(_) => sparse_lu(plan, values)?,
                 }
             }
         };
@@ -120,6 +128,7 @@ impl Elimination {
             Factors::None => unreachable!("compiler bug: substitution before factorisation"),
             Factors::Dense(lu) => lu.solve(x, transposed),
             Factors::Cholesky(f) | Factors::Lu(f) => f.solve(x, transposed),
+            Factors::Bordered(f) => f.solve(x, transposed),
         }
     }
 }
@@ -165,7 +174,16 @@ fn overgrown(p: &Pattern, matrix: &[f64], b: &[f64], x: &[f64], transposed: bool
     })
 }
 
-fn sparse_lu(plan: &Plan, values: &[f64]) -> Result<Box<Factor>, Failure> {
+fn sparse_lu(plan: &Plan, values: &[f64]) -> Result<Factors, Failure> {
+    if let Some(border) = plan.border()
+        && let Ok(factors) = Bordered::new(border, values)
+    {
+        return Ok(Factors::Bordered(Box::new(factors)));
+    }
+    Ok(Factors::Lu(whole_lu(plan, values)?))
+}
+
+fn whole_lu(plan: &Plan, values: &[f64]) -> Result<Box<Factor>, Failure> {
     let mut lu = Box::new(Factor::new(plan.symbolic(false)));
     lu.factor(values)?;
     Ok(lu)

@@ -2,6 +2,7 @@
 //! tells why when it fails.
 
 use super::algebraic::Algebraic;
+use super::bordered;
 use super::direct::Symbolic;
 use super::elimination::{Elimination, defect};
 use super::krylov::Limits;
@@ -85,6 +86,7 @@ pub struct Plan {
     options: Options,
     cholesky: OnceLock<Arc<Symbolic>>,
     lu: OnceLock<Arc<Symbolic>>,
+    border: OnceLock<Option<Arc<bordered::Plan>>>,
     placement: OnceLock<Option<Arc<Placement>>>,
 }
 
@@ -110,7 +112,7 @@ const MOST: usize = 300;
 
 impl Plan {
     pub fn new(pattern: Pattern, options: Options) -> Plan {
-        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new(), placement: OnceLock::new() }
+        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new(), border: OnceLock::new(), placement: OnceLock::new() }
     }
 
     pub fn pattern(&self) -> &Pattern {
@@ -149,6 +151,11 @@ impl Plan {
 
     pub(super) fn components(&self) -> usize {
         self.options.grid.as_ref().map_or(1, |g| g.components.max(1))
+    }
+
+    /// Where a few rows or columns hold many unknowns.
+    pub(super) fn border(&self) -> Option<Arc<bordered::Plan>> {
+        self.border.get_or_init(|| bordered::Plan::new(&self.pattern).map(Arc::new)).clone()
     }
 
     pub(super) fn symbolic(&self, definite: bool) -> Arc<Symbolic> {

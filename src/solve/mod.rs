@@ -4,6 +4,7 @@
 //! [`newton`] for nonlinear systems.
 
 mod algebraic;
+mod bordered;
 mod coarsen;
 pub mod dense;
 pub mod direct;

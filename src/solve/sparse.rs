@@ -102,6 +102,23 @@ impl Pattern {
         self.columns.len()
     }
 
+    /// The pattern of some of its entries, the diagonal among them, and which they are.
+    pub fn restricted(&self, keep: impl Fn(usize) -> bool) -> (Pattern, Vec<u32>) {
+        let mut out = Pattern { row_start: vec![0], columns: vec![], diagonal: vec![], slots: vec![] };
+        let mut from = vec![];
+        for i in 0..self.n() {
+            for e in (self.row_start[i]..self.row_start[i + 1]).filter(|&e| e == self.diagonal[i] || keep(e)) {
+                if e == self.diagonal[i] {
+                    out.diagonal.push(from.len());
+                }
+                out.columns.push(self.columns[e]);
+                from.push(e as u32);
+            }
+            out.row_start.push(from.len());
+        }
+        (out, from)
+    }
+
     /// The entry of each block value (see [`Blocks`]), or [`DROPPED`].
     pub fn slots(&self) -> &[u32] {
         &self.slots

@@ -7,12 +7,13 @@
 
 use super::modes::{Modes, Symbol};
 use super::spectra::{Spectra, reaches, restricted};
-use super::terms::{Argument, Terms, over_points};
+use super::terms::{Argument, Input, Terms, over_points};
 use super::{check, inputs, point_arrays};
 use crate::discretize::{Balance, Mesh, Refusal};
 use crate::ir::build::drop_dead;
 use crate::ir::{Builder, Func, Type, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What is done about products that the grid does not carry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,8 @@ pub struct Semilinear {
     pub points: Vec<usize>,
     /// Of the modes, along each axis.
     pub modes: Vec<usize>,
+    /// What is in L: of each component with a rate, the derivatives of itself and of components without a rate.
+    pub kept: Vec<(usize, Input)>,
 }
 
 /// What a system is besides its balance.
@@ -65,7 +68,7 @@ pub fn semilinear(
         _ => mesh.cells.clone(),
     };
     let modes = Modes { mesh, points };
-    let law = Law { balance, modes, structure, dealias };
+    let law = Law { balance, modes, structure, dealias, kept: RefCell::default() };
     let shape = law.modes.shape();
     let nonlinear = law.function("nonlinear", structure.capacity, |law, b, args| {
         let mut made = law.assembled(b, args)?;
@@ -100,7 +103,12 @@ pub fn semilinear(
         }
         Ok(vec![b.stack(&all, 0), b.stack(&slopes, 0)])
     })?;
+    let in_l = |(row, input): &(usize, Input)| {
+        structure.stored[*row] && (input.component == *row || !structure.stored[input.component])
+    };
+    let kept = law.kept.take().into_iter().filter(in_l).collect();
     Ok(Semilinear {
+        kept,
         nonlinear,
         linear: of_shared(&linear, balance),
         complete,
@@ -125,6 +133,8 @@ struct Law<'a> {
     modes: Modes<'a>,
     structure: &'a Structure<'a>,
     dealias: Dealias,
+    /// Linear terms by equation, as they are met.
+    kept: RefCell<BTreeSet<(usize, Input)>>,
 }
 
 /// The arguments of a function under construction.
@@ -309,6 +319,11 @@ impl Law<'_> {
                 let mut row = Row::default();
                 let parts = (0..d).map(|a| (Some(a), &out[0][i * d + a])).chain([(None, &out[1][i])]);
                 for (axis, terms) in parts {
+                    self.kept.borrow_mut().extend(terms.linear.keys().map(|input| {
+                        let mut axes: Vec<usize> = input.axes.iter().copied().chain(axis).collect();
+                        axes.sort_unstable();
+                        (components[i], Input { component: input.component, axes })
+                    }));
                     self.add(b, &mut row, axis, terms);
                 }
                 if let (Some((k, array)), Some(rest)) = (missing, row.rest)

@@ -22,7 +22,7 @@ pub use central::{rates, slopes};
 pub use fourier::{Dealias, Semilinear, Structure, semilinear};
 pub use implicit::discretise;
 pub use places::{Placement, Places, places};
-use terms::Input;
+pub use terms::Input;
 pub use walls::wall_points;
 
 /// How derivatives are taken.

@@ -1,6 +1,6 @@
 //! Explicit steps: rates from a grid or from finite volumes, combined by a tableau.
 
-use super::rates::Terms;
+use super::rates::{Terms, has_rate};
 use super::stability::Explicit;
 use super::{Run, Step};
 use crate::discretize::grid::Derivatives;
@@ -9,7 +9,7 @@ use crate::integrate::Tableau;
 use crate::integrate::runge_kutta::explicit_step;
 use crate::ir::{Builder, Func, Type};
 use crate::lower::Lower;
-use crate::lower::error::Result;
+use crate::lower::error::{Result, error_help};
 use crate::lower::functional::refused;
 use crate::lower::solve::{Border, Method};
 use crate::lower::value::Num;

@@ -106,6 +106,7 @@ impl Lower<'_> {
         }
         let mut whole = None;
         let mut complete = None;
+        let mut linear = String::new();
         let step = match (integrator, scheme.method) {
             (_, Method::Grid(Derivatives::Fourier(_))) if scheme.implicit.is_some() => {
                 return error_help(
@@ -116,8 +117,9 @@ impl Lower<'_> {
                 );
             }
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
-                let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
+                let (step, of_state, kept) = self.spectral_step(&run, integrator, dealias, start)?;
                 complete = Some(of_state);
+                linear = spectral::linear_words(&eqs, &kept);
                 step
             }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
@@ -152,7 +154,7 @@ impl Lower<'_> {
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
-        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component)?;
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, (by_component, linear))?;
         if step.initial[0].ty().len() != march.entries() {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
@@ -351,7 +353,7 @@ impl Lower<'_> {
         timeline: &Timeline,
         run: &Run,
         integrator: Integrator,
-        by_component: bool,
+        (by_component, linear): (bool, String),
     ) -> Result<March> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
@@ -377,11 +379,11 @@ impl Lower<'_> {
             Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage".into()),
             Integrator::Bdf { order, .. } => (format!("bdf, order {order}"), all),
             Integrator::Exponential { order } => {
-                (format!("etdrk{order}"), "what is linear is exact, the rest explicit".into())
+                (format!("etdrk{order}"), format!("exact: {}; the rest is explicit", or_nothing(linear)))
             }
             Integrator::Additive(m) => match run.scheme.method {
                 Method::Grid(Derivatives::Fourier(_)) => {
-                    (m.name.into(), "what is linear is implicit, the rest explicit".into())
+                    (m.name.into(), format!("implicit: {}; the rest is explicit", or_nothing(linear)))
                 }
                 _ => (m.name.into(), self.implicit_words(run)?),
             },
@@ -438,6 +440,10 @@ impl Lower<'_> {
             }
         }
     }
+}
+
+fn or_nothing(words: String) -> String {
+    if words.is_empty() { "nothing".into() } else { words }
 }
 
 /// A solution with the times at which it is.

@@ -3,7 +3,7 @@
 
 use super::{Run, Step, rates};
 use crate::base::Span;
-use crate::discretize::grid::{self, Dealias, Semilinear, Structure};
+use crate::discretize::grid::{self, Dealias, Input, Semilinear, Structure};
 use crate::discretize::{Mesh, Space};
 use crate::integrate::additive::{Inverses, additive_step};
 use crate::integrate::diagonal::Diagonal;
@@ -14,6 +14,7 @@ use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::functional::refused;
 use crate::lower::solve::{Border, Integrator};
+use crate::lower::system::Equations;
 use crate::lower::value::Num;
 use std::rc::Rc;
 
@@ -26,6 +27,31 @@ pub struct Parts {
     linear: Vec<Num>,
     nonlinear: Timed,
     pub complete: Timed,
+    /// The terms in L.
+    pub kept: Vec<(usize, Input)>,
+}
+
+/// `∂xx u, through `p`` of the terms in L, an item for each unknown.
+pub fn linear_words(eqs: &Equations, kept: &[(usize, Input)]) -> String {
+    let names: Vec<&str> = eqs
+        .unknowns
+        .iter()
+        .flat_map(|u| vec![u.name.as_str(); u.shape.iter().product()])
+        .collect();
+    let mut out: Vec<String> = vec![];
+    for (row, input) in kept {
+        let axes: String = input.axes.iter().map(|a| ["x", "y", "z"][*a]).collect();
+        let of = names[input.component];
+        let term = match (input.component == *row, axes.is_empty()) {
+            (true, true) => format!("`{of}`"),
+            (true, false) => format!("`∂{axes}({of})`"),
+            (false, _) => format!("through `{of}` in `{}`", names[*row]),
+        };
+        if !out.contains(&term) {
+            out.push(term);
+        }
+    }
+    out.join(", ")
 }
 
 impl Parts {
@@ -51,17 +77,18 @@ struct Found {
 }
 
 impl Lower<'_> {
-    /// The step, and what turns a state and its time into all unknowns `[c, cells…]` and their gradients `[c, d, cells…]`.
+    /// The step, what turns a state and its time into all unknowns `[c, cells…]` and their gradients `[c, d, cells…]`, and the terms
+    /// that are linear.
     pub(super) fn spectral_step(
         &mut self,
         run: &Run,
         integrator: Integrator,
         dealias: Dealias,
         start: Num,
-    ) -> Result<(Step, Timed)> {
-        let Parts { start, linear, nonlinear, complete } = self.spectral_parts(run, dealias, start)?;
+    ) -> Result<(Step, Timed, Vec<(usize, Input)>)> {
+        let Parts { start, linear, nonlinear, complete, kept } = self.spectral_parts(run, dealias, start)?;
         let step = self.in_spectral_space(run, integrator, &linear, &nonlinear, start.ty())?;
-        Ok((Step { initial: vec![start], ..step }, complete))
+        Ok((Step { initial: vec![start], ..step }, complete, kept))
     }
 
     /// The parts of a system from which steps in spectral space are made.
@@ -99,7 +126,7 @@ impl Lower<'_> {
             .collect();
         let refs: Vec<&Num> = shared.iter().collect();
         let linear = self.tracer.build_all(&refs, |b, v| b.inline(&found.system.linear, v));
-        Ok(Parts { start, linear, nonlinear, complete })
+        Ok(Parts { start, linear, nonlinear, complete, kept: found.system.kept })
     }
 
     /// The parts of the system and their arguments.

@@ -96,8 +96,8 @@ pub struct Parts {
 }
 
 impl Lower<'_> {
-    /// Splits the equations of a system. Equations without a rate, and terms with an unknown that has none, are implicit whatever is
-    /// said. `conservative`: transport is a flux.
+    /// Splits the equations of a system. Equations without a rate are implicit whatever is said, and so are terms with an unknown that
+    /// no such equation gives: a multiplier, as a pressure is. `conservative`: transport is a flux.
     pub(super) fn split_terms(
         &mut self,
         mut eqs: Equations,
@@ -105,7 +105,12 @@ impl Lower<'_> {
         conservative: bool,
         span: Span,
     ) -> Result<Parts> {
-        let free: Vec<bool> = (0..eqs.unknowns.len()).map(|k| !super::rates::has_rate(&eqs, k)).collect();
+        let given = |k: usize| {
+            let steady = eqs.balances.iter().filter(|e| e.residual.stored.is_none());
+            steady.into_iter().any(|e| fields(e).any(|f| reads(f, |index| index == k)))
+        };
+        let free: Vec<bool> =
+            (0..eqs.unknowns.len()).map(|k| !super::rates::has_rate(&eqs, k) && !given(k)).collect();
         let mut explicit = vec![];
         let (mut inside, mut outside) = (vec![], vec![]);
         for e in &mut eqs.balances {
@@ -144,7 +149,7 @@ impl Lower<'_> {
         let mut part = Part::default();
         let mut found = [[false; 2]; 3];
         if let Some(t) = &e.residual.transport {
-            let holds_free = matches!(&t.pointwise, Value::Field(f) if reads_free(f, free));
+            let holds_free = matches!(&t.pointwise, Value::Field(f) if reads(f, |index| free[index]));
             let stays = implicit.holds(Kind::Transport) || holds_free;
             found[Kind::Transport as usize][!stays as usize] = true;
             if !stays {
@@ -240,8 +245,15 @@ pub fn gradient_of(c: &Boundary) -> Option<usize> {
     })
 }
 
-fn reads_free(f: &Field, free: &[bool]) -> bool {
-    f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { index, .. } if free[*index]))
+fn reads(f: &Field, which: impl Fn(usize) -> bool) -> bool {
+    f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { index, .. } if which(*index)))
+}
+
+/// The parts of an equation besides what changes in time.
+fn fields(e: &Equation) -> impl Iterator<Item = &Field> {
+    let r = &e.residual;
+    let parts = [r.flux.as_ref(), r.source.as_ref(), r.transport.as_ref().map(|t| &t.pointwise)];
+    parts.into_iter().flatten().filter_map(|v| if let Value::Field(f) = v { Some(f) } else { None })
 }
 
 /// The sum of the terms that stay and that of those that go, by the leaves that each reads.
