@@ -2,12 +2,14 @@
 
 pub mod engine;
 pub mod follow;
+mod format;
 pub mod fs;
 pub mod interrupt;
 pub mod journal;
 pub mod key;
 mod objective;
 pub mod outcome;
+mod partial;
 pub mod plan;
 pub mod progress;
 pub mod run;
