@@ -4,6 +4,7 @@
 //! and renamed. [Pillai et al. 2014, All file systems are not created equal, §4]
 
 use crate::base::Fingerprint;
+use crate::base::fingerprint::Rolling;
 use crate::ir::elements::Mapped;
 use std::fmt;
 use std::fs::File;
@@ -105,6 +106,55 @@ pub fn write_atomically(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Resul
     // The rename has happened; that it be durable is all that is left, and some file systems cannot say so.
     let _ = fs.sync_folder(folder);
     Ok(())
+}
+
+/// What a file is made of, piece after piece.
+pub type Pieces<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+/// As [`write_atomically`], of a file that `write` gives piece by piece. Gives the hash of its bytes.
+///
+/// # Errors
+/// As there.
+pub fn write_in_pieces(
+    fs: &dyn FileSystem,
+    path: &Path,
+    write: impl FnOnce(&mut Pieces) -> io::Result<()>,
+) -> Result<Fingerprint, DiskFault> {
+    /// Bytes that are gathered.
+    const PIECE: usize = 1 << 20;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs.create_folder(folder).map_err(|e| DiskFault::new("create the folder", folder, &e))?;
+    let temporary = temporary_name(path);
+    let written = || -> io::Result<Fingerprint> {
+        let mut file = fs.grow(&temporary)?.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
+        let (mut at, mut hash, mut gathered) = (0, Rolling::default(), Vec::with_capacity(PIECE));
+        let mut flush = |gathered: &mut Vec<u8>| {
+            file.write_at(at, gathered)?;
+            hash.update(gathered);
+            at += gathered.len() as u64;
+            gathered.clear();
+            io::Result::Ok(())
+        };
+        write(&mut |bytes| {
+            for part in bytes.chunks(PIECE) {
+                if gathered.len() + part.len() > PIECE {
+                    flush(&mut gathered)?;
+                }
+                gathered.extend(part);
+            }
+            Ok(())
+        })?;
+        flush(&mut gathered)?;
+        file.end(at)?;
+        fs.rename(&temporary, path)?;
+        Ok(hash.finish())
+    };
+    let hash = written().map_err(|e| {
+        let _ = fs.remove(&temporary);
+        DiskFault::new("write", path, &e)
+    })?;
+    let _ = fs.sync_folder(folder);
+    Ok(hash)
 }
 
 /// Puts a file in place that a crash of the machine may lose: what only helps people, and is written often.

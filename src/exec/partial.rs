@@ -162,7 +162,8 @@ impl Partial {
         let (ranges, at) = format::places(types);
         let mut hashes: Vec<Fingerprint> = vec![];
         let filled = |n: usize| vec![0; n.next_multiple_of(8) - n];
-        let mut write = |at: usize, bytes: &[u8]| self.file.write_at(at as u64, bytes).map_err(|e| fault(&self.path, e));
+        let mut write =
+            |at: usize, bytes: &[u8]| self.file.write_at(at as u64, bytes).map_err(|e| fault(&self.path, e));
         for a in &mut self.arrays {
             let n = format::size(&a.ty);
             write(a.range.start + n, &filled(n))?;

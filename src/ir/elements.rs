@@ -14,7 +14,12 @@ enum Place<T> {
     Memory(Arc<[T]>),
     /// The same, taken over without a copy.
     Vector(Arc<Vec<T>>),
-    Mapped { file: Arc<dyn Mapped>, start: usize, elements: *const T, len: usize },
+    Mapped {
+        file: Arc<dyn Mapped>,
+        start: usize,
+        elements: *const T,
+        len: usize,
+    },
 }
 
 /// A file that is mapped into memory and does not change while it is.
