@@ -35,5 +35,5 @@ macro_rules! programs {
 
 programs! {
     beam conservation constraints coupled diffusion elasticity heat_in_time hexahedra interval laminate numbers_in_time
-    solid spectral stokes tensor walls waves
+    solid spectral staggered stokes tensor walls waves
 }

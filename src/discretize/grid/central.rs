@@ -412,7 +412,7 @@ impl Reader for Nothing {
 }
 
 /// The fluxes across one axis `[c]`, or the sources `[c]`, alone.
-fn part_of(interior: &Func, output: usize, axis: Option<usize>, d: usize) -> Func {
+pub(super) fn part_of(interior: &Func, output: usize, axis: Option<usize>, d: usize) -> Func {
     let mut b = Builder::new(interior.name.clone());
     let args: Vec<Value> = interior.inputs.iter().map(|t| b.input(t.clone())).collect();
     let v = b.inline(interior, &args)[output];
@@ -432,7 +432,7 @@ fn coordinate_over(b: &mut Builder, mesh: &Mesh, shape: &[usize], axis: usize) -
 }
 
 /// `Σ w_k u[i + k]` along a periodic axis.
-fn apply(b: &mut Builder, stencil: &Stencil, u: Value, axis: usize) -> Value {
+pub(super) fn apply(b: &mut Builder, stencil: &Stencil, u: Value, axis: usize) -> Value {
     weighted(b, u, stencil, |b, offset| b.op(Op::Roll { axis, shift: -offset }, &[u]))
 }
 

@@ -6,7 +6,9 @@
 mod central;
 mod fourier;
 mod modes;
+mod places;
 mod spectra;
+pub mod staggered;
 mod stencil;
 mod terms;
 mod walls;
@@ -17,6 +19,7 @@ use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
 pub use fourier::{Dealias, Semilinear, Structure, fourier_slopes, semilinear};
+pub use places::{Placement, Places, places};
 use terms::Input;
 pub use walls::wall_points;
 

@@ -54,18 +54,28 @@ impl Lower<'_> {
             let mut eqs = l.equations(problem)?;
             l.settle(&mut eqs, true)?;
             eqs.rates = true;
-            let capacity = l.capacities(&mut eqs, space, true, span)?.unwrap_or(Num::scalar(1.0));
-            let (balance, mut shared) = l.balance(&eqs, &Border::None, span)?;
+            let places = run.places.as_deref();
+            let capacity = l.capacities_at(&mut eqs, space, places, true, span)?.unwrap_or(Num::scalar(1.0));
+            let mut parts = l.balance(&eqs, &Border::None, span)?;
             if !eqs.integrals.is_empty() {
-                let nodal = l.tracer.build(&[&inputs[1]], |b, v| {
+                let state = match places {
+                    Some(places) => l.centred_by(run, &eqs, &parts, places, inputs[1].clone())?,
+                    None => inputs[1].clone(),
+                };
+                let nodal = l.tracer.build(&[&state], |b, v| {
                     let flat = b.reshape(v[0], &[shape[0], space.node_count()]);
                     b.transpose(flat, &[1, 0])
                 });
-                l.integrated(&eqs, &mut shared.numbers, &nodal, space, span)?;
+                l.integrated(&eqs, &mut parts.1.numbers, &nodal, space, span)?;
             }
+            let (balance, shared) = parts;
             let (func, data) = match scheme.method {
                 Method::Grid(Derivatives::Central { order }) => {
-                    let func = grid::rates(&balance, &space.mesh, order).map_err(|r| refused(r, span))?;
+                    let func = match places {
+                        Some(places) => grid::staggered::rates(&balance, &space.mesh, order, places),
+                        None => grid::rates(&balance, &space.mesh, order),
+                    }
+                    .map_err(|r| refused(r, span))?;
                     let walls = grid::wall_points(&balance, &space.mesh).map_err(|r| refused(r, span))?;
                     let points = Num::Const(space.node_coordinates());
                     let mut data = vec![];

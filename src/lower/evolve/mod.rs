@@ -11,6 +11,7 @@ mod implicit;
 mod leapfrog;
 pub mod march;
 mod ordinary;
+mod placing;
 mod rates;
 mod samples;
 mod spectral;
@@ -43,6 +44,8 @@ struct Run<'a> {
     problem: &'a Problem,
     scheme: &'a Scheme,
     space: &'a Rc<Space>,
+    /// Where components stand, on a staggered grid.
+    places: Option<Rc<grid::Places>>,
     /// Length of a step.
     h: f64,
     /// When the run begins, and how many steps it takes.
@@ -81,11 +84,13 @@ impl Lower<'_> {
         self.check_evolution(&eqs, span)?;
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
-        let start = self.initial_values(&eqs, &space, span)?;
+        let places = self.places(problem, scheme, integrator, timeline.start, &space, span)?;
+        let start = self.initial_values(&eqs, &space, places.as_deref(), span)?;
         let run = Run {
             problem,
             scheme,
             space: &space,
+            places,
             h: timeline.step,
             start: timeline.start,
             steps: timeline.samples * timeline.per_sample,
@@ -148,7 +153,16 @@ impl Lower<'_> {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
         }
-        let of_states = match (&whole, &complete) {
+        let centred = match run.places.is_some() {
+            true => {
+                let inputs = [step.initial[0].ty().clone(), Type::f64([])];
+                let of_state =
+                    |l: &mut Self, inputs: &[Num]| Ok(vec![l.centred(&run, inputs[0].clone(), &inputs[1])?]);
+                Some(self.timed("centred", &inputs, 1, of_state)?)
+            }
+            false => None,
+        };
+        let of_states = match (&whole, complete.as_ref().or(centred.as_ref())) {
             (Some(pair), _) => Whole::Of(2, pair),
             (_, Some(state)) => Whole::Of(1, state),
             _ => Whole::State,
@@ -174,6 +188,7 @@ impl Lower<'_> {
             let (values, slopes) = match &complete {
                 Some(of_state) => l.completed(values, timeline.kept(k), of_state),
                 None => {
+                    let values = l.centred(&run, values, &Num::scalar(timeline.kept(k)))?;
                     let slopes = l.own_slopes(scheme, &space, &values);
                     (values, slopes)
                 }
@@ -256,14 +271,24 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// `[N, c]` at the nodes of the space.
-    fn initial_values(&mut self, eqs: &Equations, space: &Rc<Space>, span: Span) -> Result<Num> {
+    /// `[N, c]` at the nodes of the space, or at the places of the components.
+    fn initial_values(
+        &mut self,
+        eqs: &Equations,
+        space: &Rc<Space>,
+        places: Option<&grid::Places>,
+        span: Span,
+    ) -> Result<Num> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let n: usize = u.shape.iter().product();
+            let first = parts.iter().map(|p: &(Num, usize)| p.1).sum();
             let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
-                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                Some((_, field, _)) => match places {
+                    None => self.field_at_points(&field.clone(), &x, span)?,
+                    Some(places) => self.field_at_places(field, places, first, space, span)?,
+                },
                 // Follows from the others.
                 None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
             };
@@ -357,6 +382,9 @@ impl Lower<'_> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) if run.places.is_some() => {
+                placing::described(eqs, run.places.as_ref().expect("compiler bug: no places"), order, &points)
+            }
             Method::Grid(Derivatives::Central { order }) => {
                 format!("central differences of order {order} on {points} points")
             }

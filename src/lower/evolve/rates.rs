@@ -3,6 +3,7 @@
 use crate::ad;
 use crate::base::Span;
 use crate::discretize::Space;
+use crate::discretize::grid::Places;
 use crate::ir::{Builder, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
@@ -47,6 +48,18 @@ impl Lower<'_> {
         all: bool,
         span: Span,
     ) -> Result<Option<Num>> {
+        self.capacities_at(eqs, space, None, all, span)
+    }
+
+    /// The same where each component stands at its own place.
+    pub(super) fn capacities_at(
+        &mut self,
+        eqs: &mut Equations,
+        space: &Rc<Space>,
+        places: Option<&Places>,
+        all: bool,
+        span: Span,
+    ) -> Result<Option<Num>> {
         let mut capacities = vec![];
         let mut sorted = vec![];
         let mut rest: Vec<Equation> = eqs.balances.iter().filter(|e| e.residual.stored.is_none()).cloned().collect();
@@ -73,7 +86,13 @@ impl Lower<'_> {
         if capacities.iter().any(|c| c.0.is_some()) {
             for (capacity, u) in &capacities {
                 let components: usize = u.shape.iter().product();
+                let first = columns.iter().map(|c: &Num| c.shape()[1]).sum();
                 let at_nodes = match capacity {
+                    Some(f) if places.is_some() => {
+                        let places = places.expect("compiler bug: no places");
+                        columns.push(self.field_at_places(f, places, first, space, span)?);
+                        continue;
+                    }
                     Some(f) => self.field_at_points(f, &x, span)?,
                     None => Num::Const(Tensor::full(&Type::f64([space.node_count()]), 1.0)),
                 };

@@ -101,7 +101,8 @@ impl Lower<'_> {
     /// The solution of a state at a time.
     fn snapshot(&mut self, run: &Run, state: Num, time: Num) -> Result<Rc<Solution>> {
         let Run { problem, scheme, space, span, .. } = *run;
-        let eqs = self.at_time(time, |l| l.equations(problem))?;
+        let eqs = self.at_time(time.clone(), |l| l.equations(problem))?;
+        let state = self.centred(run, state, &time)?;
         let slopes = self.own_slopes(scheme, space, &state);
         let nodal = self.nodal(state, true, space);
         let slopes = slopes.map(|s| self.nodal_slopes(s, space));

@@ -165,7 +165,7 @@ impl Lower<'_> {
             Whole::Of(n, (func, captured)) => {
                 let args: Vec<&Num> = states[..*n].iter().chain(t).chain(captured).collect();
                 let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
-                let slopes = if out.len() > 1 { out.pop() } else { None };
+                let slopes = if out.len() > 1 { out.pop() } else { self.own_slopes(run.scheme, run.space, &out[0]) };
                 (out.swap_remove(0), slopes)
             }
         };

@@ -27,6 +27,8 @@ pub struct Scheme {
     /// Of finite volumes in explicit steps.
     pub reconstruct: Option<Reconstruction>,
     pub riemann: Option<Value>,
+    /// Of central differences: whether components stand at places of their own; none leaves it to the system.
+    pub staggered: Option<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -155,6 +157,10 @@ impl Lower<'_> {
             tolerance,
             reconstruct,
             riemann: given("riemann").cloned(),
+            staggered: match given("staggered") {
+                Some(Value::Bool(yes)) => Some(*yes),
+                _ => None,
+            },
         })
     }
 

@@ -1,0 +1,44 @@
+//! `docs/orders.md`: its parts stand between `<!-- name -->` and `<!-- end -->`, each the work of one test.
+//! `MSLC_BLESS=1 cargo test convergence` writes them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// What a number of the page may be off by: other compilers of the machine's code round elsewhere.
+const SLACK: f64 = 0.03;
+
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Compares a part with what it should be, or writes it.
+#[track_caller]
+pub fn compare_or_bless(name: &str, wanted: &str) {
+    let _one_at_a_time = WRITING.lock().unwrap_or_else(|e| e.into_inner());
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/orders.md");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let open = format!("<!-- {name} -->\n");
+    let start = whole.find(&open).unwrap_or_else(|| panic!("docs/orders.md has no part `{name}`")) + open.len();
+    let end = start + whole[start..].find("<!-- end -->").expect("a part has an end");
+    if std::env::var_os("MSLC_BLESS").is_some() {
+        std::fs::write(&path, format!("{}{wanted}{}", &whole[..start], &whole[end..])).unwrap();
+        return;
+    }
+    for (kept, found) in whole[start..end].lines().zip(wanted.lines()) {
+        assert!(
+            same(kept, found),
+            "part `{name}` of docs/orders.md is out of date (MSLC_BLESS=1 writes it anew):\n{kept}\n{found}"
+        );
+    }
+    let lines = (whole[start..end].lines().count(), wanted.lines().count());
+    assert_eq!(lines.0, lines.1, "part `{name}` of docs/orders.md is out of date: MSLC_BLESS=1 writes it anew");
+}
+
+/// The same words and, but for the last digits, the same numbers.
+fn same(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.split(' ').collect(), b.split(' ').collect());
+    let close = |a: &str, b: &str| match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(x), Ok(y)) if a.contains('e') => (x - y).abs() <= SLACK * x.abs().max(y.abs()),
+        (Ok(x), Ok(y)) => (x - y).abs() <= SLACK,
+        _ => a == b,
+    };
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| close(a, b))
+}
