@@ -152,13 +152,13 @@ fn not_finite(
             m.time
         ),
     };
-    let mut d = Diagnostic::error("run.unstable", span, message);
+    let mut note = method(m);
     let component = at.and_then(|at| if spread { m.number_of_values(at) } else { m.number(at) });
     if let Some((name, text)) = component.and_then(|k| m.equations.get(k)) {
         let text = text.strip_prefix(&format!("eq {name}:")).map_or(text.as_str(), str::trim);
-        d = d.note(format!("its equation is `{name}`: {text}"));
+        note = format!("its equation is `{name}`: {text}; {note}");
     }
-    Box::new(d.note(method(m)).help(help))
+    Box::new(Diagnostic::error("run.unstable", span, message).note(note).help(help))
 }
 
 fn method(m: &March) -> String {

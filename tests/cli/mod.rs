@@ -1,6 +1,8 @@
 //! The command from outside: the built binary, its exit codes, what it says and where.
 
+mod ensure;
 mod long;
+mod streams;
 mod plan;
 mod report;
 mod trouble;

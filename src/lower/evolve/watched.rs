@@ -44,19 +44,28 @@ pub enum Rule {
     Conserved { start: f64, allowed: f64 },
 }
 
+/// Of a comparison that allows equality, what rounding may have done, as a part of the largest margin.
+const ROUNDING: f64 = 1e-12;
+
 impl Held {
     /// Where it does not hold, and the value there.
     pub fn broken(&self, values: &[f64]) -> Option<(usize, f64)> {
-        let bad = |x: f64| match self.rule {
-            Rule::Margin { strict, .. } => !(if strict { x > 0.0 } else { x >= 0.0 }),
-            Rule::Conserved { start, allowed } => !((x - start).abs() <= allowed),
-        };
-        // Without branches first: nearly always all is well.
-        if !values.iter().fold(false, |any, x| any | bad(*x)) {
-            return None;
+        match self.rule {
+            Rule::Conserved { start, allowed } => {
+                values.first().filter(|x| !((**x - start).abs() <= allowed)).map(|x| (0, *x))
+            }
+            Rule::Margin { strict, .. } => {
+                // Without branches first: nearly always all is well.
+                let (least, most) =
+                    values.iter().fold((f64::INFINITY, 0.0), |(l, m): (f64, f64), x| (l.min(*x), m.max(x.abs())));
+                let holds =
+                    if strict { least > 0.0 } else { values.len() > 1 && least >= -ROUNDING * most || least >= 0.0 };
+                if holds {
+                    return None;
+                }
+                values.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).map(|(k, x)| (k, *x))
+            }
         }
-        let worst = values.iter().enumerate().filter(|(_, x)| bad(**x)).min_by(|a, b| a.1.total_cmp(b.1))?;
-        Some((worst.0, *worst.1))
     }
 }
 
