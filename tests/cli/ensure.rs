@@ -89,5 +89,8 @@ fn bounds_that_are_left_are_told_with_their_place() {
     // exp(2.303) = 10.
     let (code, text) = run("let a = solve(Growth(), rk4(1e-3), t=0..5)\nreport(n=a.n)");
     assert_eq!(code, 3, "{text}");
-    assert!(text.contains("`ensure room` of `Growth`: `n <= 10` does not hold") && text.contains("step 2303 of"), "{text}");
+    assert!(
+        text.contains("`ensure room` of `Growth`: `n <= 10` does not hold") && text.contains("step 2303 of"),
+        "{text}"
+    );
 }

@@ -2,9 +2,9 @@
 
 mod ensure;
 mod long;
-mod streams;
 mod plan;
 mod report;
+mod streams;
 mod trouble;
 
 use serde_json::Value;

@@ -170,11 +170,15 @@ impl Lower<'_> {
     ) -> Vec<Rc<Discrete>> {
         let (states, t) = inputs.split_at(inputs.len() - 1);
         let (values, slopes) = match whole {
-            Whole::State => (states[0].clone(), self.own_slopes(run.scheme, run.space, &states[0])),
+            Whole::State => (states[0].clone(), self.own_slopes(run.scheme, run.space, &states[0], by_component)),
             Whole::Of(n, (func, captured)) => {
                 let args: Vec<&Num> = states[..*n].iter().chain(t).chain(captured).collect();
                 let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
-                let slopes = if out.len() > 1 { out.pop() } else { self.own_slopes(run.scheme, run.space, &out[0]) };
+                let slopes = if out.len() > 1 {
+                    out.pop()
+                } else {
+                    self.own_slopes(run.scheme, run.space, &out[0], by_component)
+                };
                 (out.swap_remove(0), slopes)
             }
         };
