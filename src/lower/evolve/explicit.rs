@@ -61,7 +61,20 @@ impl Lower<'_> {
             let mut eqs = l.terms_of(eqs, terms, span)?;
             eqs.rates = true;
             let places = run.places.as_deref();
-            let capacity = l.capacities_at(&mut eqs, space, places, true, span)?.unwrap_or(Num::scalar(1.0));
+            // Beside implicit terms, unknowns without a rate follow from those.
+            let all = !matches!(terms, Terms::Explicit(_)) || (0..eqs.unknowns.len()).all(|k| has_rate(&eqs, k));
+            let capacity = match l.capacities_at(&mut eqs, space, places, all, span)? {
+                None => Num::scalar(1.0),
+                Some(capacity) if all => capacity,
+                Some(_) => {
+                    return error_help(
+                        "run.scheme",
+                        span,
+                        "factors before rates, beside unknowns without one, are not supported in additive steps on grids and volumes",
+                        "divide the equations by what stands before `∂t`, or use `fem`",
+                    );
+                }
+            };
             let mut parts = l.balance(&eqs, &Border::None, span)?;
             if !eqs.integrals.is_empty() {
                 let state = match places {
