@@ -203,7 +203,23 @@ fn coordinates(space: &Space, node: usize) -> Vec<f64> {
 
 /// The mark of a loop, by the name of its body, and whether a round of it is a sample of several steps.
 pub fn marked(body: &str) -> Option<(&str, bool)> {
-    body.strip_prefix("step of ").map(|m| (m, false)).or_else(|| body.strip_prefix("sample of ").map(|m| (m, true)))
+    let tries = || body.strip_prefix(TRIES).map(|m| (m, false));
+    let step = body.strip_prefix("step of ").map(|m| (m, false));
+    step.or_else(|| body.strip_prefix("sample of ").map(|m| (m, true))).or_else(tries)
+}
+
+const TRIES: &str = "tries of ";
+
+/// Whether a round of this loop is made of tries, some of which may come to nothing: numbers that are not finite are no failure there.
+pub fn of_tries(body: &str) -> bool {
+    body.starts_with(TRIES)
+}
+
+/// Gives what makes a sample out of tries the name by which its loop is found.
+pub(super) fn mark_tries(sample: &mut Func) {
+    if let Some((mark, _)) = marked(&sample.name) {
+        sample.name = format!("{TRIES}{mark}");
+    }
 }
 
 /// Gives a step the name by which its loop is found.
@@ -265,8 +281,18 @@ impl Lower<'_> {
                 }
             }
         }
+        let steps = timeline.samples * timeline.per_sample;
         March {
-            system: system.name.clone(),
+            steps,
+            per_sample: timeline.keep.then_some(timeline.per_sample),
+            ..self.describe_tries(&system.name, timeline, names)
+        }
+    }
+
+    /// Describes a run whose steps are found on the way: known are its samples and the names of its numbers.
+    pub(super) fn describe_tries(&self, system: &str, timeline: &Timeline, names: Vec<String>) -> March {
+        March {
+            system: system.into(),
             scale: None,
             unknowns: vec![],
             layout: Layout::Numbers(names),
@@ -276,8 +302,8 @@ impl Lower<'_> {
             implicit: String::new(),
             start: timeline.start,
             step: timeline.step,
-            steps: timeline.samples * timeline.per_sample,
-            per_sample: timeline.keep.then_some(timeline.per_sample),
+            steps: timeline.samples,
+            per_sample: None,
             equations: vec![],
             checkpoint: None,
             watched: None,

@@ -119,7 +119,7 @@ impl Lower<'_> {
                 );
             }
         };
-        let driven = self.drive(&tries, &control, &timeline);
+        let driven = self.drive(&eqs.name, &tries, &control, &timeline);
         let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
