@@ -6,7 +6,7 @@ use crate::integrate::Tableau;
 use crate::ir::{Builder, Op as Operation, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::{Guess, Integrator, Method};
+use crate::lower::solve::{Guess, Integrator};
 use crate::lower::value::{Field, Leaf, Num, Value};
 use crate::sema::hir::Op;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl Lower<'_> {
                     "use an explicit method on a grid or on finite volumes, or `spectral`",
                 );
             }
-            l.settle(&mut eqs, scheme.method != Method::Elements)?;
+            l.settle(&mut eqs, scheme.method.conservative())?;
             let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;
             for equation in &mut eqs.balances {

@@ -105,7 +105,7 @@ impl Lower<'_> {
                 complete = Some(of_state);
                 step
             }
-            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
             (Integrator::RungeKutta(t), Method::Elements) if t.explicit() => {
@@ -141,7 +141,7 @@ impl Lower<'_> {
         };
         let by_component = match (integrator, scheme.method) {
             (_, Method::Grid(_)) => true,
-            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (Integrator::RungeKutta(t), Method::Volumes | Method::Chebyshev) => t.explicit(),
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
@@ -164,7 +164,10 @@ impl Lower<'_> {
             let (values, slopes) = match &complete {
                 Some(of_state) => self.completed(values, timeline.kept(k), of_state),
                 None => {
-                    let values = self.centred(&run, values, &Num::scalar(timeline.kept(k)))?;
+                    let values = match by_component {
+                        true => self.completed_state(&run, values, &Num::scalar(timeline.kept(k)))?,
+                        false => values,
+                    };
                     let slopes = self.own_slopes(scheme, &space, &values);
                     (values, slopes)
                 }
@@ -346,6 +349,7 @@ impl Lower<'_> {
             }
             Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
             Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Chebyshev => format!("Chebyshev polynomials through {points} points"),
             Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
         };
         let layout = match by_component {

@@ -36,11 +36,11 @@ impl Lower<'_> {
         }
         timeline.step *= timeline.per_sample as f64;
         timeline.per_sample = 1;
-        if !matches!(scheme.method, Method::Grid(Derivatives::Central { .. }) | Method::Volumes) {
+        if !matches!(scheme.method, Method::Grid(Derivatives::Central { .. }) | Method::Volumes | Method::Chebyshev) {
             return error_help(
                 "unsupported.library",
                 span,
-                "steps that follow the error, and events, are for `fd` and `fv` (and systems of numbers) so far",
+                "steps that follow the error, and events, are for `fd`, `fv` and `chebyshev` (and systems of numbers) so far",
                 "give the step its length: `time=rk4(1e-3 [s])`",
             );
         }
@@ -55,7 +55,7 @@ impl Lower<'_> {
                 );
             }
         };
-        let shape = [&[start.shape()[1]], &space.mesh.cells[..]].concat();
+        let shape = [&[start.shape()[1]], &space.points[..]].concat();
         let (rates, captured) = self.rates(run, &shape)?;
         let (func, order) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), span)?;
         let limit = match control.cfl {
@@ -102,7 +102,7 @@ impl Lower<'_> {
     fn snapshot(&mut self, run: &Run, state: Num, time: Num) -> Result<Rc<Solution>> {
         let Run { problem, scheme, space, span, .. } = *run;
         let eqs = self.at_time(time.clone(), |l| l.equations(problem))?;
-        let state = self.centred(run, state, &time)?;
+        let state = self.completed_state(run, state, &time)?;
         let slopes = self.own_slopes(scheme, space, &state);
         let nodal = self.nodal(state, true, space);
         let slopes = slopes.map(|s| self.nodal_slopes(s, space));

@@ -19,7 +19,7 @@ use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Solution, Value};
 use crate::base::Span;
-use crate::discretize::{self, Balance, Space, finite_element, finite_volume};
+use crate::discretize::{self, Balance, Space, chebyshev, finite_element, finite_volume};
 use crate::ir::{Builder, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -72,7 +72,7 @@ impl Lower<'_> {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
-        self.settle(&mut eqs, scheme.method != Method::Elements)?;
+        self.settle(&mut eqs, scheme.method.conservative())?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",
@@ -143,6 +143,7 @@ impl Lower<'_> {
             }
             Method::Volumes => finite_volume::discretise(&balance, &space.mesh, &options),
             Method::Elements => finite_element::discretise(&balance, &space, &options),
+            Method::Chebyshev => chebyshev::discretise(&balance, &space, &options, false).map(|made| made.discrete),
             Method::Grid(_) => {
                 return error_help(
                     "run.scheme",
