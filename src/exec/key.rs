@@ -78,14 +78,15 @@ impl Keys {
     fn spec(&mut self, s: &SolveSpec) -> Fingerprint {
         let mut h = Hasher::new("spec");
         h.text(&format!(
-            "{} {} {} {:?} {} {} {}",
+            "{} {} {} {:?} {} {} {} {}",
             s.linear,
             s.symmetric,
             s.constant_kernel,
             s.solver,
             s.linear_tolerance,
             s.newton_tolerance,
-            s.newton_iterations
+            s.newton_iterations,
+            s.may_fail
         ));
         if let Some(j) = &s.jacobian {
             h.part(self.func(&j.values));

@@ -2,7 +2,7 @@
 
 use super::outcome::{Check, Curve, Entry, Outcome, Panel, Picture, Row, losses};
 use crate::base::{Diagnostic, Span};
-use crate::discretize::Space;
+use crate::discretize::{Mesh, Space};
 use crate::ir::Tensor;
 use crate::lower::value::{DatasetValue, Env, Field, Leaf, Num, Value};
 use crate::lower::{Lower, Result};

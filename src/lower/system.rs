@@ -90,6 +90,8 @@ pub struct Boundary {
     /// `u[i] = …`: of one component of an unknown vector.
     pub component: Option<usize>,
     pub condition: Field,
+    /// The flux that the condition is about is zero instead.
+    pub sealed: bool,
     pub span: Span,
 }
 
@@ -244,6 +246,7 @@ impl Lower<'_> {
                             part: place.part.clone(),
                             component,
                             condition,
+                            sealed: false,
                             span: place.span,
                         });
                     }

@@ -131,7 +131,7 @@ impl Lower<'_> {
         eqs: &Equations,
         timeline: &Timeline,
         layout: Layout,
-        (space, time, implicit): (String, String, &str),
+        (space, time, implicit): (String, String, String),
     ) -> March {
         March {
             system: eqs.name.clone(),
@@ -140,7 +140,7 @@ impl Lower<'_> {
             layout,
             space,
             time,
-            implicit: implicit.into(),
+            implicit,
             start: timeline.start,
             step: timeline.step,
             steps: timeline.samples * timeline.per_sample,

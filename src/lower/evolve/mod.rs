@@ -4,17 +4,23 @@
 //! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
+mod additive;
 mod control;
 mod driver;
+mod events;
 mod explicit;
 mod implicit;
 mod leapfrog;
 pub mod march;
+mod measure;
+mod multistep;
+mod onestep;
 mod ordinary;
 mod placing;
 mod rates;
 mod spectral;
 mod stability;
+mod terms;
 mod timeline;
 mod variable;
 mod volumes;
@@ -22,6 +28,7 @@ mod volumes;
 pub(super) use self::control::Control;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
+pub(super) use self::terms::Implicit;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -100,6 +107,14 @@ impl Lower<'_> {
         let mut whole = None;
         let mut complete = None;
         let step = match (integrator, scheme.method) {
+            (_, Method::Grid(Derivatives::Fourier(_))) if scheme.implicit.is_some() => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`spectral` treats implicitly what is linear with constant coefficients, whatever its kind",
+                    "leave out `implicit`",
+                );
+            }
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
                 let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
                 complete = Some(of_state);
@@ -121,14 +136,6 @@ impl Lower<'_> {
                 whole = Some((of_pair, captured));
                 step
             }
-            (_, Method::Grid(_)) => {
-                return error_help(
-                    "run.scheme",
-                    span,
-                    "finite differences are stepped explicitly",
-                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
-                );
-            }
             (Integrator::Rosenbrock(m), _) => {
                 return error_help(
                     "run.scheme",
@@ -140,12 +147,12 @@ impl Lower<'_> {
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
         let by_component = match (integrator, scheme.method) {
-            (_, Method::Grid(_)) => true,
-            (Integrator::RungeKutta(t), Method::Volumes | Method::Chebyshev) => t.explicit(),
+            (_, Method::Grid(Derivatives::Fourier(_))) => true,
+            (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(_) | Method::Chebyshev) => t.explicit(),
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
-        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component)?;
         if step.initial[0].ty().len() != march.entries() {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
@@ -162,13 +169,13 @@ impl Lower<'_> {
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
             let (values, slopes) = match &complete {
-                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
+                Some(of_state) => self.completed(values, &Num::scalar(timeline.kept(k)), of_state),
                 None => {
                     let values = match by_component {
                         true => self.completed_state(&run, values, &Num::scalar(timeline.kept(k)))?,
                         false => values,
                     };
-                    let slopes = self.own_slopes(scheme, &space, &values);
+                    let slopes = self.own_slopes(scheme, &space, &values, by_component);
                     (values, slopes)
                 }
             };
@@ -323,21 +330,29 @@ impl Lower<'_> {
     }
 
     /// Gradients of a state where the scheme has its own.
-    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num) -> Option<Num> {
+    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num, by_component: bool) -> Option<Num> {
         let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
-        let of = grid::slopes(state.shape()[0], &space.mesh, order);
-        Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
+        let c = state.ty().len() / space.node_count();
+        let of = grid::slopes(c, &space.mesh, order);
+        Some(self.tracer.build(&[state], |b, v| {
+            let mut u = v[0];
+            if !by_component {
+                u = b.transpose(u, &[1, 0]);
+                u = b.reshape(u, &[&[c], &space.mesh.cells[..]].concat());
+            }
+            b.inline(&of, &[u])[0]
+        }))
     }
 
     /// What is told of the run.
     fn march_of(
-        &self,
+        &mut self,
         eqs: &Equations,
         timeline: &Timeline,
         run: &Run,
         integrator: Integrator,
         by_component: bool,
-    ) -> March {
+    ) -> Result<March> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
@@ -356,18 +371,23 @@ impl Lower<'_> {
             true => Layout::Components(run.space.clone()),
             false => Layout::Points(run.space.clone()),
         };
-        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (nothing, all) = ("nothing is implicit".to_string(), "all is implicit".to_string());
         let (time, implicit) = match integrator {
             Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
             Integrator::Symplectic(m) => (m.name.into(), nothing),
-            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
-            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage".into()),
+            Integrator::Bdf { order, .. } => (format!("bdf, order {order}"), all),
             Integrator::Exponential { order } => {
-                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit".into())
             }
-            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+            Integrator::Additive(m) => match run.scheme.method {
+                Method::Grid(Derivatives::Fourier(_)) => {
+                    (m.name.into(), "what is linear is implicit, the rest explicit".into())
+                }
+                _ => (m.name.into(), self.implicit_words(run)?),
+            },
         };
-        self.describe(eqs, timeline, layout, (space, time, implicit))
+        Ok(self.describe(eqs, timeline, layout, (space, time, implicit)))
     }
 
     /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
@@ -384,9 +404,8 @@ impl Lower<'_> {
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
-    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
-        let time = Num::scalar(time);
-        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+    fn completed(&mut self, state: Num, time: &Num, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let args: Vec<&Num> = [&state, time].into_iter().chain(captured).collect();
         let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
         let slopes = out.pop();
         (out.swap_remove(0), slopes)

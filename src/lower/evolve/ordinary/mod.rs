@@ -9,15 +9,18 @@ pub use self::equations::Motion;
 pub(super) use self::equations::same;
 use self::equations::{Ordinary, times};
 pub(super) use self::rates::Reach;
+pub(super) use self::stages::starter;
 use super::Step;
 use super::control::Control;
-use super::driver::Trial;
+use super::measure::Measure;
+use super::multistep::MultiStep;
+use super::onestep::{Dense, OneStep};
 use super::stability::Explicit;
 use super::timeline::Timeline;
 use crate::base::{Diagnostic, Span};
 use crate::integrate::Tableau;
 use crate::integrate::rosenbrock::rosenbrock_step;
-use crate::integrate::runge_kutta::explicit_step;
+use crate::integrate::runge_kutta::{continued_step, explicit_step};
 use crate::integrate::symplectic::symplectic_step;
 use crate::ir::{Builder, Func, Op, Type};
 use crate::lower::Lower;
@@ -90,7 +93,6 @@ impl Lower<'_> {
         timeline.step *= timeline.per_sample as f64;
         timeline.per_sample = 1;
         let system = self.ordinary(problem, timeline.start)?;
-        let (func, order) = self.trial(&system, method, control.tolerance.is_some(), span)?;
         let event = match until {
             None => None,
             Some(f) => {
@@ -105,43 +107,85 @@ impl Lower<'_> {
                 })?)
             }
         };
-        let trial = Trial {
-            func,
-            order,
-            captured: system.captured.clone(),
-            initial: system.initial.clone(),
-            rates: system.rates.clone(),
-            limit: None,
-            event,
-            nominal: system.nominal(),
+        let tries = match method {
+            Integrator::Bdf { order, varies: true } => {
+                let step = MultiStep {
+                    solve: stages::differences(&system),
+                    max_order: order,
+                    captured: system.captured.clone(),
+                    initial: system.initial.clone(),
+                    rates: system.rates.clone(),
+                    event,
+                    measure: Measure::Entries { nominal: system.nominal() },
+                };
+                self.multistep_tries(&step, &control, &timeline)
+            }
+            method => {
+                let step = self.one_step(&system, method, event, (&control, &timeline), span)?;
+                self.one_step_tries(&step, &control, &timeline)
+            }
         };
-        let driven = self.drive(&trial, &control, &timeline);
+        let driven = self.drive(&tries, &control, &timeline);
         let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
         Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }
 
-    /// `(t, h, u, captured…) → (next, error)` and the order of the error.
-    fn trial(&mut self, system: &Ordinary, method: Integrator, estimate: bool, span: Span) -> Result<(Func, usize)> {
+    /// A one-step method on a system; it knows its state within a step where that is wanted and the slopes at both ends are known.
+    fn one_step(
+        &mut self,
+        system: &Ordinary,
+        method: Integrator,
+        event: Option<Func>,
+        (control, timeline): (&Control, &Timeline),
+        span: Span,
+    ) -> Result<OneStep> {
+        let estimate = control.tolerance.is_some();
         let mut b = Builder::new("trial");
         let (t, h) = (b.input(Type::f64([])), b.input(Type::f64([])));
         let u = b.input(Type::f64([system.n]));
+        let mut slope = None;
+        let needed = |name: &str| system.rates.as_ref().ok_or_else(|| no_rates(system, name, span));
+        // Slopes go from step to step, so that each is computed once.
+        let slopes = match method {
+            Integrator::RungeKutta(tableau) if tableau.explicit() => Some(needed(tableau.name)?),
+            Integrator::RungeKutta(tableau) if tableau.a(0, 0) == 0.0 => Some(needed(tableau.name)?),
+            Integrator::RungeKutta(_) | Integrator::Rosenbrock(_) if estimate && timeline.keep => system.rates.as_ref(),
+            _ => None,
+        };
+        if slopes.is_some() {
+            slope = Some(b.input(Type::f64([system.n])));
+        }
         let p: Vec<_> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
+        let at = |b: &mut Builder, t, u| {
+            let rates = slopes.expect("compiler bug: a slope without rates");
+            let args: Vec<_> = [t, u].into_iter().chain(p.iter().copied()).collect();
+            b.inline(rates, &args)[0]
+        };
+        let (mut bulge, mut last) = (None, None);
         let (name, embedded, next, error) = match method {
             Integrator::RungeKutta(tableau) if tableau.explicit() => {
-                let rates = system.rates.as_ref().ok_or_else(|| no_rates(system, tableau.name, span))?;
-                let step = explicit_step(&mut b, tableau, rates, (t, h), &[u], &p);
-                let order = tableau.embedded.map(|e| e.1);
-                (tableau.name, order, step.next[0], step.error.map(|e| e[0]))
+                let first = slope.expect("compiler bug: an explicit step without its first slope");
+                let step = continued_step(&mut b, tableau, needed(tableau.name)?, (t, h), (u, first), &p);
+                (bulge, last) = (step.bulge, Some(step.slope));
+                (tableau.name, tableau.embedded.map(|e| e.1), step.next, step.error)
             }
             Integrator::RungeKutta(tableau) => {
                 let stage = stages::Stage::of(system);
-                let step = stages::diagonally_implicit(&mut b, tableau, system, &stage, (t, h), u, &p)
-                    .ok_or_else(|| no_rates(system, tableau.name, span))?;
+                let step = stages::diagonally_implicit(&mut b, tableau, &stage, (t, h), (u, slope), &p);
+                last = step.slope.filter(|_| slope.is_some());
+                if slope.is_some() && last.is_none() {
+                    let end = b.add(t, h);
+                    last = Some(at(&mut b, end, step.next));
+                }
                 (tableau.name, tableau.embedded.map(|e| e.1), step.next, step.error)
             }
             Integrator::Rosenbrock(method) => {
-                let rates = system.rates.as_ref().ok_or_else(|| no_rates(system, method.name, span))?;
+                let rates = needed(method.name)?;
                 let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
+                if slope.is_some() {
+                    let end = b.add(t, h);
+                    last = Some(at(&mut b, end, step.next[0]));
+                }
                 (method.name, Some(method.embedded), step.next[0], step.error.map(|e| e[0]))
             }
             Integrator::Symplectic(method) => {
@@ -161,25 +205,54 @@ impl Lower<'_> {
                     "use it with `spectral`; here an implicit one such as `rodas4` or `esdirk4`",
                 );
             }
-            Integrator::Bdf2 => {
+            Integrator::Bdf { .. } => {
                 return error_help(
                     "run.scheme",
                     span,
-                    "the steps of this method are of one length",
-                    "use `rodas4` or `esdirk4`, which estimate their error, and end a run where one likes",
+                    "these steps are of one length, and an event lies within one",
+                    "let the steps follow the error, `bdf(tol=1e-6)`, or use a one-step method such as `rodas4`",
                 );
             }
         };
-        match (estimate, embedded, error) {
-            (false, ..) => Ok((b.finish(vec![next]), 1)),
-            (true, Some(order), Some(error)) => Ok((b.finish(vec![next, error]), order)),
-            _ => error_help(
+        if estimate && (embedded.is_none() || error.is_none()) {
+            return error_help(
                 "run.scheme",
                 span,
                 format!("`{name}` does not estimate its error, so that no tolerance can be held"),
-                "use `dormand_prince`, `bogacki_shampine`, `esdirk4`, `ros3p` or `rodas4`, or give a step, `rk4(0.01)`",
-            ),
+                "use `dormand_prince`, `bogacki_shampine`, `bdf`, `esdirk4`, `ros3p` or `rodas4`, or give a step, `rk4(0.01)`",
+            );
         }
+        let mut out = vec![next];
+        out.extend(last);
+        if estimate {
+            out.extend(error);
+            out.extend(bulge);
+        }
+        let memory = match (slopes, last) {
+            (Some(rates), Some(_)) => {
+                let start = Num::scalar(timeline.start);
+                let refs: Vec<&Num> = [&start, &system.initial].into_iter().chain(&system.captured).collect();
+                vec![self.tracer.build(&refs, |b, v| b.inline(rates, v)[0])]
+            }
+            _ => vec![],
+        };
+        let dense = match bulge {
+            _ if memory.is_empty() => None,
+            Some(_) => Some(Dense::Bulged),
+            None => Some(Dense::Hermite),
+        };
+        Ok(OneStep {
+            func: b.finish(out),
+            memory,
+            estimate: embedded.filter(|_| estimate),
+            dense,
+            captured: system.captured.clone(),
+            initial: system.initial.clone(),
+            rates: system.rates.clone(),
+            limit: None,
+            event,
+            measure: Measure::Entries { nominal: system.nominal() },
+        })
     }
 
     fn explicit_ordinary(
