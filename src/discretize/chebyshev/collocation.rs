@@ -1,8 +1,8 @@
 //! A balance law at Gauss–Lobatto points: the equation at every point whose value is not given; at walls the condition instead.
 //!
-//! Steady, and in implicit steps, the row of a point on a wall is `flux·n = value` where the flux of its equation holds gradients, and
-//! the equation itself where it does not. Explicit steps need a rate there: the flux that is given takes the place of the computed one
-//! before its divergence is taken. [Canuto et al. 2006, §3.3]
+//! Of steady problems the row of a point on a wall is `flux·n = value` where the flux of its equation holds gradients, and the equation
+//! itself where it does not. In time every point has a rate: the flux that is given takes the place of the computed one before its
+//! divergence is taken, so that what the start contradicts at a wall decays. [Canuto et al. 2006, §3.3]
 
 use crate::discretize::balance::{Balance, Condition};
 use crate::discretize::derivative::Direction;
@@ -17,6 +17,16 @@ use std::sync::Arc;
 /// Most unknowns: the matrix is dense.
 const MOST: usize = 8192;
 
+/// What a discretisation is for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Purpose {
+    Steady,
+    /// A stage of an implicit step.
+    Stage,
+    /// Rates for explicit steps.
+    Rates,
+}
+
 /// A discretised balance law.
 pub struct Collocation {
     pub discrete: Discrete,
@@ -28,19 +38,24 @@ pub struct Collocation {
 
 /// Discretises on a space of Gauss–Lobatto points. Errors: derivatives beyond the second, a part of the boundary that is not there,
 /// a pressure that no equation of its own holds, nothing or too much to solve for.
-pub fn discretise(balance: &Balance, space: &Space, options: &Options, explicit: bool) -> Result<Collocation, Refusal> {
+pub fn discretise(
+    balance: &Balance,
+    space: &Space,
+    options: &Options,
+    purpose: Purpose,
+) -> Result<Collocation, Refusal> {
     let c = balance.components;
     if balance.order > 1 {
         let message = format!("`{}` holds derivatives under its divergence beyond the first", balance.name);
         return Err(Refusal::new("discretize.derivatives", message)
             .help("give the inner derivative a name: `unknown w: …`, `eq inner: w = ∇²u`"));
     }
-    if !explicit && unheld(balance).contains(&true) {
+    if purpose != Purpose::Rates && unheld(balance).contains(&true) {
         let message = format!("an unknown of `{}` stands in no equation of its own", balance.name);
         return Err(Refusal::new("discretize.chebyshev", message)
             .help("a pressure at the same points as the velocity is not determined; use `fem(order=2, …)`"));
     }
-    if !explicit && balance.constant_kernel {
+    if purpose == Purpose::Steady && balance.constant_kernel {
         let message = format!("`{}` is determined up to a constant only", balance.name);
         return Err(Refusal::new("discretize.chebyshev", message)
             .help("give a value at a wall, or use `fem`, which takes a gauge"));
@@ -52,7 +67,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options, explicit:
             format!("every value of `{}` is given by its boundary conditions: no unknown is left", balance.name);
         return Err(Refusal::new("discretize.empty", message).help("choose a larger `n`"));
     }
-    if !explicit && constraints.free > MOST {
+    if purpose != Purpose::Rates && constraints.free > MOST {
         let message = format!("{} unknowns make a dense matrix that is too large", constraints.free);
         return Err(Refusal::new("discretize.chebyshev", message)
             .help(format!("up to {MOST} are solved for; choose a smaller `n`, or `fem`")));
@@ -73,7 +88,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options, explicit:
     let rates = law.on_lattice(&law.residual(Walls::Fluxes), &places, true);
     let complete = law.on_lattice(&expand, &places, false);
     let discrete = Discrete {
-        residual: Arc::new(law.residual(Walls::Rows)),
+        residual: Arc::new(law.residual(if purpose == Purpose::Steady { Walls::Rows } else { Walls::Fluxes })),
         expand: Arc::new(expand),
         gradient: None,
         spec: Arc::new(spec),

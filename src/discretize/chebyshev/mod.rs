@@ -7,7 +7,7 @@ mod collocation;
 
 use super::space::Space;
 use crate::ir::{Builder, Dot, Tensor, Value};
-pub use collocation::{Collocation, discretise};
+pub use collocation::{Collocation, Purpose, discretise};
 use std::f64::consts::PI;
 
 /// `sin²(πj/2N)`, j = 0 … N: from 0 to 1, symmetric to the last bit.

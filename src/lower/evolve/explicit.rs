@@ -3,6 +3,7 @@
 use super::rates::Terms;
 use super::stability::Explicit;
 use super::{Run, Step};
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::Derivatives;
 use crate::discretize::{chebyshev, conservation, finite_volume, grid};
 use crate::integrate::Tableau;
@@ -95,7 +96,8 @@ impl Lower<'_> {
                 Method::Grid(Derivatives::Fourier(_)) => unreachable!("compiler bug: spectra are stepped elsewhere"),
                 Method::Chebyshev => {
                     let options = crate::discretize::Options::default();
-                    let made = chebyshev::discretise(&balance, space, &options, true).map_err(|r| refused(r, span))?;
+                    let made = chebyshev::discretise(&balance, space, &options, Purpose::Rates)
+                        .map_err(|r| refused(r, span))?;
                     let mut args = l.data_arguments(&made.discrete, &shared, space);
                     args.extend(shared.numbers.iter().cloned());
                     (made.rates, args)

@@ -2,6 +2,7 @@
 
 use super::Run;
 use crate::base::Span;
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::{self, Derivatives, Placement, Places, staggered};
 use crate::discretize::{Balance, Options, Space, chebyshev};
 use crate::ir::{Tensor, Type};
@@ -118,7 +119,7 @@ impl Lower<'_> {
                 staggered::centred(balance, &space.mesh, order, places).map_err(|r| refused(r, span))?
             }
             (Method::Chebyshev, _) => {
-                let made = chebyshev::discretise(balance, space, &Options::default(), true);
+                let made = chebyshev::discretise(balance, space, &Options::default(), Purpose::Rates);
                 let made = made.map_err(|r| refused(r, span))?;
                 args.extend(self.data_arguments(&made.discrete, shared, space));
                 made.complete

@@ -19,6 +19,7 @@ use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Solution, Value};
 use crate::base::Span;
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::Derivatives;
 use crate::discretize::{self, Balance, Space, chebyshev, finite_element, finite_volume, grid};
 use crate::ir::{Builder, Op, Tensor, Type};
@@ -173,7 +174,10 @@ impl Lower<'_> {
             }
             Method::Volumes => finite_volume::discretise(balance, &space.mesh, &options),
             Method::Elements => finite_element::discretise(balance, &space, &options),
-            Method::Chebyshev => chebyshev::discretise(balance, &space, &options, false).map(|made| made.discrete),
+            Method::Chebyshev => {
+                let purpose = if scheme.time.is_some() { Purpose::Stage } else { Purpose::Steady };
+                chebyshev::discretise(balance, &space, &options, purpose).map(|made| made.discrete)
+            }
             Method::Grid(Derivatives::Central { order }) => grid::discretise(balance, &space.mesh, order, &options),
             Method::Grid(Derivatives::Fourier(_)) => {
                 return error_help(
