@@ -251,6 +251,11 @@ impl Lower<'_> {
                         });
                     }
                 }
+                SystemStmtKind::Ensure { name, claim } => {
+                    if self.claims.is_some() {
+                        self.claim(name, claim, env)?;
+                    }
+                }
                 SystemStmtKind::Init { lhs, rhs } => {
                     let unknown = self.expr(lhs, env)?;
                     let (index, shape) = match &unknown {

@@ -20,7 +20,7 @@ use super::{Mesh, Refusal};
 use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
-pub use fourier::{Dealias, Semilinear, Structure, semilinear};
+pub use fourier::{Dealias, Semilinear, Structure, fourier_slopes, semilinear};
 pub use implicit::discretise;
 pub use limits::{Limits, limits};
 pub use places::{Placement, Places, places};

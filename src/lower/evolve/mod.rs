@@ -18,16 +18,19 @@ mod onestep;
 mod ordinary;
 mod placing;
 mod rates;
+mod samples;
 mod spectral;
 mod stability;
 mod terms;
 mod timeline;
 mod variable;
 mod volumes;
+mod watched;
 
 pub(super) use self::control::Control;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
+use self::samples::Whole;
 pub(super) use self::terms::Implicit;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
@@ -106,7 +109,7 @@ impl Lower<'_> {
         }
         let mut whole = None;
         let mut complete = None;
-        let step = match (integrator, scheme.method) {
+        let mut step = match (integrator, scheme.method) {
             (_, Method::Grid(Derivatives::Fourier(_))) if scheme.implicit.is_some() => {
                 return error_help(
                     "run.scheme",
@@ -157,35 +160,76 @@ impl Lower<'_> {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
         }
+        let centred = match run.places.is_some() && by_component {
+            true => {
+                let inputs = [step.initial[0].ty().clone(), Type::f64([])];
+                let of_state =
+                    |l: &mut Self, inputs: &[Num]| Ok(vec![l.centred(&run, inputs[0].clone(), &inputs[1])?]);
+                Some(self.timed("centred", &inputs, 1, of_state)?)
+            }
+            false => None,
+        };
+        let of_states = match (&whole, complete.as_ref().or(centred.as_ref())) {
+            (Some(pair), _) => Whole::Of(2, pair),
+            (_, Some(state)) => Whole::Of(1, state),
+            _ => Whole::State,
+        };
+        let of = (&eqs, &run, &timeline);
+        march.checkpoint = self.often(args, span)?;
+        march.watched = self.watched(&run, &step, (&of_states, by_component))?;
+        if matches!(march.layout, Layout::Elsewhere(_)) {
+            march.shown = self.shown(&step, &of_states)?;
+        }
+        if let Some(samples) = self.streamed(of, &mut step, &march, (of_states, by_component))? {
+            return self.gathered_at(problem, &timeline, &eqs, samples.values.len(), |l, eqs, k| {
+                let fields = samples.fields(l, eqs, k, &space);
+                l.solution_of(eqs, fields, vec![], span)
+            });
+        }
         let kept = match whole {
             None => self.march(&timeline, step, march),
             Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
         };
+        self.gathered_at(problem, &timeline, &eqs, kept.len(), |l, eqs, k| {
+            let values = kept[k].clone();
+            let (values, slopes) = match &complete {
+                Some(of_state) => l.completed(values, &Num::scalar(timeline.kept(k)), of_state),
+                None => {
+                    let values = match by_component {
+                        true => l.centred(&run, values, &Num::scalar(timeline.kept(k)))?,
+                        false => values,
+                    };
+                    let slopes = l.own_slopes(scheme, &space, &values, by_component);
+                    (values, slopes)
+                }
+            };
+            let values = l.nodal(values, by_component, &space);
+            let slopes = slopes.map(|s| l.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
+            l.solution(eqs, solved, span)
+        })
+    }
+
+    /// The solutions at all times that are kept, with these times.
+    fn gathered_at(
+        &mut self,
+        problem: &Problem,
+        timeline: &Timeline,
+        eqs: &Equations,
+        count: usize,
+        mut at: impl FnMut(&mut Self, &Equations, usize) -> Result<Rc<Solution>>,
+    ) -> Result<Value> {
         let mut trajectory: Vec<Rc<Solution>> = vec![];
-        for (k, values) in kept.into_iter().enumerate() {
+        for k in 0..count {
             // Lets may depend on time.
             let later = match eqs.lets.is_empty() {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let (values, slopes) = match &complete {
-                Some(of_state) => self.completed(values, &Num::scalar(timeline.kept(k)), of_state),
-                None => {
-                    let values = match by_component {
-                        true => self.centred(&run, values, &Num::scalar(timeline.kept(k)))?,
-                        false => values,
-                    };
-                    let slopes = self.own_slopes(scheme, &space, &values, by_component);
-                    (values, slopes)
-                }
-            };
-            let values = self.nodal(values, by_component, &space);
-            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
-            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
-            trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
+            trajectory.push(at(self, later.as_ref().unwrap_or(eqs), k)?);
         }
-        let times: Vec<f64> = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
-        let times = Num::Const(Tensor::f64([times.len()], times));
+        let times: Vec<f64> = (0..count).map(|k| timeline.kept(k)).collect();
+        let times = Num::Const(Tensor::f64([count], times));
         Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
