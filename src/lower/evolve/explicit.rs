@@ -104,7 +104,8 @@ impl Lower<'_> {
                 }
                 Method::Volumes | Method::Elements => {
                     let asked = scheme.reconstruct.is_some() || scheme.riemann.is_some();
-                    if asked || conservation::convects(&balance) {
+                    // Second order in time: the velocity's flux is by the gradient of the displacement.
+                    if asked || conservation::convects(&balance) || !eqs.velocities.is_empty() {
                         let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
                         (made.rates, args)
                     } else {
