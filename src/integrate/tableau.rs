@@ -296,6 +296,31 @@ pub const ADDITIVE: &[Additive] = &[
         source: "Ascher, Ruuth & Spiteri 1997, (2, 2, 2)",
     },
     Additive {
+        name: "ars443",
+        order: 3,
+        explicit: &Tableau {
+            name: "ars443_explicit",
+            order: 3,
+            a: &[&[], &[0.5], &[11.0 / 18.0, 1.0 / 18.0], &[5.0 / 6.0, -5.0 / 6.0, 0.5], &[0.25, 1.75, 0.75, -1.75]],
+            b: &[0.25, 1.75, 0.75, -1.75, 0.0],
+            embedded: None,
+            bulge: None,
+            c: &[0.0, 0.5, 2.0 / 3.0, 0.5, 1.0],
+            source: "Ascher, Ruuth & Spiteri 1997, (4, 4, 3)",
+        },
+        implicit: &Tableau {
+            name: "ars443_implicit",
+            order: 3,
+            a: &[&[], &[0.0, 0.5], &[0.0, 1.0 / 6.0, 0.5], &[0.0, -0.5, 0.5, 0.5], &[0.0, 1.5, -1.5, 0.5, 0.5]],
+            b: &[0.0, 1.5, -1.5, 0.5, 0.5],
+            embedded: None,
+            bulge: None,
+            c: &[0.0, 0.5, 2.0 / 3.0, 0.5, 1.0],
+            source: "Ascher, Ruuth & Spiteri 1997, (4, 4, 3)",
+        },
+        source: "Ascher, Ruuth & Spiteri 1997, (4, 4, 3)",
+    },
+    Additive {
         name: "ark4",
         order: 4,
         explicit: &Tableau {

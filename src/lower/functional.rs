@@ -3,7 +3,7 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Value};
+use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Slopes, Value};
 use crate::base::{Diagnostic, Span};
 use crate::discretize::{self, Element, Mesh, Refusal, Space};
 use crate::ir::{Dot, Reduce, Tensor};
@@ -193,10 +193,9 @@ impl Lower<'_> {
             nums.push(match leaf {
                 Leaf::Coordinates => Num::scalar(0.0),
                 Leaf::Shared(n) => n.clone(),
-                Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => match &field.slopes {
-                    Some(slopes) if *gradient => slopes.clone(),
-                    _ => field.dofs.clone(),
-                },
+                Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => {
+                    self.slopes_of(field, *gradient).unwrap_or_else(|| field.dofs.clone())
+                }
                 Leaf::Discrete { field, gradient } => self.discrete_at_quadrature(field, *gradient, space),
                 Leaf::Normal => return error("run.equation", span, "the normal is defined on a boundary only"),
                 Leaf::Unknown { .. } => {
@@ -243,11 +242,19 @@ impl Lower<'_> {
         self.tracer.build(&[&values], |b, v| b.reshape(v[0], &shape))
     }
 
+    /// The gradients of a field at its degrees of freedom, where they are wanted and its method has its own.
+    pub(super) fn slopes_of(&mut self, field: &Discrete, gradient: bool) -> Option<Num> {
+        match field.slopes.as_ref().filter(|_| gradient)? {
+            Slopes::Known(slopes) => Some(slopes.clone()),
+            Slopes::Of(func) => Some(self.tracer.build(&[&field.dofs], |b, v| b.inline(func, v)[0])),
+        }
+    }
+
     /// A discrete field (or its gradient) at points `[P, d]`: `[P, …]`.
     pub fn discrete_at_points(&mut self, field: &Rc<Discrete>, gradient: bool, x: &Num) -> Num {
         let space = field.space.clone();
-        if let Some(slopes) = field.slopes.as_ref().filter(|_| gradient) {
-            return self.tracer.build(&[slopes, x], |b, v| space.evaluate_at(b, v[0], v[1]));
+        if let Some(slopes) = self.slopes_of(field, gradient) {
+            return self.tracer.build(&[&slopes, x], |b, v| space.evaluate_at(b, v[0], v[1]));
         }
         self.tracer.build(&[&field.dofs, x], |b, v| {
             if gradient { space.gradient_at(b, v[0], v[1]) } else { space.evaluate_at(b, v[0], v[1]) }

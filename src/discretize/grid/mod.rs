@@ -5,6 +5,7 @@
 
 mod central;
 mod fourier;
+mod implicit;
 mod modes;
 mod places;
 mod spectra;
@@ -18,7 +19,8 @@ use super::{Mesh, Refusal};
 use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
-pub use fourier::{Dealias, Semilinear, Structure, semilinear};
+pub use fourier::{Dealias, Semilinear, Structure, fourier_slopes, semilinear};
+pub use implicit::discretise;
 pub use places::{Placement, Places, places};
 use terms::Input;
 pub use walls::wall_points;

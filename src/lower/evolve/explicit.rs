@@ -1,5 +1,6 @@
 //! Explicit steps: rates from a grid or from finite volumes, combined by a tableau.
 
+use super::rates::Terms;
 use super::stability::Explicit;
 use super::{Run, Step};
 use crate::discretize::grid::Derivatives;
@@ -49,10 +50,15 @@ impl Lower<'_> {
 
     /// `(t, u[c, n…], captured…) → ∂u/∂t [c, n…]`
     pub(super) fn rates(&mut self, run: &Run, shape: &[usize]) -> Result<(Func, Vec<Num>)> {
+        self.rates_of(run, shape, Terms::All)
+    }
+
+    /// The same of some of the terms.
+    pub(super) fn rates_of(&mut self, run: &Run, shape: &[usize], terms: Terms) -> Result<(Func, Vec<Num>)> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
-            let mut eqs = l.equations(problem)?;
-            l.settle(&mut eqs, true)?;
+            let eqs = l.equations(problem)?;
+            let mut eqs = l.terms_of(eqs, terms, span)?;
             eqs.rates = true;
             let places = run.places.as_deref();
             let capacity = l.capacities_at(&mut eqs, space, places, true, span)?.unwrap_or(Num::scalar(1.0));

@@ -10,6 +10,7 @@ use crate::ir::{Builder, Compare, Func, Op as Operation, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::solve::{Guess, Integrator, Method};
+use crate::lower::system::Equations;
 use crate::lower::value::{Num, Value};
 use crate::sema::hir::Op;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ impl Lower<'_> {
             Integrator::Rosenbrock(_) | Integrator::Symplectic(_) => unreachable!("compiler bug: refused before"),
             Integrator::Bdf { order, .. } => return self.equal_differences(run, order, start),
             Integrator::RungeKutta(t) => t,
-            Integrator::Exponential { .. } | Integrator::Additive(_) => return by_modes(run.span),
+            Integrator::Additive(m) => return self.additive(run, m, start),
+            Integrator::Exponential { .. } => return by_modes(run.span),
         };
         check_stages(tableau, run.span)?;
         if tableau.a(0, 0) == 0.0 {
@@ -236,17 +238,27 @@ impl Lower<'_> {
     }
 
     /// The solution of `(stored(u) - stored(base))/weight + ∇·flux + source = 0` at a time: `[N, c]`.
-    fn solve_stage(
+    fn solve_stage(&mut self, run: &Run, base: (&Num, Base), guess: Guess, weight: &Num, time: Num) -> Result<Num> {
+        let conservative = run.scheme.method != Method::Elements;
+        self.solve_amended(run, base, guess, weight, time, |l, mut eqs| {
+            l.settle(&mut eqs, conservative)?;
+            Ok(eqs)
+        })
+    }
+
+    /// The same of equations that are amended.
+    pub(super) fn solve_amended(
         &mut self,
         run: &Run,
         (base, kind): (&Num, Base),
         guess: Guess,
         weight: &Num,
         time: Num,
+        amend: impl FnOnce(&mut Self, Equations) -> Result<Equations>,
     ) -> Result<Num> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.at_time(time, |l| {
-            let mut eqs = l.equations(problem)?;
+            let eqs = l.equations(problem)?;
             if let Some(standing) = eqs.integrals.first() {
                 return error_help(
                     "unsupported.library",
@@ -255,7 +267,7 @@ impl Lower<'_> {
                     "use an explicit method on a grid or on finite volumes, or `spectral`",
                 );
             }
-            l.settle(&mut eqs, scheme.method != Method::Elements)?;
+            let mut eqs = amend(l, eqs)?;
             let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;
             for equation in &mut eqs.balances {

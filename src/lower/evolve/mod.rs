@@ -4,6 +4,7 @@
 //! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
+mod additive;
 mod change;
 mod control;
 mod driver;
@@ -18,15 +19,20 @@ mod onestep;
 mod ordinary;
 mod placing;
 mod rates;
+mod samples;
 mod spectral;
 mod stability;
+mod terms;
 mod timeline;
 mod variable;
 mod volumes;
+mod watched;
 
 pub(super) use self::control::Control;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
+use self::samples::Whole;
+pub(super) use self::terms::Implicit;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -104,7 +110,15 @@ impl Lower<'_> {
         }
         let mut whole = None;
         let mut complete = None;
-        let step = match (integrator, scheme.method) {
+        let mut step = match (integrator, scheme.method) {
+            (_, Method::Grid(Derivatives::Fourier(_))) if scheme.implicit.is_some() => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`spectral` treats implicitly what is linear with constant coefficients, whatever its kind",
+                    "leave out `implicit`",
+                );
+            }
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
                 let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
                 complete = Some(of_state);
@@ -126,14 +140,6 @@ impl Lower<'_> {
                 whole = Some((of_pair, captured));
                 step
             }
-            (_, Method::Grid(_)) => {
-                return error_help(
-                    "run.scheme",
-                    span,
-                    "finite differences are stepped explicitly",
-                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
-                );
-            }
             (Integrator::Rosenbrock(m), _) => {
                 return error_help(
                     "run.scheme",
@@ -145,42 +151,86 @@ impl Lower<'_> {
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
         let by_component = match (integrator, scheme.method) {
-            (_, Method::Grid(_)) => true,
-            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (_, Method::Grid(Derivatives::Fourier(_))) => true,
+            (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(_)) => t.explicit(),
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
-        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component)?;
         if step.initial[0].ty().len() != march.entries() {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
+        }
+        let centred = match run.places.is_some() && by_component {
+            true => {
+                let inputs = [step.initial[0].ty().clone(), Type::f64([])];
+                let of_state =
+                    |l: &mut Self, inputs: &[Num]| Ok(vec![l.centred(&run, inputs[0].clone(), &inputs[1])?]);
+                Some(self.timed("centred", &inputs, 1, of_state)?)
+            }
+            false => None,
+        };
+        let of_states = match (&whole, complete.as_ref().or(centred.as_ref())) {
+            (Some(pair), _) => Whole::Of(2, pair),
+            (_, Some(state)) => Whole::Of(1, state),
+            _ => Whole::State,
+        };
+        let of = (&eqs, &run, &timeline);
+        march.checkpoint = self.often(args, span)?;
+        march.watched = self.watched(&run, &step, (&of_states, by_component))?;
+        if matches!(march.layout, Layout::Elsewhere(_)) {
+            march.shown = self.shown(&step, &of_states)?;
+        }
+        if let Some(samples) = self.streamed(of, &mut step, &march, (of_states, by_component))? {
+            return self.gathered_at(problem, &timeline, &eqs, samples.values.len(), |l, eqs, k| {
+                let fields = samples.fields(l, eqs, k, &space);
+                l.solution_of(eqs, fields, vec![], span)
+            });
         }
         let kept = match whole {
             None => self.march(&timeline, step, march),
             Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
         };
+        self.gathered_at(problem, &timeline, &eqs, kept.len(), |l, eqs, k| {
+            let values = kept[k].clone();
+            let (values, slopes) = match &complete {
+                Some(of_state) => l.completed(values, &Num::scalar(timeline.kept(k)), of_state),
+                None => {
+                    let values = match by_component {
+                        true => l.centred(&run, values, &Num::scalar(timeline.kept(k)))?,
+                        false => values,
+                    };
+                    let slopes = l.own_slopes(scheme, &space, &values, by_component);
+                    (values, slopes)
+                }
+            };
+            let values = l.nodal(values, by_component, &space);
+            let slopes = slopes.map(|s| l.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
+            l.solution(eqs, solved, span)
+        })
+    }
+
+    /// The solutions at all times that are kept, with these times.
+    fn gathered_at(
+        &mut self,
+        problem: &Problem,
+        timeline: &Timeline,
+        eqs: &Equations,
+        count: usize,
+        mut at: impl FnMut(&mut Self, &Equations, usize) -> Result<Rc<Solution>>,
+    ) -> Result<Value> {
         let mut trajectory: Vec<Rc<Solution>> = vec![];
-        for (k, values) in kept.into_iter().enumerate() {
+        for k in 0..count {
             // Lets may depend on time.
             let later = match eqs.lets.is_empty() {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let (values, slopes) = match &complete {
-                Some(of_state) => self.completed(values, &Num::scalar(timeline.kept(k)), of_state),
-                None => {
-                    let values = self.centred(&run, values, &Num::scalar(timeline.kept(k)))?;
-                    let slopes = self.own_slopes(scheme, &space, &values);
-                    (values, slopes)
-                }
-            };
-            let values = self.nodal(values, by_component, &space);
-            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
-            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
-            trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
+            trajectory.push(at(self, later.as_ref().unwrap_or(eqs), k)?);
         }
-        let times: Vec<f64> = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
-        let times = Num::Const(Tensor::f64([times.len()], times));
+        let times: Vec<f64> = (0..count).map(|k| timeline.kept(k)).collect();
+        let times = Num::Const(Tensor::f64([count], times));
         Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
@@ -325,21 +375,29 @@ impl Lower<'_> {
     }
 
     /// Gradients of a state where the scheme has its own.
-    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num) -> Option<Num> {
+    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num, by_component: bool) -> Option<Num> {
         let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
-        let of = grid::slopes(state.shape()[0], &space.mesh, order);
-        Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
+        let c = state.ty().len() / space.node_count();
+        let of = grid::slopes(c, &space.mesh, order);
+        Some(self.tracer.build(&[state], |b, v| {
+            let mut u = v[0];
+            if !by_component {
+                u = b.transpose(u, &[1, 0]);
+                u = b.reshape(u, &[&[c], &space.mesh.cells[..]].concat());
+            }
+            b.inline(&of, &[u])[0]
+        }))
     }
 
     /// What is told of the run.
     fn march_of(
-        &self,
+        &mut self,
         eqs: &Equations,
         timeline: &Timeline,
         run: &Run,
         integrator: Integrator,
         by_component: bool,
-    ) -> March {
+    ) -> Result<March> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
@@ -357,18 +415,23 @@ impl Lower<'_> {
             true => Layout::Components(run.space.clone()),
             false => Layout::Points(run.space.clone()),
         };
-        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (nothing, all) = ("nothing is implicit".to_string(), "all is implicit".to_string());
         let (time, implicit) = match integrator {
             Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
             Integrator::Symplectic(m) => (m.name.into(), nothing),
-            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage".into()),
             Integrator::Bdf { order, .. } => (format!("bdf, order {order}"), all),
             Integrator::Exponential { order } => {
-                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit".into())
             }
-            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+            Integrator::Additive(m) => match run.scheme.method {
+                Method::Grid(Derivatives::Fourier(_)) => {
+                    (m.name.into(), "what is linear is implicit, the rest explicit".into())
+                }
+                _ => (m.name.into(), self.implicit_words(run)?),
+            },
         };
-        self.describe(eqs, timeline, layout, (space, time, implicit))
+        Ok(self.describe(eqs, timeline, layout, (space, time, implicit)))
     }
 
     /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.

@@ -1,5 +1,6 @@
 //! Which unknowns have a rate, and what stands before it.
 
+use super::terms::{Implicit, gradient_of};
 use crate::ad;
 use crate::base::Span;
 use crate::discretize::Space;
@@ -11,6 +12,14 @@ use crate::lower::field::prune;
 use crate::lower::system::{Equation, Equations};
 use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
+
+/// Of which terms of the equations the rates are.
+#[derive(Clone, Copy)]
+pub enum Terms {
+    All,
+    Implicit(Implicit),
+    Explicit(Implicit),
+}
 
 /// The equation that holds the rate of an unknown, and of nothing else.
 fn rated(eqs: &Equations, unknown: usize) -> Option<(&Equation, &Field)> {
@@ -39,6 +48,27 @@ pub fn stored(eqs: &Equations) -> Vec<bool> {
 }
 
 impl Lower<'_> {
+    /// The equations with these terms alone, transport as fluxes.
+    pub(super) fn terms_of(&mut self, mut eqs: Equations, terms: Terms, span: Span) -> Result<Equations> {
+        match terms {
+            Terms::All => {
+                self.settle(&mut eqs, true)?;
+                Ok(eqs)
+            }
+            Terms::Implicit(kinds) => Ok(self.split_terms(eqs, kinds, true, span)?.implicit),
+            Terms::Explicit(kinds) => {
+                let parts = self.split_terms(eqs, kinds, true, span)?;
+                let mut eqs = parts.implicit;
+                for (e, theirs) in eqs.balances.iter_mut().zip(parts.explicit) {
+                    (e.residual.flux, e.residual.source) = (theirs.flux, theirs.source);
+                }
+                // Through walls where the flux is given nothing flows explicitly.
+                eqs.conditions.iter_mut().for_each(|c| c.sealed = gradient_of(c).is_some());
+                Ok(eqs)
+            }
+        }
+    }
+
     /// What stands before the rates: `[N, c]` over the components that have one; none where it is 1 for all. Equations are put into
     /// the order of the unknowns, those without a rate where unknowns without one are. `all`: every unknown needs a rate.
     pub(super) fn capacities(

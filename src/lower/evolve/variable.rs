@@ -303,8 +303,11 @@ impl Lower<'_> {
         let (state, slopes) = match layout {
             Arrangement::Spectra(complete) => self.completed(state, &time, complete),
             _ => {
-                let state = self.centred(run, state, &time)?;
-                let slopes = self.own_slopes(scheme, space, &state);
+                let state = match layout {
+                    Arrangement::Nodes => state,
+                    _ => self.centred(run, state, &time)?,
+                };
+                let slopes = self.own_slopes(scheme, space, &state, !matches!(layout, Arrangement::Nodes));
                 (state, slopes)
             }
         };

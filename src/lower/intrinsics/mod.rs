@@ -46,6 +46,7 @@ const RECORDS: &[&str] = &[
     "imex_euler",
     "imex_trapezoid",
     "ars222",
+    "ars443",
     "ark4",
     // laws to draw from
     "uniform",

@@ -11,7 +11,7 @@ use crate::integrate::{Additive, Composition, Rosenbrock, Tableau, additive, tab
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
-use crate::lower::evolve::Control;
+use crate::lower::evolve::{Control, Implicit};
 use crate::lower::functional::{Cells, Resolution};
 use crate::lower::value::{Record, Value};
 
@@ -22,6 +22,8 @@ pub struct Scheme {
     pub time: Option<(Integrator, f64)>,
     /// What is said of the length of steps.
     pub control: Option<Control>,
+    /// What is said of which terms are implicit.
+    pub implicit: Option<Implicit>,
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
@@ -78,6 +80,10 @@ impl Lower<'_> {
         let (time, control) = match time {
             Some((method, control)) => (Some((method, control.fixed().unwrap_or(f64::INFINITY))), Some(control)),
             None => (None, None),
+        };
+        let implicit = match given("time") {
+            Some(Value::Record(t)) => Implicit::read(t, span)?,
+            _ => None,
         };
         let cells = match (given("n"), given("h")) {
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
@@ -156,6 +162,7 @@ impl Lower<'_> {
             method,
             time,
             control,
+            implicit,
             resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
             solver,
             tolerance,

@@ -222,9 +222,9 @@ impl<'p> Infer<'p> {
                 };
                 Ty::Scheme(Rc::new(SchemeInfo { h: None, step }))
             }
-            "ark4" | "ars222" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4" | "etdrk2"
-            | "etdrk4" | "euler" | "heun" | "imex_euler" | "imex_trapezoid" | "implicit_euler" | "rk4" | "rodas4"
-            | "ros3p" | "verlet" | "yoshida4" | "sdirk2" | "sdirk3" | "sdirk4" | "ssprk3" => {
+            "ark4" | "ars222" | "ars443" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4"
+            | "etdrk2" | "etdrk4" | "euler" | "heun" | "imex_euler" | "imex_trapezoid" | "implicit_euler" | "rk4"
+            | "rodas4" | "ros3p" | "verlet" | "yoshida4" | "sdirk2" | "sdirk3" | "sdirk4" | "ssprk3" => {
                 let step = match first() {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,

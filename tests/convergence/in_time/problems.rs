@@ -44,8 +44,10 @@ pub enum Stored {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Takes {
     All,
-    /// Periodic, or one of each kind.
+    /// One condition of each kind.
     Some,
+    /// In the plane alone.
+    Plane,
     /// Of first order in space: periodic, or what comes in.
     Inflow,
     /// Periodic, or values.
@@ -88,9 +90,9 @@ pub const OPERATORS: &[Operator] = &[
     Operator { carries: true, ..scalar("c ∂x u", Takes::Inflow, &[law("", "0.5*∂x(U)")]) },
     Operator { plane: true, ..scalar("κ ∇²u", Takes::All, &[law("-κ*∇(U)", "")]) },
     scalar("∇·(k(x) ∇u)", Takes::Some, &[law("-κ*(1 + 0.5*sin(2*π*x))*∇(U)", "")]),
-    scalar("∇·(k(u) ∇u)", Takes::All, &[law("-κ*(1 + 0.3*(U)^2)*∇(U)", "")]),
+    scalar("∇·(k(u) ∇u)", Takes::Some, &[law("-κ*(1 + 0.3*(U)^2)*∇(U)", "")]),
     scalar("κ ∇²u + u - u³", Takes::Some, &[law("-κ*∇(U)", "(U)^3 - U")]),
-    Operator { carries: true, ..scalar("κ ∇²u - ∂x(u²/2)", Takes::All, &[law("-κ*∇(U)", "∂x((U)^2/2)")]) },
+    Operator { carries: true, ..scalar("κ ∇²u - ∂x(u²/2)", Takes::Some, &[law("-κ*∇(U)", "∂x((U)^2/2)")]) },
     scalar("κ ∇²u - u ∂x u", Takes::Values, &[law("-κ*∇(U)", "U*∂x(U)")]),
     scalar("c(x) ∂t u", Takes::All, &[Unknown { stored: Factor("(1.5 + 0.5*sin(2*π*x))"), ..law("-κ*∇(U)", "") }]),
     scalar(
@@ -101,8 +103,8 @@ pub const OPERATORS: &[Operator] = &[
     scalar("κ ∇²u - mean(u²) u", Takes::Values, &[law("-κ*∇(U)", "mean((U)^2)*U")]),
     scalar("∂xxx u", Takes::Values, &[law("", "0.002*∂xxx(U)")]),
     scalar("∂xxxx u", Takes::Values, &[law("", "0.00005*∂xxxx(U)")]),
-    scalar("two species", Takes::All, &[law("-κ*∇(U)", "U*W"), law("-2*κ*∇(W)", "-(U)^2*W + W")]),
-    scalar("∂tt u = c² ∇²u", Takes::All, &[Unknown { stored: Second, ..law("-0.3*∇(U)", "") }]),
+    scalar("two species", Takes::Some, &[law("-κ*∇(U)", "U*W"), law("-2*κ*∇(W)", "-(U)^2*W + W")]),
+    scalar("∂tt u = c² ∇²u", Takes::Some, &[Unknown { stored: Second, ..law("-0.3*∇(U)", "") }]),
     scalar(
         "drift in a potential, -∇²w = u",
         Takes::Values,
@@ -116,7 +118,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator {
         vector: true,
         plane: true,
-        ..scalar("∇·(κ ∇u + κ ∇uᵀ), a vector", Takes::All, &[law("-κ*(∇(U) + (∇(U))ᵀ)", "")])
+        ..scalar("∇·(κ ∇u + κ ∇uᵀ), a vector", Takes::Plane, &[law("-κ*(∇(U) + (∇(U))ᵀ)", "")])
     },
 ];
 
@@ -192,7 +194,11 @@ pub const SOLIDS: &[Conditions] = &[
 ];
 
 impl Conditions {
+    /// Whether an operator is measured under these: every one on a periodic domain (in Fourier space), and between walls.
     pub fn suit(&self, o: &Operator) -> bool {
+        if self.on.is_empty() && self.dimension == 1 && !o.vector {
+            return true;
+        }
         let values = self.on.iter().all(|(_, k)| *k == Value);
         let inflow = self.name == "inflow";
         let of_dimension = match self.dimension {
@@ -203,9 +209,10 @@ impl Conditions {
         of_dimension
             && match o.takes {
                 Takes::All => !inflow,
-                Takes::Some => self.on.is_empty() || self.name == "value, Robin",
+                Takes::Plane => self.dimension == 2,
+                Takes::Some => self.name == "value, Robin",
                 Takes::Inflow => inflow || self.on.is_empty(),
-                Takes::Values => values && !inflow,
+                Takes::Values => values && !inflow && self.name != "values" && !self.on.is_empty(),
             }
     }
 }

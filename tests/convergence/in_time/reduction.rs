@@ -30,7 +30,7 @@ struct Regime {
 
 const REGIMES: &[Regime] = &[
     Regime {
-        heading: "### Implicit, steps 400 times and more the fastest time: `fem(order=2, n=40, …)`, κ = 1",
+        heading: "### Implicit, steps 400 times and more the fastest time: `fem(order=2, n=40, …)`, κ = 1/5",
         operator: "κ ∇²u",
         explicit: false,
         conditions: &["periodic", "values", "values in time", "flux"],
@@ -66,7 +66,7 @@ impl Regime {
     }
 
     fn row(&self, (o, c): (&Operator, &Conditions), which: &[usize]) -> Vec<Cell> {
-        let mut text = problems::text(o, c).replace("let κ = 0.01", "let κ = 1");
+        let mut text = problems::text(o, c).replace("let κ = 0.01", "let κ = 0.2");
         let mut study = |name: String, steps: usize, time: &str| {
             let space = (self.space)(steps);
             text += &format!(

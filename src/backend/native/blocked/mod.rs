@@ -191,7 +191,8 @@ impl Blocked {
                 let of = follow::Loop { name: &self.name, length, carry, reverse, holds_loop: false };
                 let types: Vec<Type> = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()])).collect();
                 let start = &args[..carry];
-                follow::followed(&apart, follow, of, &types, start, (outs, &mut []), &mut |_, steps, from, to, _| {
+                let rows = follow::Rows::new(&mut [], &[]);
+                follow::followed(&apart, follow, of, &types, start, (outs, rows), &mut |_, steps, from, to, _| {
                     self.run_steps(&apart, steps, &[from, &args[carry..]].concat(), to)
                 })
             }

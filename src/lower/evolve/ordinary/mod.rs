@@ -6,12 +6,14 @@ mod rates;
 mod stages;
 
 pub use self::equations::Motion;
+pub(super) use self::equations::Ordinary;
 pub(super) use self::equations::same;
-use self::equations::{Ordinary, times};
+use self::equations::times;
 pub(super) use self::rates::Reach;
 pub(super) use self::stages::starter;
 use super::Step;
 use super::control::Control;
+use super::march::{March, Watched, method_name};
 use super::measure::Measure;
 use super::multistep::MultiStep;
 use super::onestep::{Dense, OneStep};
@@ -61,7 +63,11 @@ impl Lower<'_> {
                 Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, &timeline, span)?,
                 other => self.implicit_ordinary(&system, other, (timeline.start, timeline.step), span)?,
             };
-            return self.trajectory(&system, &timeline, step);
+            let mut march = self.describe_numbers(&system, &timeline, step.initial[0].ty().len());
+            march.time = method_name(method);
+            march.checkpoint = self.often(args, span)?;
+            march.watched = self.watched_numbers(&system, &step, timeline.start)?;
+            return self.trajectory(&system, &timeline, step, march);
         }
         self.driven(problem, method, control, until, args, span)
     }
@@ -285,8 +291,24 @@ impl Lower<'_> {
         Ok(Step { func, captured: system.captured.clone(), initial: vec![system.initial.clone()] })
     }
 
+    /// The claims of the system over the states of its steps.
+    fn watched_numbers(&mut self, system: &Ordinary, step: &Step, start: f64) -> Result<Option<Watched>> {
+        if system.claims.is_empty() || self.tracer.depth() != 1 {
+            return Ok(None);
+        }
+        let mut b = Builder::new("ensure");
+        let states: Vec<_> = step.initial.iter().map(|s| b.input(s.ty().clone())).collect();
+        let t = b.input(Type::f64([]));
+        let (names, lets) = &system.lets;
+        let more: Vec<_> = lets.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
+        let out = b.inline(lets, &[&[t, states[0]], &more[..]].concat());
+        let func = b.finish(out[names.len()..].to_vec());
+        self.watched_from(system.claims.clone(), func, system.captured.clone(), &step.initial, start).map(Some)
+    }
+
     /// Runs the steps and names what comes out.
-    fn trajectory(&mut self, system: &Ordinary, timeline: &Timeline, step: Step) -> Result<Value> {
+    fn trajectory(&mut self, system: &Ordinary, timeline: &Timeline, mut step: Step, march: March) -> Result<Value> {
+        self.runtime.marches(march, &mut step.func);
         let (states, initial) = (step.initial.len(), step.initial[0].clone());
         let out = self.looped(timeline, step);
         let kept: Vec<f64> = match timeline.keep {
