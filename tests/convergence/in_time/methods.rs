@@ -68,10 +68,10 @@ pub struct Space {
     pub takes: fn(&Operator, &Conditions) -> bool,
 }
 
-/// On periodic domains what has no walls, and one operator of each kind.
+/// On periodic domains (where `spectral` takes every operator) heat alone, and what has no conditions at walls.
 fn between_walls(o: &Operator, c: &Conditions) -> bool {
-    let periodic = ["c ∂x u", "κ ∇²u", "∂xxx u", "∂xxxx u", "two species"];
-    !c.on.is_empty() && !["∂xxx u", "∂xxxx u"].contains(&o.name) || c.on.is_empty() && periodic.contains(&o.name)
+    let beyond = ["∂xxx u", "∂xxxx u"].contains(&o.name);
+    if c.on.is_empty() { beyond || o.name == "κ ∇²u" || o.carries } else { !beyond }
 }
 
 pub const SPACES: &[Space] = &[

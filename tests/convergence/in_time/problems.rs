@@ -147,7 +147,6 @@ pub const CONDITIONS: &[Conditions] = &[
     },
     line("values in time", &[("left", Value), ("right", Value)]),
     line("flux", &[("left", Flux), ("right", Flux)]),
-    line("Robin", &[("left", Robin), ("right", Robin)]),
     line("value, Robin", &[("left", Value), ("right", Robin)]),
     line("inflow", &[("left", Value)]),
     Conditions {
