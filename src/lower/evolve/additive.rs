@@ -39,7 +39,7 @@ impl Lower<'_> {
         let ty = start.ty().clone();
         let (func, captured) = self.timed("step", &[ty, Type::f64([])], 1, |l, v| {
             let next = match run.scheme.method {
-                Method::Elements => l.additive_on_elements(run, method, kinds, &v[0], &v[1])?,
+                Method::Elements | Method::Chebyshev => l.additive_on_elements(run, method, kinds, &v[0], &v[1])?,
                 Method::Volumes | Method::Grid(_) => l.additive_on_rates(run, method, kinds, &v[0], &v[1])?,
             };
             Ok(vec![next])
@@ -50,7 +50,7 @@ impl Lower<'_> {
     /// What of the system is implicit, in words.
     pub(super) fn implicit_words(&mut self, run: &Run) -> Result<String> {
         let kinds = run.scheme.implicit.unwrap_or_default();
-        let conservative = run.scheme.method != Method::Elements;
+        let conservative = run.scheme.method.conservative();
         let eqs = self.at_time(Num::scalar(run.start), |l| l.equations(run.problem))?;
         Ok(self.split_terms(eqs, kinds, conservative, run.span)?.words)
     }

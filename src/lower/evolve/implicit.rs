@@ -9,7 +9,7 @@ use crate::integrate::{Tableau, tableau};
 use crate::ir::{Builder, Compare, Func, Op as Operation, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
-use crate::lower::solve::{Guess, Integrator, Method};
+use crate::lower::solve::{Guess, Integrator};
 use crate::lower::system::Equations;
 use crate::lower::value::{Num, Value};
 use crate::sema::hir::Op;
@@ -239,7 +239,7 @@ impl Lower<'_> {
 
     /// The solution of `(stored(u) - stored(base))/weight + ∇·flux + source = 0` at a time: `[N, c]`.
     fn solve_stage(&mut self, run: &Run, base: (&Num, Base), guess: Guess, weight: &Num, time: Num) -> Result<Num> {
-        let conservative = run.scheme.method != Method::Elements;
+        let conservative = run.scheme.method.conservative();
         self.solve_amended(run, base, guess, weight, time, |l, mut eqs| {
             l.settle(&mut eqs, conservative)?;
             Ok(eqs)
