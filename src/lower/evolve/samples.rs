@@ -131,10 +131,7 @@ fn slopes(method: Method, mesh: &Mesh, shapes: &[Vec<usize>]) -> Option<Vec<Opti
     let of: &dyn Fn(usize) -> Func = match method {
         Method::Grid(Derivatives::Central { order }) => &move |n| grid::slopes(n, mesh, order),
         Method::Grid(Derivatives::Fourier(_)) => &|n| grid::fourier_slopes(n, mesh),
-        Method::Volumes | Method::Elements => return Some(vec![None; shapes.len()]),
-        // Methods to come say here how.
-        #[allow(unreachable_patterns)]
-        _ => return None,
+        Method::Volumes | Method::Elements | Method::Chebyshev => return Some(vec![None; shapes.len()]),
     };
     let (nodes, d) = (mesh.cells.iter().product::<usize>(), mesh.dimension());
     let wrapped = |shape: &Vec<usize>| {

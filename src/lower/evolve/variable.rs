@@ -46,7 +46,7 @@ impl Lower<'_> {
         timeline.per_sample = 1;
         let layout = layout(integrator, scheme.method);
         let shape = match layout {
-            Arrangement::Components => [&[start.shape()[1]], &space.mesh.cells[..]].concat(),
+            Arrangement::Components => [&[start.shape()[1]], &space.points[..]].concat(),
             _ => start.shape().to_vec(),
         };
         let initial = match layout {
@@ -78,7 +78,7 @@ impl Lower<'_> {
                     "use `ark4(tol=…)`, `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
                 );
             }
-            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
                 self.explicit_tries(run, t, (&control, &timeline), until, eqs, initial)?
             }
             (Integrator::RungeKutta(t), _) if !t.explicit() => {
@@ -327,7 +327,7 @@ impl Lower<'_> {
             _ => {
                 let state = match layout {
                     Arrangement::Nodes => state,
-                    _ => self.centred(run, state, &time)?,
+                    _ => self.completed_state(run, state, &time)?,
                 };
                 let slopes = self.own_slopes(scheme, space, &state, !matches!(layout, Arrangement::Nodes));
                 (state, slopes)
@@ -487,9 +487,10 @@ enum Arrangement {
 
 fn layout(integrator: Integrator, method: Method) -> Arrangement {
     match (integrator, method) {
-        (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(Derivatives::Central { .. })) if t.explicit() => {
-            Arrangement::Components
-        }
+        (
+            Integrator::RungeKutta(t),
+            Method::Volumes | Method::Chebyshev | Method::Grid(Derivatives::Central { .. }),
+        ) if t.explicit() => Arrangement::Components,
         _ => Arrangement::Nodes,
     }
 }

@@ -19,8 +19,9 @@ use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Solution, Value};
 use crate::base::Span;
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::Derivatives;
-use crate::discretize::{self, Balance, Space, finite_element, finite_volume, grid};
+use crate::discretize::{self, Balance, Space, chebyshev, finite_element, finite_volume, grid};
 use crate::ir::{Builder, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -75,7 +76,7 @@ impl Lower<'_> {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
-        self.settle(&mut eqs, scheme.method != Method::Elements)?;
+        self.settle(&mut eqs, scheme.method.conservative())?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",
@@ -173,6 +174,10 @@ impl Lower<'_> {
             }
             Method::Volumes => finite_volume::discretise(balance, &space.mesh, &options),
             Method::Elements => finite_element::discretise(balance, &space, &options),
+            Method::Chebyshev => {
+                let purpose = if scheme.time.is_some() { Purpose::Stage } else { Purpose::Steady };
+                chebyshev::discretise(balance, &space, &options, purpose).map(|made| made.discrete)
+            }
             Method::Grid(Derivatives::Central { order }) => grid::discretise(balance, &space.mesh, order, &options),
             Method::Grid(Derivatives::Fourier(_)) => {
                 return error_help(

@@ -44,7 +44,7 @@ impl Lower<'_> {
         let scheme = args.get("scheme").cloned().unwrap_or(Value::None);
         let name = self.program.def(problem.def).name.clone();
         if let Value::Record(r) = &scheme
-            && ["fem", "fv", "fd", "spectral"].contains(&r.kind.as_str())
+            && ["fem", "fv", "fd", "spectral", "chebyshev"].contains(&r.kind.as_str())
         {
             return error_help(
                 "run.scheme",
