@@ -19,6 +19,7 @@ mod processors;
 mod repeats;
 mod run;
 mod scalar;
+mod small;
 mod strips;
 mod structured;
 mod wide;
