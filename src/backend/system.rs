@@ -59,6 +59,14 @@ pub fn newton_fault(spec: &SolveSpec, failure: &NewtonFailure, u: &[f64]) -> Fau
     Fault::new(&spec.name, format!("{}{failure}{at}", scale(spec))).help(help)
 }
 
+/// The result of a `Solve` that may fail and did.
+pub fn unsolved(guess: &[f64], out: &mut [f64]) {
+    out.copy_from_slice(guess);
+    if let Some(last) = out.last_mut() {
+        *last = f64::NAN;
+    }
+}
+
 /// A `LinearSolve` failed.
 pub fn linear_fault(spec: &SolveSpec, failure: &Failure) -> Fault {
     let at = located(failure).map_or(String::new(), |k| place(spec, k));

@@ -3,6 +3,7 @@
 
 use super::View;
 use crate::ir::{Fault, Tensor};
+use std::ops::Range;
 
 /// Follows loops (`Scan`) that stand at the top of a function, or at the top of the body of a loop that is followed. Calls come
 /// between chunks of steps of some tenths of a second.
@@ -16,8 +17,34 @@ pub trait Watch: Sync {
     /// So many steps are done. An error ends the run.
     fn reached(&self, now: &Reached) -> Result<(), Fault>;
 
-    /// A step has made a number that is not finite: entry `entry` of the `state`-th carried value. `now` is after that step.
-    fn broken(&self, now: &Reached, state: usize, entry: usize) -> Fault;
+    /// Whether the rows of this loop are handed over as they are made and not kept; asked only where nobody else reads them.
+    fn takes(&self, _body: &str) -> bool {
+        false
+    }
+
+    /// The rows of these steps, which have just been done. An error ends the run.
+    fn take(&self, _body: &str, _steps: Range<usize>, _rows: &[View]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// A step has made a number that is not finite: entry `entry` of the `state`-th carried value. `now` is after that step, `before`
+    /// is the state before it.
+    fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault;
+
+    /// Whether the states of this loop are to be looked at by [`Watch::holds`]: as often as takes a small part of the time.
+    fn watches(&self, _body: &str) -> bool {
+        false
+    }
+
+    /// Whether a state is as it should be. Where one is not, the loop goes back to the last that was, and on step by step.
+    fn holds(&self, _now: &Reached) -> bool {
+        true
+    }
+
+    /// What to say of the first state that is not.
+    fn violated(&self, now: &Reached) -> Fault {
+        Fault::new(now.body, "a state that should not be")
+    }
 }
 
 /// How far a loop is.
@@ -31,7 +58,7 @@ pub struct Reached<'a> {
     pub reverse: bool,
     /// The carried values.
     pub state: &'a [View<'a>],
-    /// What the steps so far have left behind, in their order.
+    /// What the steps so far have left behind, in their order; nothing where it is handed over.
     pub rows: &'a [View<'a>],
     /// The loop around it, before the step in which this one runs.
     pub above: Option<&'a Reached<'a>>,

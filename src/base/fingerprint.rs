@@ -16,6 +16,18 @@ impl Fingerprint {
         self.0.iter().map(|b| format!("{b:02x}")).collect()
     }
 
+    /// From its 64 hex digits.
+    pub fn parse(hex: &str) -> Option<Fingerprint> {
+        let mut key = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return None;
+        }
+        for (i, b) in key.iter_mut().enumerate() {
+            *b = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
+        }
+        Some(Fingerprint(key))
+    }
+
     /// The first eight hex digits, for people.
     pub fn short(&self) -> String {
         self.hex()[..8].to_string()
@@ -59,6 +71,21 @@ impl Hasher {
 
     pub fn part(&mut self, f: Fingerprint) -> &mut Hasher {
         self.bytes(&f.0)
+    }
+
+    pub fn finish(&self) -> Fingerprint {
+        Fingerprint(*self.0.finalize().as_bytes())
+    }
+}
+
+/// Hashes bytes that come in pieces: [`Fingerprint::of`] all of them.
+#[derive(Clone, Default)]
+pub struct Rolling(blake3::Hasher);
+
+impl Rolling {
+    pub fn update(&mut self, bytes: &[u8]) -> &mut Rolling {
+        self.0.update(bytes);
+        self
     }
 
     pub fn finish(&self) -> Fingerprint {

@@ -1,14 +1,15 @@
 //! The folder of a run's results: files that studies ask for go through here.
 
-use crate::base::{Diagnostic, Fingerprint, Span};
+use crate::base::{Diagnostic, Span};
 use crate::discretize::post::VtkCells;
-use crate::exec::fs::{Disk, write_atomically};
+use crate::exec::fs::{Disk, Pieces, write_in_pieces};
 use crate::exec::study::{SavedField, Series, Writer};
 use crate::lower::value::{Num, Value};
 use crate::report::vtk::{Array, At, Cell, Grid, unstructured};
 use crate::report::{self, csv, vtk};
 use indexmap::IndexMap;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 pub struct Folder {
     pub path: PathBuf,
@@ -22,6 +23,15 @@ impl Folder {
     }
 
     fn put(&mut self, name: &str, bytes: &[u8], span: Span) -> Result<PathBuf, Box<Diagnostic>> {
+        self.put_in_pieces(name, |out| out(bytes), span)
+    }
+
+    fn put_in_pieces(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut Pieces) -> std::io::Result<()>,
+        span: Span,
+    ) -> Result<PathBuf, Box<Diagnostic>> {
         let inside = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
         if !inside || name.is_empty() {
             let d =
@@ -29,9 +39,9 @@ impl Folder {
             return Err(Box::new(d.help("give a plain name, such as \"heat.vtu\"; --out chooses the folder")));
         }
         let path = self.path.join(name);
-        write_atomically(&Disk, &path, bytes)
+        let hash = write_in_pieces(&Disk, &path, write)
             .map_err(|fault| Box::new(Diagnostic::error("run.disk", span, fault.to_string())))?;
-        self.written.insert(name.into(), Fingerprint::of(bytes).hex());
+        self.written.insert(name.into(), hash.hex());
         Ok(path)
     }
 }
@@ -70,15 +80,18 @@ impl Writer for Folder {
     fn series(&mut self, name: &str, series: &Series, span: Span) -> Result<PathBuf, Box<Diagnostic>> {
         let wrong = |message: String, help: &str| Box::new(Diagnostic::error("studies.file", span, message).help(help));
         let lattice = lattice(series);
-        let bytes = match name.rsplit_once('.').map(|n| n.1) {
-            Some("vtkhdf") => report::series::vtkhdf(&lattice),
-            Some("npz") => report::series::archive(&lattice).map_err(|m| wrong(m, "write to `.vtkhdf`"))?,
+        match name.rsplit_once('.').map(|n| n.1) {
+            Some("vtkhdf") => self.put_in_pieces(name, |out| report::series::vtkhdf(&lattice, out), span),
+            Some("npz") => {
+                let arrays = report::series::archive(&lattice);
+                report::npz::size(&arrays).map_err(|m| wrong(m, "write to `.vtkhdf`"))?;
+                self.put_in_pieces(name, |out| report::npz::write(&arrays, out), span)
+            }
             _ => {
                 let message = format!("`{name}` does not say in which format it is to be written");
-                return Err(wrong(message, "`.vtkhdf` is for ParaView, `.npz` for NumPy"));
+                Err(wrong(message, "`.vtkhdf` is for ParaView, `.npz` for NumPy"))
             }
-        };
-        self.put(name, &bytes, span)
+        }
     }
 
     /// A table of named numbers and lists, a column each; of tensors a column for each entry.
@@ -116,36 +129,38 @@ impl Writer for Folder {
 }
 
 /// Fields on the nodes of a box as those of a lattice. Of a periodic one the nodes at its end are those of its beginning.
-fn lattice(s: &Series) -> report::series::Series {
+fn lattice(s: &Series) -> report::series::Series<'_> {
     let (mesh, order) = (&s.space.mesh, s.space.order);
     let cells = order == 0;
     let extent: Vec<usize> = mesh.cells.iter().map(|n| if cells { *n } else { n * order + 1 }).collect();
     let points = &s.space.points;
-    // The node that each point of the lattice shows.
-    let nodes: Vec<usize> = (0..extent.iter().product())
-        .map(|k: usize| {
-            let mut rest = k;
-            let mut index = vec![0; extent.len()];
-            for a in (0..extent.len()).rev() {
-                index[a] = rest % extent[a] % points[a];
-                rest /= extent[a];
-            }
-            index.iter().zip(points).fold(0, |at, (i, n)| at * n + i)
-        })
-        .collect();
+    // The node that each point of the lattice shows; none where they are the same.
+    let node = |k: usize| {
+        let mut rest = k;
+        let mut index = vec![0; extent.len()];
+        for a in (0..extent.len()).rev() {
+            index[a] = rest % extent[a] % points[a];
+            rest /= extent[a];
+        }
+        index.iter().zip(points).fold(0, |at, (i, n)| at * n + i)
+    };
+    let same = extent == *points;
+    let nodes: Option<Rc<Vec<usize>>> = (!same).then(|| Rc::new((0..extent.iter().product()).map(node).collect()));
     let fields = s.fields.iter().map(|f| {
         let shape = f.values.first().map_or(vec![], |t| t.ty.shape[1..].to_vec());
         let width: usize = shape.iter().product();
-        let spread = |t: &crate::ir::Tensor| -> Vec<f64> {
+        let nodes = nodes.clone();
+        let values = move |k: usize| -> Vec<f64> {
+            let t = &f.values[k];
             let all = t.to_f64();
-            nodes.iter().flat_map(|&n| all[n * width..][..width].to_vec()).collect()
+            // One sample at a time is in memory.
+            t.release();
+            match &nodes {
+                None => all,
+                Some(nodes) => nodes.iter().flat_map(|&n| all[n * width..][..width].to_vec()).collect(),
+            }
         };
-        report::series::Samples {
-            name: f.label.clone(),
-            unit: f.unit.clone(),
-            shape,
-            values: f.values.iter().map(spread).collect(),
-        }
+        report::series::Samples { name: f.label.clone(), unit: f.unit.clone(), shape, values: Box::new(values) }
     });
     report::series::Series {
         origin: mesh.origin.clone(),

@@ -134,6 +134,7 @@ impl Options {
             linear_tolerance: self.linear_tolerance,
             newton_tolerance: self.newton_tolerance,
             newton_iterations: self.newton_iterations,
+            may_fail: false,
             grid,
             jacobian: jacobian.map(Arc::new),
         }

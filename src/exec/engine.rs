@@ -19,8 +19,12 @@ impl Engine {
     }
 
     pub fn compile(&self, func: &Func) -> Result<Executable, Fault> {
+        self.compile_optimised(&passes::optimise(func.clone()))
+    }
+
+    /// Compiles what the passes have been over.
+    pub fn compile_optimised(&self, func: &Func) -> Result<Executable, Fault> {
         let backend = if self.candle { Backend::Candle } else { Backend::Native };
-        let func = passes::optimise(func.clone());
-        backend::compile(&func, &backend::Options { threads: self.threads, backend })
+        backend::compile(func, &backend::Options { threads: self.threads, backend })
     }
 }

@@ -1,36 +1,49 @@
 //! Runs in time while they run: how far they are, checkpoints from which a killed run goes on with the same bits, Ctrl-C, and where
 //! a state broke down.
 
+use super::guard::{self, Broken, Glance, What};
 use super::interrupt;
 use super::progress::{Meter, Progress};
 use super::store::{Artifact, Store};
+use super::stream::Stream;
 use crate::backend::View;
 use crate::backend::watch::{Reached, Saved, Watch};
+use crate::base::Fingerprint;
 use crate::base::fingerprint::Hasher;
-use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::ir::{DType, Fault, Tensor, Type};
-use crate::lower::evolve::march::{March, marked};
-use crate::lower::runtime::Failure;
+use crate::lower::evolve::march::{Held, Look, March, Often, marked};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Marks of runs with what is known of them.
 pub type Marches = HashMap<String, March>;
 
-/// Writing checkpoints takes at most this part of the time.
+/// How often checkpoints are written.
+#[derive(Clone, Copy)]
+pub enum Every {
+    /// The command says so.
+    Told(Duration),
+    /// Where the program does not say.
+    Else(Duration),
+}
+
+/// Writing checkpoints takes at most this part of the time, where nobody has said how often.
 const SHARE: u32 = 20;
 
 /// Follows the loops of one task.
 pub struct Follower<'a> {
     known: HashMap<String, Known>,
+    guards: HashMap<String, Guard>,
+    threads: usize,
     progress: &'a dyn Progress,
     store: &'a Store,
     /// Of the function that the loops belong to.
     key: Fingerprint,
-    every: Duration,
+    every: Every,
     state: Mutex<State>,
 }
 
@@ -42,33 +55,61 @@ struct Known {
     steps: usize,
     /// 1 where no samples are kept.
     per_sample: usize,
+    checkpoint: Option<Often>,
+}
+
+/// What is computed of the states of a run.
+struct Guard {
+    /// Its claims, none where it makes none.
+    claims: Vec<Held>,
+    claimed: Option<Look>,
+    shown: Option<Look>,
+    /// Compiled when they are first wanted.
+    glances: [OnceLock<Option<Glance>>; 2],
+}
+
+impl Guard {
+    fn of(m: &March) -> Option<Guard> {
+        let claims = m.watched.as_ref().map_or(vec![], |w| w.claims.clone());
+        let claimed = m.watched.as_ref().map(|w| w.look.clone());
+        let guard = Guard { claims, claimed, shown: m.shown.clone(), glances: Default::default() };
+        (guard.claimed.is_some() || guard.shown.is_some()).then_some(guard)
+    }
+
+    /// The claim that does not hold at a state.
+    fn broken(&self, state: &[View], t: f64, threads: usize) -> Option<What> {
+        let look = self.claimed.as_ref()?;
+        let glance = self.glances[0].get_or_init(|| Glance::new(look, threads)).as_ref()?;
+        glance.at(state, t, |values| guard::broken(&self.claims, values))?
+    }
+
+    /// The entry of the unknowns that is largest at a state.
+    fn largest(&self, state: &[View], t: f64, threads: usize) -> Option<usize> {
+        let look = self.shown.as_ref()?;
+        let glance = self.glances[1].get_or_init(|| Glance::new(look, threads)).as_ref()?;
+        glance.at(state, t, |values| {
+            let size = |x: &f64| if x.is_finite() { x.abs() } else { f64::INFINITY };
+            (0..values[0].len()).max_by(|a, b| size(&values[0][*a]).total_cmp(&size(&values[0][*b])).then(b.cmp(a)))
+        })?
+    }
 }
 
 struct State {
     /// Loops at the top that have begun.
     loops: u64,
     meter: Option<Box<dyn Meter>>,
-    /// When the last checkpoint was written, and how long that took.
+    /// When the last checkpoint was written, after how many steps, and how long that took.
     last: Instant,
+    last_steps: usize,
     writing: Duration,
     /// Where the loop inside goes on: in which round of the outer one, from where.
     inner: Option<(usize, Saved)>,
     /// Checkpoints that are on the disk.
     kept: Vec<Fingerprint>,
+    /// Where the samples of a loop go that are too many for memory.
+    stream: Option<Stream>,
     resumed: Option<(String, usize)>,
     broken: Option<Broken>,
-}
-
-/// A number that is not finite.
-#[derive(Clone)]
-pub struct Broken {
-    mark: String,
-    /// Steps taken, the bad one included.
-    steps: usize,
-    /// Number of the carried value, and of its entry.
-    state: usize,
-    entry: usize,
-    value: f64,
 }
 
 impl<'a> Follower<'a> {
@@ -77,12 +118,19 @@ impl<'a> Follower<'a> {
         progress: &'a dyn Progress,
         store: &'a Store,
         key: Fingerprint,
-        every: Duration,
+        (every, threads): (Every, usize),
     ) -> Follower<'a> {
-        let known =
-            |m: &March| Known { start: m.start, step: m.step, steps: m.steps, per_sample: m.per_sample.unwrap_or(1) };
+        let known = |m: &March| Known {
+            start: m.start,
+            step: m.step,
+            steps: m.steps,
+            per_sample: m.per_sample.unwrap_or(1),
+            checkpoint: m.checkpoint,
+        };
         Follower {
             known: marches.iter().map(|(mark, m)| (mark.clone(), known(m))).collect(),
+            guards: marches.iter().filter_map(|(mark, m)| Some((mark.clone(), Guard::of(m)?))).collect(),
+            threads,
             progress,
             store,
             key,
@@ -91,13 +139,30 @@ impl<'a> Follower<'a> {
                 loops: 0,
                 meter: None,
                 last: Instant::now(),
+                last_steps: 0,
                 writing: Duration::ZERO,
                 inner: None,
                 kept: vec![],
+                stream: None,
                 resumed: None,
                 broken: None,
             }),
         }
+    }
+
+    /// The samples of one of the loops go there.
+    pub fn stream(&self, to: Option<Stream>) {
+        self.lock().stream = to;
+    }
+
+    /// Where they have gone, once the task has ended.
+    pub fn streamed(&self) -> Option<Stream> {
+        self.lock().stream.take()
+    }
+
+    /// Whether there is a checkpoint from which another run can go on.
+    pub fn has_checkpoint(&self) -> bool {
+        !self.lock().kept.is_empty()
     }
 
     /// Removes what was needed only while the task ran.
@@ -156,7 +221,15 @@ impl<'a> Follower<'a> {
             add("inner rows ", now.rows);
         }
         let inner = now.above.map(|_| now.step);
-        let meta = json!({ "body": outer.body, "step": outer.step, "inner": inner, "states": outer.state.len(),
+        let content = match s.stream.as_mut().filter(|stream| stream.rows.body == outer.body) {
+            // A checkpoint is no better than the samples before it.
+            Some(stream) => match stream.settled() {
+                Some(content) => Some(content.hex()),
+                None => return,
+            },
+            None => None,
+        };
+        let meta = json!({ "content": content, "body": outer.body, "step": outer.step, "inner": inner, "states": outer.state.len(),
             "rows": outer.rows.len(), "inner rows": now.rows.len(), "inner states": now.state.len() });
         let key = self.key_of(s.loops);
         // A checkpoint that cannot be written costs time after a crash, nothing else.
@@ -185,6 +258,12 @@ impl Watch for Follower<'_> {
         }
         let key = self.key_of(s.loops);
         let found = self.store.get(&key).filter(|a| a.kind == "loop" && a.meta["body"] == start.body)?;
+        if let Some(stream) = s.stream.as_mut().filter(|stream| stream.rows.body == start.body) {
+            let content = found.meta["content"].as_str().and_then(Fingerprint::parse)?;
+            if !stream.resume(found.meta["step"].as_u64()? as usize, content) {
+                return None;
+            }
+        }
         s.kept.push(key);
         let number = |name: &str| found.meta[name].as_u64().map(|n| n as usize);
         let many = |prefix: &str, count: &str| -> Option<Vec<Tensor>> {
@@ -224,19 +303,65 @@ impl Watch for Follower<'_> {
             }
             return Err(Fault::new(now.body, "interrupted"));
         }
-        if !now.reverse && s.last.elapsed() >= self.every.max(s.writing * SHARE) {
+        let place = self.place(now);
+        let done = place.map_or(0, |p| p.2);
+        let since = s.last.elapsed();
+        let due = match (self.every, place.and_then(|p| p.1.checkpoint)) {
+            (Every::Told(every), _) => since >= every.max(s.writing * SHARE),
+            (_, Some(Often::Seconds(x))) => since.as_secs_f64() >= x,
+            (_, Some(Often::Steps(n))) => done >= s.last_steps + n,
+            (Every::Else(every), None) => since >= every.max(s.writing * SHARE),
+        };
+        if !now.reverse && due {
+            s.last_steps = done;
             self.keep(&mut s, now);
         }
         Ok(())
     }
 
-    fn broken(&self, now: &Reached, state: usize, entry: usize) -> Fault {
-        let mut s = self.lock();
-        if let Some((mark, _, steps)) = self.place(now) {
+    fn takes(&self, body: &str) -> bool {
+        self.lock().stream.as_ref().is_some_and(|stream| stream.rows.body == body)
+    }
+
+    fn take(&self, _body: &str, steps: Range<usize>, rows: &[View]) -> Result<(), Fault> {
+        match &mut self.lock().stream {
+            Some(stream) => stream.take(steps, rows),
+            None => unreachable!("compiler bug: samples that nobody takes"),
+        }
+    }
+
+    fn watches(&self, body: &str) -> bool {
+        marked(body).and_then(|(mark, _)| self.guards.get(mark)).is_some_and(|g| g.claimed.is_some())
+    }
+
+    fn holds(&self, now: &Reached) -> bool {
+        self.claim_at(now).is_none()
+    }
+
+    fn violated(&self, now: &Reached) -> Fault {
+        if let (Some(what), Some((mark, _, steps))) = (self.claim_at(now), self.place(now)) {
+            self.lock().broken = Some(Broken { mark: mark.into(), steps, what });
+        }
+        Fault::new(now.body, "what it ensures does not hold")
+    }
+
+    fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault {
+        if let Some((mark, known, steps)) = self.place(now) {
             let value = now.state[state].number(entry);
-            s.broken = Some(Broken { mark: mark.into(), steps, state, entry, value });
+            let t = known.start + steps.saturating_sub(1) as f64 * known.step;
+            let largest = self.guards.get(mark).and_then(|g| g.largest(before, t, self.threads));
+            let what = What::NotFinite { state, entry, value, largest };
+            self.lock().broken = Some(Broken { mark: mark.into(), steps, what });
         }
         Fault::new(now.body, "a number that is not finite")
+    }
+}
+
+impl Follower<'_> {
+    fn claim_at(&self, now: &Reached) -> Option<What> {
+        let (mark, known, steps) = self.place(now)?;
+        let guard = self.guards.get(mark)?;
+        guard.broken(now.state, known.start + steps as f64 * known.step, self.threads)
     }
 }
 
@@ -247,54 +372,6 @@ fn system(mark: &str) -> &str {
 
 fn flat(v: View) -> Tensor {
     v.to_tensor(&Type::new(v.dtype(), [v.len()]))
-}
-
-/// What broke down, where and when, and what may help.
-pub fn diagnosed(broken: &Broken, marches: &Marches, span: Span) -> Failure {
-    let Some(m) = marches.get(&broken.mark) else {
-        return Box::new(Diagnostic::error("run.unstable", span, "a state became infinite or not a number"));
-    };
-    let number = crate::exec::progress::short;
-    let became = if broken.value.is_nan() { "not a number" } else { "infinite" };
-    let (unknown, place) = match broken.state == 0 && broken.entry < m.entries() {
-        true => {
-            let (unknown, point) = m.entry(broken.entry);
-            let place = point.map(|p| {
-                let x: Vec<String> = m.coordinates(p).iter().map(|x| number(*x)).collect();
-                format!(" in cell {p} at ({})", x.join(", "))
-            });
-            (unknown, place.unwrap_or_default())
-        }
-        false => ("the state".to_string(), String::new()),
-    };
-    let t = m.start + broken.steps as f64 * m.step;
-    let scale = m.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
-    let message = format!(
-        "{unknown} of `{}`{scale} became {became}{place}, at t = {} in step {} of {}",
-        m.system,
-        number(t),
-        broken.steps,
-        m.steps
-    );
-    let explicit = m.implicit.starts_with("nothing");
-    let help = match explicit {
-        true => format!(
-            "try half the step, `{}({})`: explicit steps of diffusion are limited by the square of the spacing, those of waves and \
-             transport by the spacing",
-            m.time,
-            number(m.step / 2.0)
-        ),
-        false => format!(
-            "try half the step, `{}({})`; where that does not help, the solution itself may grow without bound",
-            m.time,
-            number(m.step / 2.0)
-        ),
-    };
-    Box::new(
-        Diagnostic::error("run.unstable", span, message)
-            .note(format!("{} on {}, a step of {}", m.time, m.space, number(m.step)))
-            .help(help),
-    )
 }
 
 /// Bytes that the samples of a run take.

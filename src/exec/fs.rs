@@ -3,9 +3,15 @@
 //! A file appears under its name only when it is whole: it is written to a temporary file in the same folder, forced to the disk,
 //! and renamed. [Pillai et al. 2014, All file systems are not created equal, §4]
 
+use crate::base::Fingerprint;
+use crate::base::fingerprint::Rolling;
+use crate::ir::elements::Mapped;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -31,6 +37,25 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     fn age(&self, path: &Path) -> io::Result<Duration>;
     /// Bytes of a file.
     fn size(&self, path: &Path) -> io::Result<u64>;
+    /// Opens or creates a file to be written in pieces, for this process alone. None while another one has it.
+    fn grow(&self, path: &Path) -> io::Result<Option<Box<dyn Growing>>>;
+    /// A file in memory, of this name, read as it is touched. None where that cannot be had.
+    fn map(&self, _path: &Path, _name: Fingerprint) -> io::Result<Option<Arc<dyn Mapped>>> {
+        Ok(None)
+    }
+}
+
+/// A file that is written in pieces.
+pub trait Growing: Send {
+    /// Takes room for so many bytes, so that a full disk is met now and not later.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Fills `bytes` from byte `at` on.
+    fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Ends the file here, and returns once all of it is on the disk.
+    fn end(&mut self, at: u64) -> io::Result<()>;
+    /// Returns once what was written is on the disk.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// Something about files went wrong during a run.
@@ -83,6 +108,55 @@ pub fn write_atomically(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Resul
     Ok(())
 }
 
+/// What a file is made of, piece after piece.
+pub type Pieces<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+/// As [`write_atomically`], of a file that `write` gives piece by piece. Gives the hash of its bytes.
+///
+/// # Errors
+/// As there.
+pub fn write_in_pieces(
+    fs: &dyn FileSystem,
+    path: &Path,
+    write: impl FnOnce(&mut Pieces) -> io::Result<()>,
+) -> Result<Fingerprint, DiskFault> {
+    /// Bytes that are gathered.
+    const PIECE: usize = 1 << 20;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    fs.create_folder(folder).map_err(|e| DiskFault::new("create the folder", folder, &e))?;
+    let temporary = temporary_name(path);
+    let written = || -> io::Result<Fingerprint> {
+        let mut file = fs.grow(&temporary)?.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?;
+        let (mut at, mut hash, mut gathered) = (0, Rolling::default(), Vec::with_capacity(PIECE));
+        let mut flush = |gathered: &mut Vec<u8>| {
+            file.write_at(at, gathered)?;
+            hash.update(gathered);
+            at += gathered.len() as u64;
+            gathered.clear();
+            io::Result::Ok(())
+        };
+        write(&mut |bytes| {
+            for part in bytes.chunks(PIECE) {
+                if gathered.len() + part.len() > PIECE {
+                    flush(&mut gathered)?;
+                }
+                gathered.extend(part);
+            }
+            Ok(())
+        })?;
+        flush(&mut gathered)?;
+        file.end(at)?;
+        fs.rename(&temporary, path)?;
+        Ok(hash.finish())
+    };
+    let hash = written().map_err(|e| {
+        let _ = fs.remove(&temporary);
+        DiskFault::new("write", path, &e)
+    })?;
+    let _ = fs.sync_folder(folder);
+    Ok(hash)
+}
+
 /// Puts a file in place that a crash of the machine may lose: what only helps people, and is written often.
 ///
 /// # Errors
@@ -130,7 +204,7 @@ pub fn is_temporary(path: &Path) -> bool {
 }
 
 /// Unlike that of any other writer: process and count.
-fn temporary_name(path: &Path) -> PathBuf {
+pub fn temporary_name(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{}.{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
@@ -196,6 +270,86 @@ impl FileSystem for Disk {
     fn size(&self, path: &Path) -> io::Result<u64> {
         Ok(std::fs::metadata(path)?.len())
     }
+
+    fn grow(&self, path: &Path) -> io::Result<Option<Box<dyn Growing>>> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+
+    fn map(&self, path: &Path, name: Fingerprint) -> io::Result<Option<Arc<dyn Mapped>>> {
+        let file = File::open(path)?;
+        // SAFETY: files of the store are never written once they have their name, and removing one leaves the mapping as it is.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Some(Arc::new(OnDisk { map, name })))
+    }
+}
+
+impl Growing for File {
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            // SAFETY: the descriptor is open as long as the file is.
+            if unsafe { libc::fallocate(self.as_raw_fd(), 0, 0, bytes as i64) } != 0 {
+                let e = io::Error::last_os_error();
+                // Some file systems cannot; they tell of a full disk as it fills.
+                if !matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL)) {
+                    return Err(e);
+                }
+            }
+        }
+        let _ = bytes;
+        Ok(())
+    }
+
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        io::Seek::seek(self, io::SeekFrom::Start(at))?;
+        self.write_all(bytes)
+    }
+
+    fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        io::Seek::seek(self, io::SeekFrom::Start(at))?;
+        self.read_exact(bytes)
+    }
+
+    fn end(&mut self, at: u64) -> io::Result<()> {
+        self.set_len(at)?;
+        self.sync_all()
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+struct OnDisk {
+    map: memmap2::Mmap,
+    name: Fingerprint,
+}
+
+impl Mapped for OnDisk {
+    fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    fn release(&self, bytes: Range<usize>) {
+        #[cfg(unix)]
+        if !bytes.is_empty() {
+            // SAFETY: the pages of a mapping that is only read hold what the file holds, and come back from it. Where the system
+            // refuses, they stay.
+            let _ = unsafe {
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, bytes.start, bytes.len())
+            };
+        }
+    }
+
+    fn name(&self) -> Fingerprint {
+        self.name
+    }
 }
 
 pub mod faulty {
@@ -218,7 +372,7 @@ pub mod faulty {
 
     #[derive(Default, Debug)]
     pub struct Memory {
-        state: Mutex<State>,
+        state: Arc<Mutex<State>>,
     }
 
     #[derive(Clone, Default, Debug)]
@@ -240,13 +394,13 @@ pub mod faulty {
 
     impl Memory {
         pub fn new(faults: Faults) -> Memory {
-            Memory { state: Mutex::new(State { faults, ..State::default() }) }
+            Memory { state: Arc::new(Mutex::new(State { faults, ..State::default() })) }
         }
 
         /// The same files after a restart, with other faults to come.
         pub fn restarted(&self, faults: Faults) -> Memory {
             let state = self.lock().clone();
-            Memory { state: Mutex::new(State { faults, step: 0, ..state }) }
+            Memory { state: Arc::new(Mutex::new(State { faults, step: 0, ..state })) }
         }
 
         /// Steps taken so far.
@@ -339,6 +493,102 @@ pub mod faulty {
 
         fn size(&self, path: &Path) -> io::Result<u64> {
             self.lock().files.get(path).map(|b| b.len() as u64).ok_or_else(missing)
+        }
+
+        fn grow(&self, path: &Path) -> io::Result<Option<Box<dyn Growing>>> {
+            let mut s = self.lock();
+            s.step()?;
+            s.files.entry(path.into()).or_default();
+            Ok(Some(Box::new(Piecewise { state: self.state.clone(), path: path.into() })))
+        }
+
+        fn map(&self, path: &Path, name: Fingerprint) -> io::Result<Option<Arc<dyn Mapped>>> {
+            let bytes = self.lock().files.get(path).cloned().ok_or_else(missing)?;
+            let words = bytes.chunks(8).map(|c| {
+                let mut word = [0; 8];
+                word[..c.len()].copy_from_slice(c);
+                u64::from_ne_bytes(word)
+            });
+            Ok(Some(Arc::new(Aligned { words: words.collect(), length: bytes.len(), name })))
+        }
+    }
+
+    struct Piecewise {
+        state: Arc<Mutex<State>>,
+        path: PathBuf,
+    }
+
+    impl Piecewise {
+        fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+            self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    impl Growing for Piecewise {
+        fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+            let s = self.lock();
+            let used: usize = s.files.iter().filter(|f| *f.0 != self.path).map(|f| f.1.len()).sum();
+            match s.faults.capacity.is_some_and(|n| used as u64 + bytes > n as u64) {
+                true => Err(io::Error::from(io::ErrorKind::StorageFull)),
+                false => Ok(()),
+            }
+        }
+
+        fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+            let mut s = self.lock();
+            for (k, &b) in bytes.iter().enumerate() {
+                s.step()?;
+                let used: usize = s.files.values().map(Vec::len).sum();
+                let full = s.faults.capacity.is_some_and(|n| used >= n);
+                let file = s.files.get_mut(&self.path).ok_or_else(missing)?;
+                let place = at as usize + k;
+                if place >= file.len() {
+                    if full {
+                        return Err(io::Error::from(io::ErrorKind::StorageFull));
+                    }
+                    file.resize(place + 1, 0);
+                }
+                file[place] = b;
+            }
+            Ok(())
+        }
+
+        fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+            let s = self.lock();
+            let file = s.files.get(&self.path).ok_or_else(missing)?;
+            let part = file.get(at as usize..at as usize + bytes.len());
+            bytes.copy_from_slice(part.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?);
+            Ok(())
+        }
+
+        fn end(&mut self, at: u64) -> io::Result<()> {
+            let mut s = self.lock();
+            s.step()?;
+            s.files.get_mut(&self.path).ok_or_else(missing)?.truncate(at as usize);
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.lock().step()
+        }
+    }
+
+    struct Aligned {
+        words: Vec<u64>,
+        length: usize,
+        name: Fingerprint,
+    }
+
+    impl Mapped for Aligned {
+        fn bytes(&self) -> &[u8] {
+            // SAFETY: the words hold at least so many bytes.
+            unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.length) }
+        }
+
+        fn release(&self, _: Range<usize>) {}
+
+        fn name(&self) -> Fingerprint {
+            self.name
         }
     }
 }

@@ -78,14 +78,15 @@ impl Keys {
     fn spec(&mut self, s: &SolveSpec) -> Fingerprint {
         let mut h = Hasher::new("spec");
         h.text(&format!(
-            "{} {} {} {:?} {} {} {}",
+            "{} {} {} {:?} {} {} {} {}",
             s.linear,
             s.symmetric,
             s.constant_kernel,
             s.solver,
             s.linear_tolerance,
             s.newton_tolerance,
-            s.newton_iterations
+            s.newton_iterations,
+            s.may_fail
         ));
         if let Some(j) = &s.jacobian {
             h.part(self.func(&j.values));
@@ -99,6 +100,11 @@ impl Keys {
 
 fn tensor(t: &Tensor) -> Fingerprint {
     let mut h = Hasher::new("tensor");
-    h.text(&t.ty.to_string()).bytes(&t.bytes());
+    h.text(&t.ty.to_string());
+    match t.in_file() {
+        // What is in a file has a name that tells its content; reading gigabytes to name them again would tell no more.
+        Some((name, start)) => h.text("in a file").part(name).integer(start as u64),
+        None => h.bytes(&t.bytes()),
+    };
     h.finish()
 }

@@ -2,16 +2,20 @@
 
 pub mod engine;
 pub mod follow;
+mod format;
 pub mod fs;
+mod guard;
 pub mod interrupt;
 pub mod journal;
 pub mod key;
 mod objective;
 pub mod outcome;
+mod partial;
 pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod store;
+mod stream;
 pub mod study;
 mod training;
 pub mod world;

@@ -61,7 +61,7 @@ pub fn run(program: &Program, options: Options, files: &mut dyn Writer) -> Finis
     let store = store(&options.out);
     let backend = options.engine.name();
     let mut world = World::new(options.engine, store, options.progress, options.folder);
-    world.checkpoint_every = options.checkpoint_every.unwrap_or(world.checkpoint_every);
+    world.checkpoint_every = options.checkpoint_every;
     let seed = options.seed.unwrap_or_else(|| declared_seed(program, &mut world));
     let ids = studies(program, &options.studies);
     let graph = graph::graph(program, &ids);

@@ -1,19 +1,21 @@
 //! The cache of finished tasks: one file each, named by its fingerprint, whole or absent, and verified by hash when read.
 //!
 //! ```text
-//! DIR/tasks/3f/3f07…e1.task     magic · header length · header JSON · arrays (little-endian, 8-aligned) · BLAKE3 of all that
+//! DIR/tasks/3f/3f07…e1.task     a result, laid out as in [`format`](super::format)
+//! DIR/tasks/3f/3f07…e1.part     one that a run is writing as it goes: see [`Partial`]
 //! DIR/journal/9a…4c.json        by task name: what its fingerprint was made of, for `mslc plan` to say what changed
 //! ```
 //! Several processes may share a store: entries are immutable, and a rename puts the same bytes in place whoever is first.
 
+use super::format;
 use super::fs::{self, DiskFault, FileSystem};
+pub use super::partial::Partial;
 use crate::base::Fingerprint;
 use crate::base::fingerprint::Hasher;
-use crate::ir::{DType, Data, Tensor, Type};
+use crate::ir::elements::Mapped;
+use crate::ir::{Tensor, Type};
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,26 +38,15 @@ pub struct Store {
     complaints: Arc<Mutex<Vec<String>>>,
 }
 
-const MAGIC: &[u8; 8] = b"mslc\x00\x01\r\n";
-const HASH: usize = 32;
 /// Temporaries of processes that died are removed once no living process can still be writing them.
 const STALE: Duration = Duration::from_secs(24 * 3600);
+/// What a run has written before it died is kept so long for it to be resumed.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    key: String,
-    version: String,
-    kind: String,
-    meta: Value,
-    arrays: Vec<ArrayHeader>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ArrayHeader {
-    name: String,
-    #[serde(rename = "type")]
-    ty: Type,
-}
+/// The ending of names of results that are being written.
+const PARTIAL: &str = "part";
+/// Files from this size on are not read into memory but mapped.
+const MAPPED: u64 = 1 << 24;
 
 impl Store {
     /// Opens a store, creating nothing: folders appear with the first task.
@@ -67,23 +58,64 @@ impl Store {
     /// told by [`Store::complaints`], and the task runs again.
     pub fn get(&self, key: &Fingerprint) -> Option<Artifact> {
         let path = self.task_path(key);
-        let bytes = match fs::read(&*self.fs, &path) {
-            Ok(bytes) => bytes?,
+        match self.found(key, |file| format::decode_mapped(file, key, true), |bytes| format::decode(bytes, key)) {
+            Ok(found) => match found? {
+                Ok(artifact) => Some(artifact),
+                Err(why) => {
+                    self.complain(format!(
+                        "the stored result `{}` is damaged ({why}); its task runs again",
+                        path.display()
+                    ));
+                    None
+                }
+            },
             Err(fault) => {
                 self.complain(fault.to_string());
-                return None;
-            }
-        };
-        match decode(&bytes, key) {
-            Ok(artifact) => Some(artifact),
-            Err(why) => {
-                self.complain(format!(
-                    "the stored result `{}` is damaged ({why}); its task runs again",
-                    path.display()
-                ));
                 None
             }
         }
+    }
+
+    /// What is made of the file of a task, mapped if it is large.
+    fn found<T>(
+        &self,
+        key: &Fingerprint,
+        mapped: impl FnOnce(&Arc<dyn Mapped>) -> T,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, DiskFault> {
+        let path = self.task_path(key);
+        if self.fs.size(&path).is_ok_and(|size| size >= MAPPED)
+            && let Ok(Some(file)) = self.fs.map(&path, *key)
+        {
+            return Ok(Some(mapped(&file)));
+        }
+        Ok(fs::read(&*self.fs, &path)?.map(|bytes| read(&bytes)))
+    }
+
+    /// Begins a result whose arrays, which have an axis of equally many rows in front, are written as they are made; or takes up what an
+    /// earlier run has left of it. None where another process is at it, or numbers lie otherwise in memory than in files.
+    ///
+    /// # Errors
+    /// Where the disk refuses or has no room.
+    pub fn begin(&self, key: &Fingerprint, arrays: &[(String, Type)]) -> Result<Option<Partial>, DiskFault> {
+        if cfg!(target_endian = "big") {
+            return Ok(None);
+        }
+        Partial::open(self.fs.clone(), &self.task_path(key).with_extension(PARTIAL), *key, arrays)
+    }
+
+    /// Completes such a result; gives it as it lies in its file.
+    ///
+    /// # Errors
+    /// Where the disk refuses or is full.
+    pub fn complete(
+        &self,
+        partial: Partial,
+        key: &Fingerprint,
+        of: (&str, &Value),
+        others: &IndexMap<String, Tensor>,
+    ) -> Result<Option<Artifact>, DiskFault> {
+        partial.finish(&self.task_path(key), of, others)
     }
 
     /// Whether [`Store::get`] would look for a result here; the bytes are not verified.
@@ -93,19 +125,14 @@ impl Store {
 
     /// As [`Store::has`], of a key in hex.
     pub fn has_hex(&self, key: &str) -> bool {
-        parse_key(key).is_some_and(|k| self.has(&k))
+        Fingerprint::parse(key).is_some_and(|k| self.has(&k))
     }
 
     /// Kind and meta of a finished task, without reading its arrays or verifying them.
     pub fn describe(&self, key: &Fingerprint) -> Option<(String, Value)> {
-        let mut file = self.fs.open(&self.task_path(key)).ok()?;
-        let mut start = [0; 16];
-        file.read_exact(&mut start).ok()?;
-        let length = header_length(&start).ok()?;
-        let mut text = vec![];
-        file.take(length as u64).read_to_end(&mut text).ok()?;
-        let header: Header = serde_json::from_slice(&text).ok()?;
-        (header.key == key.hex()).then_some((header.kind, header.meta))
+        let header = |bytes: &[u8]| format::header(bytes, key).ok();
+        let found = self.found(key, |file| header(file.bytes()), header).ok()??;
+        found.map(|h| (h.kind, h.meta))
     }
 
     /// Keeps the result of a finished task. When this returns, no crash can lose it.
@@ -113,7 +140,7 @@ impl Store {
     /// # Errors
     /// Where the disk refuses; what was kept before stays.
     pub fn put(&self, key: &Fingerprint, artifact: &Artifact) -> Result<(), DiskFault> {
-        fs::write_atomically(&*self.fs, &self.task_path(key), &encode(key, artifact))
+        fs::write_atomically(&*self.fs, &self.task_path(key), &format::encode(key, artifact))
     }
 
     /// Removes a result, if it is there.
@@ -173,6 +200,10 @@ impl Store {
                         self.fs.remove(&path).map_err(|e| fault(&path, e))?;
                         removed += 1;
                     }
+                    None if path.extension().is_some_and(|e| e == PARTIAL) && age > ABANDONED => {
+                        self.fs.remove(&path).map_err(|e| fault(&path, e))?;
+                        removed += 1;
+                    }
                     None => {}
                 }
             }
@@ -213,91 +244,7 @@ impl Artifact {
 }
 
 fn key_of(path: &Path) -> Option<Fingerprint> {
-    parse_key(path.file_name()?.to_str()?.strip_suffix(".task")?)
-}
-
-fn parse_key(hex: &str) -> Option<Fingerprint> {
-    let mut key = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (i, b) in key.iter_mut().enumerate() {
-        *b = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(Fingerprint(key))
-}
-
-fn encode(key: &Fingerprint, artifact: &Artifact) -> Vec<u8> {
-    let header = Header {
-        key: key.hex(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        kind: artifact.kind.clone(),
-        meta: artifact.meta.clone(),
-        arrays: artifact.arrays.iter().map(|(name, t)| ArrayHeader { name: name.clone(), ty: t.ty.clone() }).collect(),
-    };
-    let header = serde_json::to_vec(&header).expect("compiler bug: a header of strings and numbers has a JSON form");
-    let mut out = Vec::with_capacity(64 + header.len() + artifact.arrays.values().map(size).sum::<usize>());
-    out.extend(MAGIC);
-    out.extend((header.len() as u64).to_le_bytes());
-    out.extend(header);
-    for t in artifact.arrays.values() {
-        out.resize(out.len().next_multiple_of(8), 0);
-        out.extend(t.bytes());
-    }
-    let hash = Fingerprint::of(&out);
-    out.extend(hash.0);
-    out
-}
-
-/// # Errors
-/// What is wrong with the file, in a few words.
-fn decode(file: &[u8], key: &Fingerprint) -> Result<Artifact, &'static str> {
-    let (bytes, hash) = file.split_at_checked(file.len().saturating_sub(HASH)).ok_or("truncated")?;
-    if Fingerprint::of(bytes).0 != hash {
-        return Err("its hash does not fit its content");
-    }
-    let start = bytes.first_chunk::<16>().ok_or("truncated")?;
-    let length = header_length(start)?;
-    let text = bytes.get(16..16 + length).ok_or("truncated")?;
-    let header: Header = serde_json::from_slice(text).map_err(|_| "its header is not readable")?;
-    if header.key != key.hex() {
-        return Err("it belongs to another task");
-    }
-    let mut at = 16 + length;
-    let mut arrays = IndexMap::new();
-    for a in header.arrays {
-        at = at.next_multiple_of(8);
-        let n = a.ty.len() * a.ty.dtype.size();
-        let data = bytes.get(at..at + n).ok_or("truncated")?;
-        at += n;
-        arrays.insert(a.name, tensor(a.ty, data));
-    }
-    Ok(Artifact { kind: header.kind, meta: header.meta, arrays })
-}
-
-fn header_length(start: &[u8; 16]) -> Result<usize, &'static str> {
-    let (magic, length) = start.split_at(8);
-    if magic != MAGIC {
-        return Err("it is not a result of this version of mslc");
-    }
-    let length = u64::from_le_bytes(length.try_into().map_err(|_| "truncated")?);
-    if length > 1 << 32 { Err("its header is not readable") } else { Ok(length as usize) }
-}
-
-fn tensor(ty: Type, bytes: &[u8]) -> Tensor {
-    fn read<const N: usize, T>(bytes: &[u8], f: impl Fn([u8; N]) -> T) -> Arc<[T]> {
-        bytes.as_chunks::<N>().0.iter().map(|c| f(*c)).collect()
-    }
-    let data = match ty.dtype {
-        DType::F64 => Data::F64(read(bytes, f64::from_le_bytes)),
-        DType::F32 => Data::F32(read(bytes, f32::from_le_bytes)),
-        DType::Index => Data::Index(read(bytes, u32::from_le_bytes)),
-    };
-    Tensor { ty, data }
-}
-
-fn size(t: &Tensor) -> usize {
-    t.ty.len() * t.ty.dtype.size() + 8
+    Fingerprint::parse(path.file_name()?.to_str()?.strip_suffix(".task")?)
 }
 
 #[cfg(test)]
@@ -372,7 +319,7 @@ mod tests {
     fn a_full_disk_is_named_and_loses_nothing() {
         let fs = Arc::new(Memory::default());
         store(&fs).put(&key(1), &artifact(1)).unwrap();
-        let used = encode(&key(1), &artifact(1)).len();
+        let used = format::encode(&key(1), &artifact(1)).len();
         for room in 0..used {
             let full = Arc::new(fs.restarted(Faults { capacity: Some(used + room), ..Faults::default() }));
             let fault = store(&full).put(&key(2), &artifact(2)).unwrap_err();
@@ -384,14 +331,14 @@ mod tests {
 
     #[test]
     fn any_flipped_bit_or_missing_byte_is_noticed() {
-        let whole = encode(&key(1), &artifact(1));
+        let whole = format::encode(&key(1), &artifact(1));
         for i in 0..whole.len() {
             let mut bad = whole.clone();
             bad[i] ^= 1 << (i % 8);
-            assert!(decode(&bad, &key(1)).is_err(), "flip at {i}");
-            assert!(decode(&whole[..i], &key(1)).is_err(), "cut at {i}");
+            assert!(format::decode(&bad, &key(1)).is_err(), "flip at {i}");
+            assert!(format::decode(&whole[..i], &key(1)).is_err(), "cut at {i}");
         }
-        assert!(decode(&whole, &key(2)).is_err(), "a file under another's name");
+        assert!(format::decode(&whole, &key(2)).is_err(), "a file under another's name");
         let fs = Arc::new(Memory::default());
         let s = store(&fs);
         s.put(&key(1), &artifact(1)).unwrap();
@@ -408,7 +355,7 @@ mod tests {
         let fs = Arc::new(Memory::default());
         let s = store(&fs);
         (0..4).for_each(|i| s.put(&key(i), &artifact(i)).unwrap());
-        let one = encode(&key(2), &artifact(2)).len() as u64;
+        let one = format::encode(&key(2), &artifact(2)).len() as u64;
         assert_eq!(s.sweep(4 * one, |_| false).unwrap(), 0, "there is room for all");
         assert_eq!(s.sweep(2 * one, |k| *k == key(2)).unwrap(), 2);
         assert_eq!(s.sweep(0, |k| *k == key(2)).unwrap(), 1);

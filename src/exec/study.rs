@@ -2,7 +2,7 @@
 
 use super::outcome::{Check, Curve, Entry, Outcome, Panel, Picture, Row, losses};
 use crate::base::{Diagnostic, Span};
-use crate::discretize::Space;
+use crate::discretize::{Mesh, Space};
 use crate::ir::Tensor;
 use crate::lower::value::{DatasetValue, Env, Field, Leaf, Num, Value};
 use crate::lower::{Lower, Result};
@@ -582,7 +582,11 @@ impl Studies<'_, '_> {
             }
         }
         let Some((_, _, first)) = shown.first() else { return wrong("there is nothing to write".into()) };
-        let (count, space) = (first.len(), self.lower.space_of(&first[0], span)?);
+        let (count, mut space) = (first.len(), self.lower.space_of(&first[0], span)?);
+        if space.mesh.clustered {
+            // A series holds evenly spaced points.
+            space = self.lower.space(Mesh { clustered: false, ..space.mesh.clone() }, 1, span)?;
+        }
         if times.is_empty() && count > 1 {
             times = (0..count).map(|k| k as f64).collect();
         }

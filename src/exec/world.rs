@@ -2,7 +2,9 @@
 //! costs of tasks.
 
 use super::engine::Engine;
-use super::follow::{self, Follower, Marches};
+use super::follow::{Every, Follower, Marches};
+use super::fs::DiskFault;
+use super::guard;
 use super::interrupt;
 use super::journal::Journal;
 use super::key;
@@ -10,6 +12,7 @@ use super::objective::Objective;
 use super::outcome::TaskRecord;
 use super::progress::Progress;
 use super::store::{Artifact, Store};
+use super::stream::{self, Stream};
 use super::training::{self, Watch};
 use crate::backend::counts;
 use crate::backend::watch::Watch as _;
@@ -20,6 +23,7 @@ use crate::ir::fault::Fault;
 use crate::ir::{Func, Op, Tensor};
 use crate::lower::evolve::march::{self, March};
 use crate::lower::runtime::{Failure, Runtime, Trained, Training};
+use crate::passes;
 use crate::sema::hir::DefId;
 use crate::train::{self, Checkpoint, TrainError};
 use indexmap::IndexMap;
@@ -38,8 +42,8 @@ pub struct World {
     pub inputs: IndexMap<String, Fingerprint>,
     /// Keeps for `mslc plan` what tasks were made of.
     pub journal: Option<Journal>,
-    /// Seconds between two checkpoints of a run in time.
-    pub checkpoint_every: f64,
+    /// Seconds between two checkpoints of a run in time, where the command says so.
+    pub checkpoint_every: Option<f64>,
     marches: Marches,
     open: Vec<(usize, Instant)>,
 }
@@ -60,7 +64,7 @@ impl World {
             tasks: vec![],
             inputs: IndexMap::new(),
             journal: None,
-            checkpoint_every: CHECKPOINT_EVERY,
+            checkpoint_every: None,
             marches: Marches::new(),
             open: vec![],
         }
@@ -101,12 +105,14 @@ impl World {
     }
 
     fn keep(&self, key: &Fingerprint, artifact: &Artifact, span: Span) -> Result<(), Failure> {
-        self.store.put(key, artifact).map_err(|e| {
-            Box::new(
-                Diagnostic::error("run.disk", span, format!("the result of `{}` could not be kept: {e}", self.label()))
-                    .help("make room on the disk and run again: what was finished before is found in the cache"),
-            )
-        })
+        self.store.put(key, artifact).map_err(|e| self.disk(&e, span))
+    }
+
+    fn disk(&self, fault: &DiskFault, span: Span) -> Failure {
+        Box::new(
+            Diagnostic::error("run.disk", span, format!("the result of `{}` could not be kept: {fault}", self.label()))
+                .help("make room on the disk and run again: what was finished before is found in the cache"),
+        )
     }
 }
 
@@ -139,29 +145,55 @@ impl Runtime for World {
             return Ok(tensors);
         }
         let label = self.label();
-        let every = Duration::from_secs_f64(self.checkpoint_every.clamp(0.0, 1e9));
-        let follower = Follower::new(&self.marches, &*self.progress, &self.store, key, every);
+        let seconds = |x: f64| Duration::from_secs_f64(x.clamp(0.0, 1e9));
+        let every = self.checkpoint_every.map_or(Every::Else(seconds(CHECKPOINT_EVERY)), |x| Every::Told(seconds(x)));
+        let follower = Follower::new(&self.marches, &*self.progress, &self.store, key, (every, self.engine.threads));
         // A run in time has a meter of its own.
         let marches = func.nodes.iter().any(|n| matches!(&n.op, Op::Scan { body, .. } if follower.follows(&body.name)));
         let meter = (!marches).then(|| self.progress.start(&label, None));
         let started = Instant::now();
         let before = Before::now();
-        let result = self.engine.compile(&func).and_then(|c| c.run_watched(&[], Some(&follower)));
+        let optimised = passes::optimise(func.clone());
+        if !self.engine.candle
+            && let Some(rows) = stream::Rows::of(&optimised, |body| follower.follows(body))
+        {
+            follower.stream(Stream::open(&self.store, &key, &optimised, rows).map_err(|e| self.disk(&e, span))?);
+        }
+        let result = self.engine.compile_optimised(&optimised).and_then(|c| c.run_watched(&[], Some(&follower)));
+        stream::release(&optimised);
         drop(meter);
-        let tensors = match (result, follower.broken()) {
+        let streamed = follower.streamed();
+        let full = streamed.as_ref().and_then(|s| s.fault.clone());
+        let mut tensors = match (result, follower.broken()) {
             (Ok(tensors), _) => tensors,
-            (Err(_), Some(broken)) => return Err(follow::diagnosed(&broken, &self.marches, span)),
-            (Err(_), None) if interrupt::asked() => return Err(interrupted(span)),
-            (Err(f), None) => return Err(failed(f, span)),
+            (Err(fault), broken) => {
+                let resumes = full.is_some() || interrupt::asked();
+                // What another run can go on with stays.
+                if let Some(stream) = streamed.filter(|_| !(resumes && follower.has_checkpoint())) {
+                    stream.discard();
+                }
+                return Err(match (broken, full) {
+                    (Some(broken), _) => guard::diagnosed(&broken, self.marches.get(&broken.mark), span),
+                    (None, Some(fault)) => self.disk(&fault, span),
+                    (None, None) if interrupt::asked() => interrupted(span),
+                    (None, None) => failed(fault, span),
+                });
+            }
         };
         let resumed = follower.resumed();
-        if interrupt::asked() {
-            return Err(interrupted(span));
-        }
         let cost = before.cost(started.elapsed().as_secs_f64());
-        if cost.seconds > QUICK {
+        let meta = serde_json::json!({ "task": label, "seconds": cost.seconds, "solves": cost.solves, "remembered": cost.remembered });
+        let streamed =
+            streamed.filter(|s| s.rows.outputs.iter().all(|i| tensors[*i].ty != func.ty(func.outputs[*i]).clone()));
+        if let Some(stream) = streamed {
+            let found =
+                stream.finish(&self.store, &key, ("tensors", &meta), &tensors).map_err(|e| self.disk(&e, span))?;
+            let found = found.or_else(|| self.store.get(&key)).and_then(|a| outputs(&a, &func));
+            tensors = found.ok_or_else(|| failed(Fault::new(&label, "its samples cannot be read back"), span))?;
+        } else if interrupt::asked() {
+            return Err(interrupted(span));
+        } else if cost.seconds > QUICK {
             let arrays = tensors.iter().enumerate().map(|(i, t)| (format!("{i}"), t.clone())).collect();
-            let meta = serde_json::json!({ "task": label, "seconds": cost.seconds, "solves": cost.solves, "remembered": cost.remembered });
             self.keep(&key, &Artifact { kind: "tensors".into(), meta, arrays }, span)?;
         }
         follower.finish();
@@ -170,6 +202,10 @@ impl Runtime for World {
             task.notes.push(words);
         }
         Ok(tensors)
+    }
+
+    fn streams(&self, bytes: usize) -> bool {
+        !self.engine.candle && bytes >= stream::LARGE
     }
 
     fn marches(&mut self, march: March, step: &mut Func) {

@@ -2,6 +2,7 @@
 //! steps is differentiated, fused and compiled like anything else.
 
 pub mod additive;
+pub mod bdf;
 pub mod diagonal;
 pub mod exponential;
 pub mod rosenbrock;

@@ -9,6 +9,16 @@ pub struct Step {
     pub error: Option<Vec<Value>>,
 }
 
+/// A step whose first slope is known, and what is known within it.
+pub struct Continued {
+    pub next: Value,
+    /// The slope at the end, the first one of the next step.
+    pub slope: Value,
+    pub error: Option<Value>,
+    /// `Σ d_i h k_i`, where the tableau has a continuous extension beyond cubic Hermite interpolation.
+    pub bulge: Option<Value>,
+}
+
 /// Builds a step of length h from (t, u). `rates(t, u…, p…) → (du/dt…)`; `t` and `h` are scalars.
 ///
 /// Stages are sums over the former ones in the order of the tableau: the bits of a step do not depend on how it is compiled.
@@ -20,21 +30,60 @@ pub fn explicit_step(
     states: &[Value],
     parameters: &[Value],
 ) -> Step {
-    assert!(tableau.explicit(), "compiler bug: `{}` is not explicit", tableau.name);
-    let mut slopes: Vec<Vec<Value>> = vec![];
-    for i in 0..tableau.stages() {
-        let shift = b.scale(h, tableau.c[i]);
-        let stage_time = b.add(t, shift);
-        let stage = combination(b, states, h, &slopes, |j| tableau.a(i, j));
-        let args: Vec<Value> = std::iter::once(stage_time).chain(stage).chain(parameters.iter().copied()).collect();
-        slopes.push(b.inline(rates, &args));
-    }
+    let slopes = slopes(b, tableau, rates, (t, h), states, parameters, vec![]);
     let next = combination(b, states, h, &slopes, |i| tableau.b[i]);
     let error = tableau.embedded.map(|(weights, _)| {
         let zeros: Vec<Value> = states.iter().map(|&u| b.zeros_like(u)).collect();
         combination(b, &zeros, h, &slopes, |i| tableau.b[i] - weights[i])
     });
     Step { next, error }
+}
+
+/// The same from the slope at (t, u), which the step before gave.
+pub fn continued_step(
+    b: &mut Builder,
+    tableau: &Tableau,
+    rates: &Func,
+    (t, h): (Value, Value),
+    (u, slope): (Value, Value),
+    parameters: &[Value],
+) -> Continued {
+    let slopes = slopes(b, tableau, rates, (t, h), &[u], parameters, vec![vec![slope]]);
+    let next = combination(b, &[u], h, &slopes, |i| tableau.b[i])[0];
+    let last = match tableau.first_same_as_last() {
+        true => slopes[tableau.stages() - 1][0],
+        false => {
+            let end = b.add(t, h);
+            let args: Vec<Value> = [end, next].into_iter().chain(parameters.iter().copied()).collect();
+            b.inline(rates, &args)[0]
+        }
+    };
+    let zero = [b.zeros_like(u)];
+    let error =
+        tableau.embedded.map(|(weights, _)| combination(b, &zero, h, &slopes, |i| tableau.b[i] - weights[i])[0]);
+    let bulge = tableau.bulge.map(|weights| combination(b, &zero, h, &slopes, |i| weights[i])[0]);
+    Continued { next, slope: last, error, bulge }
+}
+
+/// The slopes of all stages, of which the first ones may be known.
+fn slopes(
+    b: &mut Builder,
+    tableau: &Tableau,
+    rates: &Func,
+    (t, h): (Value, Value),
+    states: &[Value],
+    parameters: &[Value],
+    mut slopes: Vec<Vec<Value>>,
+) -> Vec<Vec<Value>> {
+    assert!(tableau.explicit(), "compiler bug: `{}` is not explicit", tableau.name);
+    for i in slopes.len()..tableau.stages() {
+        let shift = b.scale(h, tableau.c[i]);
+        let stage_time = b.add(t, shift);
+        let stage = combination(b, states, h, &slopes, |j| tableau.a(i, j));
+        let args: Vec<Value> = std::iter::once(stage_time).chain(stage).chain(parameters.iter().copied()).collect();
+        slopes.push(b.inline(rates, &args));
+    }
+    slopes
 }
 
 /// `u + h Σ_i w_i k_i`, for each state.

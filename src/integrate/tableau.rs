@@ -15,6 +15,9 @@ pub struct Tableau {
     pub b: &'static [f64],
     /// Weights of the embedded method, where there is one, and its order.
     pub embedded: Option<(&'static [f64], usize)>,
+    /// Weights d of a polynomial within the step: cubic Hermite interpolation plus `θ²(1 - θ)² Σ d_i h k_i`. Without them that
+    /// interpolation does, whose error is of fourth order. [Hairer, Nørsett & Wanner I, §II.6]
+    pub bulge: Option<&'static [f64]>,
     pub c: &'static [f64],
     pub source: &'static str,
 }
@@ -67,6 +70,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[]],
         b: &[1.0],
         embedded: None,
+        bulge: None,
         c: &[0.0],
         source: "Hairer, Nørsett & Wanner I, §II.1",
     },
@@ -76,6 +80,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[], &[1.0]],
         b: &[0.5, 0.5],
         embedded: Some((&[1.0, 0.0], 1)),
+        bulge: None,
         c: &[0.0, 1.0],
         source: "Hairer, Nørsett & Wanner I, §II.1",
     },
@@ -85,6 +90,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[], &[1.0], &[0.25, 0.25]],
         b: &[1.0 / 6.0, 1.0 / 6.0, 2.0 / 3.0],
         embedded: Some((&[0.5, 0.5, 0.0], 2)),
+        bulge: None,
         c: &[0.0, 1.0, 0.5],
         source: "Shu & Osher 1988",
     },
@@ -94,6 +100,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[], &[0.5], &[0.0, 0.5], &[0.0, 0.0, 1.0]],
         b: &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0],
         embedded: None,
+        bulge: None,
         c: &[0.0, 0.5, 0.5, 1.0],
         source: "Kutta 1901; Hairer, Nørsett & Wanner I, §II.1",
     },
@@ -103,6 +110,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[], &[0.5], &[0.0, 0.75], &[2.0 / 9.0, 1.0 / 3.0, 4.0 / 9.0]],
         b: &[2.0 / 9.0, 1.0 / 3.0, 4.0 / 9.0, 0.0],
         embedded: Some((&[7.0 / 24.0, 0.25, 1.0 / 3.0, 0.125], 2)),
+        bulge: None,
         c: &[0.0, 0.5, 0.75, 1.0],
         source: "Bogacki & Shampine 1989",
     },
@@ -123,6 +131,15 @@ pub const TABLEAUX: &[Tableau] = &[
             &[5179.0 / 57600.0, 0.0, 7571.0 / 16695.0, 393.0 / 640.0, -92097.0 / 339200.0, 187.0 / 2100.0, 1.0 / 40.0],
             4,
         )),
+        bulge: Some(&[
+            -12715105075.0 / 11282082432.0,
+            0.0,
+            87487479700.0 / 32700410799.0,
+            -10690763975.0 / 1880347072.0,
+            701980252875.0 / 199316789632.0,
+            -1453857185.0 / 822651844.0,
+            69997945.0 / 29380423.0,
+        ]),
         c: &[0.0, 0.2, 0.3, 0.8, 8.0 / 9.0, 1.0, 1.0],
         source: "Dormand & Prince 1980; Hairer, Nørsett & Wanner I, §II.5",
     },
@@ -132,6 +149,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[1.0]],
         b: &[1.0],
         embedded: None,
+        bulge: None,
         c: &[1.0],
         source: "Hairer & Wanner II, §IV.3",
     },
@@ -141,6 +159,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[], &[0.5, 0.5]],
         b: &[0.5, 0.5],
         embedded: None,
+        bulge: None,
         c: &[0.0, 1.0],
         source: "Crank & Nicolson 1947; the trapezoidal rule",
     },
@@ -150,6 +169,7 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[GAMMA2], &[1.0 - GAMMA2, GAMMA2]],
         b: &[1.0 - GAMMA2, GAMMA2],
         embedded: None,
+        bulge: None,
         c: &[GAMMA2, 1.0],
         source: "Alexander 1977, L-stable",
     },
@@ -159,8 +179,25 @@ pub const TABLEAUX: &[Tableau] = &[
         a: &[&[GAMMA3], &[(1.0 - GAMMA3) / 2.0, GAMMA3], &[SDIRK3_B1, SDIRK3_B2, GAMMA3]],
         b: &[SDIRK3_B1, SDIRK3_B2, GAMMA3],
         embedded: None,
+        bulge: None,
         c: &[GAMMA3, (1.0 + GAMMA3) / 2.0, 1.0],
         source: "Alexander 1977, L-stable",
+    },
+    Tableau {
+        name: "sdirk4",
+        order: 4,
+        a: &[
+            &[0.25],
+            &[0.5, 0.25],
+            &[17.0 / 50.0, -1.0 / 25.0, 0.25],
+            &[371.0 / 1360.0, -137.0 / 2720.0, 15.0 / 544.0, 0.25],
+            &[25.0 / 24.0, -49.0 / 48.0, 125.0 / 16.0, -85.0 / 12.0, 0.25],
+        ],
+        b: &[25.0 / 24.0, -49.0 / 48.0, 125.0 / 16.0, -85.0 / 12.0, 0.25],
+        embedded: Some((&[59.0 / 48.0, -17.0 / 96.0, 225.0 / 32.0, -85.0 / 12.0, 0.0], 3)),
+        bulge: None,
+        c: &[0.25, 0.75, 11.0 / 20.0, 0.5, 1.0],
+        source: "Hairer & Wanner II, §IV.6, table 6.5; L-stable, stiffly accurate",
     },
     ARK4_IMPLICIT,
 ];
@@ -192,6 +229,7 @@ pub const ADDITIVE: &[Additive] = &[
             a: &[&[], &[1.0]],
             b: &[1.0, 0.0],
             embedded: None,
+            bulge: None,
             c: &[0.0, 1.0],
             source: "Ascher, Ruuth & Spiteri 1997, (1, 1, 1)",
         },
@@ -201,6 +239,7 @@ pub const ADDITIVE: &[Additive] = &[
             a: &[&[], &[0.0, 1.0]],
             b: &[0.0, 1.0],
             embedded: None,
+            bulge: None,
             c: &[0.0, 1.0],
             source: "Ascher, Ruuth & Spiteri 1997, (1, 1, 1)",
         },
@@ -215,6 +254,7 @@ pub const ADDITIVE: &[Additive] = &[
             a: &[&[], &[1.0]],
             b: &[1.0, 0.0],
             embedded: None,
+            bulge: None,
             c: &[0.0, 1.0],
             source: "Euler's method",
         },
@@ -224,6 +264,7 @@ pub const ADDITIVE: &[Additive] = &[
             a: &[&[], &[0.5, 0.5]],
             b: &[0.5, 0.5],
             embedded: None,
+            bulge: None,
             c: &[0.0, 1.0],
             source: "the trapezoidal rule",
         },
@@ -238,6 +279,7 @@ pub const ADDITIVE: &[Additive] = &[
             a: &[&[], &[GAMMA2], &[ARS_DELTA, 1.0 - ARS_DELTA]],
             b: &[ARS_DELTA, 1.0 - ARS_DELTA, 0.0],
             embedded: None,
+            bulge: None,
             c: &[0.0, GAMMA2, 1.0],
             source: "Ascher, Ruuth & Spiteri 1997, (2, 2, 2)",
         },
@@ -247,10 +289,36 @@ pub const ADDITIVE: &[Additive] = &[
             a: &[&[], &[0.0, GAMMA2], &[0.0, 1.0 - GAMMA2, GAMMA2]],
             b: &[0.0, 1.0 - GAMMA2, GAMMA2],
             embedded: None,
+            bulge: None,
             c: &[0.0, GAMMA2, 1.0],
             source: "Ascher, Ruuth & Spiteri 1997, (2, 2, 2)",
         },
         source: "Ascher, Ruuth & Spiteri 1997, (2, 2, 2)",
+    },
+    Additive {
+        name: "ars443",
+        order: 3,
+        explicit: &Tableau {
+            name: "ars443_explicit",
+            order: 3,
+            a: &[&[], &[0.5], &[11.0 / 18.0, 1.0 / 18.0], &[5.0 / 6.0, -5.0 / 6.0, 0.5], &[0.25, 1.75, 0.75, -1.75]],
+            b: &[0.25, 1.75, 0.75, -1.75, 0.0],
+            embedded: None,
+            bulge: None,
+            c: &[0.0, 0.5, 2.0 / 3.0, 0.5, 1.0],
+            source: "Ascher, Ruuth & Spiteri 1997, (4, 4, 3)",
+        },
+        implicit: &Tableau {
+            name: "ars443_implicit",
+            order: 3,
+            a: &[&[], &[0.0, 0.5], &[0.0, 1.0 / 6.0, 0.5], &[0.0, -0.5, 0.5, 0.5], &[0.0, 1.5, -1.5, 0.5, 0.5]],
+            b: &[0.0, 1.5, -1.5, 0.5, 0.5],
+            embedded: None,
+            bulge: None,
+            c: &[0.0, 0.5, 2.0 / 3.0, 0.5, 1.0],
+            source: "Ascher, Ruuth & Spiteri 1997, (4, 4, 3)",
+        },
+        source: "Ascher, Ruuth & Spiteri 1997, (4, 4, 3)",
     },
     Additive {
         name: "ark4",
@@ -283,6 +351,7 @@ pub const ADDITIVE: &[Additive] = &[
             ],
             b: ARK4_B,
             embedded: Some((ARK4_EMBEDDED, 3)),
+            bulge: None,
             c: ARK4_C,
             source: "Kennedy & Carpenter 2003, ARK4(3)6L[2]SA",
         },
@@ -313,6 +382,7 @@ const ARK4_IMPLICIT: Tableau = Tableau {
     ],
     b: ARK4_B,
     embedded: Some((ARK4_EMBEDDED, 3)),
+    bulge: None,
     c: ARK4_C,
     source: "Kennedy & Carpenter 2003, the implicit part of ARK4(3)6L[2]SA; L-stable, stiffly accurate",
 };
@@ -389,6 +459,42 @@ mod tests {
             if t.order < 4 {
                 let worst = conditions(t.b, t.c, &[t], t.order + 1).iter().map(|c| c.1.abs()).fold(0.0, f64::max);
                 assert!(worst > 1e-4, "{} is of a higher order than it says", t.name);
+            }
+        }
+    }
+
+    /// The polynomial within a step is of order 4: the conditions of its weights b(θ) at points of the step. [Hairer, Nørsett & Wanner I,
+    /// §II.6]
+    #[test]
+    fn continuous_extensions_hold_their_order() {
+        for t in TABLEAUX {
+            let Some(d) = t.bulge else { continue };
+            let s = t.stages();
+            for part in [0.1, 0.35, 0.5, 0.8] {
+                let unit = |i: usize, k: usize| f64::from(u8::from(i == k));
+                let weight = |i: usize| {
+                    let r4 = t.b[i] * 2.0 - unit(i, 0) - unit(i, s - 1);
+                    let r3 = unit(i, 0) - t.b[i];
+                    part * (t.b[i] + (1.0 - part) * (r3 + part * (r4 + (1.0 - part) * d[i])))
+                };
+                let b: Vec<f64> = (0..s).map(|i| weight(i) / part).collect();
+                // A step of length θh with nodes c/θ.
+                let c: Vec<f64> = t.c.iter().map(|c| c / part).collect();
+                let a: Vec<Vec<f64>> = (0..s).map(|i| (0..i).map(|j| t.a(i, j) / part).collect()).collect();
+                let rows: Vec<&'static [f64]> = a.into_iter().map(|r| &*r.leak()).collect();
+                let scaled = Tableau {
+                    name: t.name,
+                    order: 4,
+                    a: rows.leak(),
+                    b: t.b,
+                    embedded: None,
+                    bulge: None,
+                    c: t.c,
+                    source: "",
+                };
+                for (name, residual) in conditions(&b, &c, &[&scaled], 4) {
+                    assert!(residual.abs() < 1e-11, "{} at {part}: {name} = {residual:e}", t.name);
+                }
             }
         }
     }

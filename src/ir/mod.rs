@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod components;
+pub mod elements;
 pub mod eval;
 pub mod fault;
 pub mod fourier;

@@ -202,6 +202,9 @@ pub struct SolveSpec {
     /// Newton stops when the residual has fallen by this factor (or to rounding).
     pub newton_tolerance: f64,
     pub newton_iterations: usize,
+    /// Where no solution is found, the result is the guess with NaN in its last entry, instead of a fault; and a derivative there that
+    /// does not exist is zero. For who tries something else then.
+    pub may_fail: bool,
     /// The unknowns' arrangement, where they lie on a structured grid.
     pub grid: Option<GridHint>,
     /// The sparse Jacobian, from who made the residual. Without it the matrix is dense, one `jvp` a column.
@@ -270,6 +273,7 @@ impl Default for SolveSpec {
             linear_tolerance: 1e-10,
             newton_tolerance: 1e-10,
             newton_iterations: 30,
+            may_fail: false,
             grid: None,
             jacobian: None,
         }

@@ -1,5 +1,7 @@
 //! Element types, tensor types and tensor values. Row-major, dense.
 
+use super::elements::{Elements, Mapped};
+use crate::base::Fingerprint;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -86,9 +88,9 @@ impl fmt::Display for Type {
 /// Shared, immutable elements.
 #[derive(Clone, Debug)]
 pub enum Data {
-    F64(Arc<[f64]>),
-    F32(Arc<[f32]>),
-    Index(Arc<[u32]>),
+    F64(Elements<f64>),
+    F32(Elements<f32>),
+    Index(Elements<u32>),
 }
 
 /// A dense value. Equality and hashing are by bits (NaN equals itself, 0 differs from -0), as hash-consing needs.
@@ -99,19 +101,19 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    pub fn f64(shape: impl Into<Vec<usize>>, data: impl Into<Arc<[f64]>>) -> Tensor {
+    pub fn f64(shape: impl Into<Vec<usize>>, data: impl Into<Elements<f64>>) -> Tensor {
         let (ty, data) = (Type::f64(shape), data.into());
         assert_eq!(ty.len(), data.len(), "compiler bug: tensor of type {ty} with {} elements", data.len());
         Tensor { ty, data: Data::F64(data) }
     }
 
-    pub fn f32(shape: impl Into<Vec<usize>>, data: impl Into<Arc<[f32]>>) -> Tensor {
+    pub fn f32(shape: impl Into<Vec<usize>>, data: impl Into<Elements<f32>>) -> Tensor {
         let (ty, data) = (Type::f32(shape), data.into());
         assert_eq!(ty.len(), data.len(), "compiler bug: tensor of type {ty} with {} elements", data.len());
         Tensor { ty, data: Data::F32(data) }
     }
 
-    pub fn index(shape: impl Into<Vec<usize>>, data: impl Into<Arc<[u32]>>) -> Tensor {
+    pub fn index(shape: impl Into<Vec<usize>>, data: impl Into<Elements<u32>>) -> Tensor {
         let (ty, data) = (Type::index(shape), data.into());
         assert_eq!(ty.len(), data.len(), "compiler bug: tensor of type {ty} with {} elements", data.len());
         Tensor { ty, data: Data::Index(data) }
@@ -183,6 +185,56 @@ impl Tensor {
         Tensor { ty, data: self.data.clone() }
     }
 
+    /// Elements that lie in a file, from this byte on. None where they do not.
+    pub fn mapped(ty: &Type, file: Arc<dyn Mapped>, start: usize) -> Option<Tensor> {
+        let n = ty.len();
+        let data = match ty.dtype {
+            DType::F64 => Data::F64(Elements::mapped(file, start, n)?),
+            DType::F32 => Data::F32(Elements::mapped(file, start, n)?),
+            DType::Index => Data::Index(Elements::mapped(file, start, n)?),
+        };
+        Some(Tensor { ty: ty.clone(), data })
+    }
+
+    /// `t[i]` along the first axis; of elements in a file without a copy.
+    pub fn item_at(&self, i: usize) -> Tensor {
+        let ty = Type::new(self.ty.dtype, &self.ty.shape[1..]);
+        let range = i * ty.len()..(i + 1) * ty.len();
+        let data = match &self.data {
+            Data::F64(d) => Data::F64(d.part(range)),
+            Data::F32(d) => Data::F32(d.part(range)),
+            Data::Index(d) => Data::Index(d.part(range)),
+        };
+        Tensor { ty, data }
+    }
+
+    /// The elements as they lie in memory.
+    pub fn raw(&self) -> &[u8] {
+        match &self.data {
+            Data::F64(d) => d.raw(),
+            Data::F32(d) => d.raw(),
+            Data::Index(d) => d.raw(),
+        }
+    }
+
+    /// Where the elements lie in a file: what identifies its content, and the first byte.
+    pub fn in_file(&self) -> Option<(Fingerprint, usize)> {
+        match &self.data {
+            Data::F64(d) => d.name(),
+            Data::F32(d) => d.name(),
+            Data::Index(d) => d.name(),
+        }
+    }
+
+    /// Gives back the memory of elements in a file, which are read again when they are touched again.
+    pub fn release(&self) {
+        match &self.data {
+            Data::F64(d) => d.release(),
+            Data::F32(d) => d.release(),
+            Data::Index(d) => d.release(),
+        }
+    }
+
     /// The one value all elements share (by bits), if there is one.
     pub fn splat(&self) -> Option<f64> {
         fn all<T: Copy>(d: &[T], bits: impl Fn(T) -> u64) -> Option<T> {
@@ -211,12 +263,12 @@ impl PartialEq for Tensor {
         self.ty == other.ty
             && match (&self.data, &other.data) {
                 (Data::F64(a), Data::F64(b)) => {
-                    Arc::ptr_eq(a, b) || a.iter().zip(b.iter()).all(|(x, y)| x.to_bits() == y.to_bits())
+                    std::ptr::eq(&a[..], &b[..]) || a.iter().zip(b.iter()).all(|(x, y)| x.to_bits() == y.to_bits())
                 }
                 (Data::F32(a), Data::F32(b)) => {
-                    Arc::ptr_eq(a, b) || a.iter().zip(b.iter()).all(|(x, y)| x.to_bits() == y.to_bits())
+                    std::ptr::eq(&a[..], &b[..]) || a.iter().zip(b.iter()).all(|(x, y)| x.to_bits() == y.to_bits())
                 }
-                (Data::Index(a), Data::Index(b)) => a == b,
+                (Data::Index(a), Data::Index(b)) => a[..] == b[..],
                 _ => false,
             }
     }

@@ -48,6 +48,7 @@ mod tests {
             scale: Some("micro".into()),
             name: "Cell.w".into(),
             linear: true,
+            may_fail: true,
             solver: LinearSolver::Multigrid,
             grid: Some(grid),
             jacobian: Some(Arc::new(Jacobian { values, blocks: vec![Block { rows: at.clone(), cols: at }] })),

@@ -35,6 +35,8 @@ pub struct Lower<'p> {
     pub(super) time: Option<Num>,
     /// Integrals of the unknown inside the terms of equations that change in time, by the numbers that stand for them.
     pub(super) integrals: Option<Vec<Standing>>,
+    /// What must hold while a run in time goes, where that is asked for.
+    pub(super) claims: Option<Vec<super::claims::Claim>>,
     /// What moves, while the equations of a system of numbers are being read.
     pub(super) motion: Option<super::evolve::Motion>,
     /// Velocities of the fields under `∂tt` of the systems being lowered.
@@ -61,6 +63,7 @@ impl<'p> Lower<'p> {
             domains: vec![],
             time: None,
             integrals: None,
+            claims: None,
             motion: None,
             velocities: vec![],
             warnings: vec![],

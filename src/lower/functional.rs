@@ -3,7 +3,7 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
-use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Value};
+use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Slopes, Value};
 use crate::base::{Diagnostic, Span};
 use crate::discretize::{self, Element, Mesh, Refusal, Space};
 use crate::ir::{Dot, Reduce, Tensor};
@@ -39,6 +39,8 @@ pub enum Cells {
     Count(usize),
     /// Largest size.
     Size(f64),
+    /// Gauss–Lobatto points along each axis.
+    Lobatto(usize),
 }
 
 fn functional(f: &Field, part: Option<&str>, mean: bool) -> Value {
@@ -53,6 +55,12 @@ impl Lower<'_> {
         let element = element.unwrap_or(Element::default_of(d));
         let periodic = vec![domain.periodic; d];
         let made = match cells {
+            Cells::Lobatto(_) if domain.periodic => Err(Refusal::new(
+                "discretize.chebyshev",
+                "Chebyshev polynomials are for domains with walls, this one is periodic",
+            )
+            .help("use `spectral`")),
+            Cells::Lobatto(n) => Mesh::clustered(element, &domain.origin, &domain.extent, n.saturating_sub(1)),
             Cells::Size(h) => Mesh::with_spacing(element, &domain.origin, &domain.extent, *h, &periodic),
             Cells::Count(n) => {
                 let longest = domain.extent.iter().cloned().fold(0.0, f64::max);
@@ -193,10 +201,9 @@ impl Lower<'_> {
             nums.push(match leaf {
                 Leaf::Coordinates => Num::scalar(0.0),
                 Leaf::Shared(n) => n.clone(),
-                Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => match &field.slopes {
-                    Some(slopes) if *gradient => slopes.clone(),
-                    _ => field.dofs.clone(),
-                },
+                Leaf::Discrete { field, gradient } if field.space.mesh == space.mesh => {
+                    self.slopes_of(field, *gradient).unwrap_or_else(|| field.dofs.clone())
+                }
                 Leaf::Discrete { field, gradient } => self.discrete_at_quadrature(field, *gradient, space),
                 Leaf::Normal => return error("run.equation", span, "the normal is defined on a boundary only"),
                 Leaf::Unknown { .. } => {
@@ -234,7 +241,7 @@ impl Lower<'_> {
 
     /// A field of one mesh at the quadrature points of another, `[E, q, …]`.
     pub fn discrete_at_quadrature(&mut self, field: &Rc<Discrete>, gradient: bool, space: &Rc<Space>) -> Num {
-        let (e, q) = (space.mesh.element_count(), space.quadrature_count());
+        let (e, q) = (space.element_count(), space.quadrature_count());
         let d = space.mesh.dimension();
         let x = Num::Const(space.quadrature_coordinates().reshaped([e * q, d]));
         let values = self.discrete_at_points(field, gradient, &x);
@@ -243,11 +250,19 @@ impl Lower<'_> {
         self.tracer.build(&[&values], |b, v| b.reshape(v[0], &shape))
     }
 
+    /// The gradients of a field at its degrees of freedom, where they are wanted and its method has its own.
+    pub(super) fn slopes_of(&mut self, field: &Discrete, gradient: bool) -> Option<Num> {
+        match field.slopes.as_ref().filter(|_| gradient)? {
+            Slopes::Known(slopes) => Some(slopes.clone()),
+            Slopes::Of(func) => Some(self.tracer.build(&[&field.dofs], |b, v| b.inline(func, v)[0])),
+        }
+    }
+
     /// A discrete field (or its gradient) at points `[P, d]`: `[P, …]`.
     pub fn discrete_at_points(&mut self, field: &Rc<Discrete>, gradient: bool, x: &Num) -> Num {
         let space = field.space.clone();
-        if let Some(slopes) = field.slopes.as_ref().filter(|_| gradient) {
-            return self.tracer.build(&[slopes, x], |b, v| space.evaluate_at(b, v[0], v[1]));
+        if let Some(slopes) = self.slopes_of(field, gradient) {
+            return self.tracer.build(&[&slopes, x], |b, v| space.evaluate_at(b, v[0], v[1]));
         }
         self.tracer.build(&[&field.dofs, x], |b, v| {
             if gradient { space.gradient_at(b, v[0], v[1]) } else { space.evaluate_at(b, v[0], v[1]) }

@@ -3,7 +3,8 @@
 
 pub mod arith;
 pub mod call;
-pub mod closure;
+pub mod claims;
+mod closure;
 pub mod dataset;
 mod declared;
 mod define;

@@ -101,7 +101,7 @@ impl Lower<'_> {
                 }
                 Ok(Value::Field(f))
             }
-            Op::Curl => error("unsupported.library", span, "the curl is not supported yet"),
+            Op::Curl => self.rotation(&v[0], span),
             Op::Add | Op::Sub | Op::Mul | Op::Divide => self.sum_or_product(op, &v[0], &v[1], span),
             Op::Eq | Op::Ne
                 if matches!((&v[0], &v[1]), (Value::Str(_), Value::Str(_)) | (Value::Bool(_), Value::Bool(_))) =>
@@ -147,6 +147,47 @@ impl Lower<'_> {
                 self.pointwise(&args, span, |l, n| l.binary_num(op, &n[0], &n[1], span))
             }
         }
+    }
+
+    /// `∇×v`: of a vector in three dimensions a vector, in two a number; of a number in two dimensions the vector `(∂y f, -∂x f)`.
+    fn rotation(&mut self, v: &Value, span: Span) -> Result<Value> {
+        let f = self.field(v, span)?;
+        let (shape, d) = (f.shape().to_vec(), f.domain.dimension());
+        let g = self.gradient(&f, span)?;
+        self.pointwise(&[Value::Field(g)], span, |l, n| {
+            let built = l.tracer.build(&[&n[0]], |b, v| {
+                let at = |b: &mut crate::ir::Builder, i: usize, j: usize| {
+                    let row = b.index(v[0], 0, i);
+                    b.index(row, 0, j)
+                };
+                match (&shape[..], d) {
+                    ([3], 3) => {
+                        let each = [(2, 1), (0, 2), (1, 0)].map(|(i, j)| {
+                            let (up, down) = (at(b, i, j), at(b, j, i));
+                            b.sub(up, down)
+                        });
+                        b.stack(&each, 0)
+                    }
+                    ([2], 2) => {
+                        let (up, down) = (at(b, 1, 0), at(b, 0, 1));
+                        b.sub(up, down)
+                    }
+                    _ => {
+                        let (x, y) = (b.index(v[0], 0, 0), b.index(v[0], 0, d - 1));
+                        let minus = b.neg(x);
+                        b.stack(&[y, minus], 0)
+                    }
+                }
+            });
+            match (&shape[..], d) {
+                ([3], 3) | ([2], 2) | ([], 2) => Ok(built),
+                _ => error(
+                    "shapes.mismatch",
+                    span,
+                    format!("{} has no rotation in {d} dimensions", super::arith::shape_name(&shape)),
+                ),
+            }
+        })
     }
 
     fn affine(&mut self, v: &Value, factor: f64, offset: f64, span: Span) -> Result<Value> {

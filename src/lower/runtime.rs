@@ -37,6 +37,11 @@ pub trait Runtime {
     /// Tells of a run in time, one step of which this function is; it may be marked, so that its loop is known by its name.
     fn marches(&mut self, _march: March, _step: &mut Func) {}
 
+    /// Whether samples of a run in time that take so many bytes are to be computed on their own, so that they can go to a file.
+    fn streams(&self, _bytes: usize) -> bool {
+        false
+    }
+
     /// Reads a data file.
     fn load(&mut self, path: &str, options: Options, span: Span) -> std::result::Result<Loaded, Failure>;
 
@@ -344,7 +349,7 @@ fn replace_field(field: &Field, f: &dyn Fn(&Num) -> Num) -> Field {
                 field: Rc::new(Discrete {
                     space: d.space.clone(),
                     dofs: f(&d.dofs),
-                    slopes: d.slopes.as_ref().map(f),
+                    slopes: d.slopes.as_ref().map(|s| s.map(f)),
                     shape: d.shape.clone(),
                     id: d.id,
                 }),

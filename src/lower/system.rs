@@ -90,6 +90,8 @@ pub struct Boundary {
     /// `u[i] = …`: of one component of an unknown vector.
     pub component: Option<usize>,
     pub condition: Field,
+    /// The flux that the condition is about is zero instead.
+    pub sealed: bool,
     pub span: Span,
 }
 
@@ -244,8 +246,14 @@ impl Lower<'_> {
                             part: place.part.clone(),
                             component,
                             condition,
+                            sealed: false,
                             span: place.span,
                         });
+                    }
+                }
+                SystemStmtKind::Ensure { name, claim } => {
+                    if self.claims.is_some() {
+                        self.claim(name, claim, env)?;
                     }
                 }
                 SystemStmtKind::Init { lhs, rhs } => {

@@ -78,10 +78,27 @@ pub struct Discrete {
     pub space: Rc<Space>,
     pub dofs: Num,
     /// Its gradient at the degrees of freedom, `[N, shape…, d]`, where the method has its own: finite volumes read it off their fluxes.
-    pub slopes: Option<Num>,
+    pub slopes: Option<Slopes>,
     pub shape: Vec<usize>,
     /// Identity, for sharing leaves.
     pub id: u64,
+}
+
+/// Gradients at degrees of freedom: numbers, or what makes them of the values, `[N, shape…] → [N, shape…, d]`.
+#[derive(Clone, Debug)]
+pub enum Slopes {
+    Known(Num),
+    Of(Rc<Func>),
+}
+
+impl Slopes {
+    /// Their numbers replaced.
+    pub fn map(&self, f: &dyn Fn(&Num) -> Num) -> Slopes {
+        match self {
+            Slopes::Known(n) => Slopes::Known(f(n)),
+            Slopes::Of(func) => Slopes::Of(func.clone()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -360,7 +377,7 @@ impl Value {
             Value::Sample(_) => "a sample",
             Value::Artefact(_) => "an artefact",
             Value::Record(r) => match r.kind.as_str() {
-                "fem" | "fv" => "a scheme",
+                "fem" | "fv" | "fd" | "spectral" | "chebyshev" => "a scheme",
                 _ => "a record",
             },
             Value::Def(_) => "a definition",

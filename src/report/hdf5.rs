@@ -2,39 +2,47 @@
 //! Superblock of version 2, object headers of version 2, links in the headers of their groups.
 //! [The HDF Group, HDF5 File Format Specification 3.0, §II–IV]
 
+use crate::exec::fs::Pieces;
+use std::io;
+
 /// What a group holds.
-pub enum Node {
-    Group(Group),
-    Dataset(Dataset),
+pub enum Node<'a> {
+    Group(Group<'a>),
+    Dataset(Dataset<'a>),
 }
 
 #[derive(Default)]
-pub struct Group {
-    pub attributes: Vec<(String, Value)>,
-    pub members: Vec<(String, Node)>,
+pub struct Group<'a> {
+    pub attributes: Vec<(String, Value<'a>)>,
+    pub members: Vec<(String, Node<'a>)>,
 }
 
 /// An array of this shape, row by row.
-pub struct Dataset {
+pub struct Dataset<'a> {
     pub shape: Vec<usize>,
-    pub values: Value,
-    pub attributes: Vec<(String, Value)>,
+    pub values: Value<'a>,
+    pub attributes: Vec<(String, Value<'a>)>,
 }
 
 /// Attributes are scalars where they are a text, else one-dimensional.
-pub enum Value {
+pub enum Value<'a> {
     Text(String),
     Integers(Vec<i64>),
     Floats(Vec<f64>),
+    /// So many floats that are made while they are written: little-endian bytes, piece by piece. Of datasets alone.
+    Made(usize, Box<Maker<'a>>),
 }
 
-impl Group {
-    pub fn attribute(mut self, name: &str, value: Value) -> Group {
+/// Writes its values.
+pub type Maker<'a> = dyn Fn(&mut Pieces) -> io::Result<()> + 'a;
+
+impl<'a> Group<'a> {
+    pub fn attribute(mut self, name: &str, value: Value<'a>) -> Group<'a> {
         self.attributes.push((name.into(), value));
         self
     }
 
-    pub fn member(mut self, name: &str, node: Node) -> Group {
+    pub fn member(mut self, name: &str, node: Node<'a>) -> Group<'a> {
         self.members.push((name.into(), node));
         self
     }
@@ -46,19 +54,55 @@ pub fn list(values: Value) -> Node {
     Node::Dataset(Dataset { shape: vec![n], values, attributes: vec![] })
 }
 
-/// The bytes of a file with this group at its root.
-pub fn file(root: &Group) -> Vec<u8> {
-    let mut out = vec![0; SUPERBLOCK];
-    let address = group(root, &mut out);
+/// Writes a file with this group at its root.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(root: &Group, out: &mut Pieces) -> io::Result<()> {
+    // Where everything lies is known before the first byte is written.
+    let mut plan = Plan { length: SUPERBLOCK, parts: vec![] };
+    let address = group(root, &mut plan);
     let mut block = b"\x89HDF\r\n\x1a\n".to_vec();
     // Version; bytes of an address and of a length; flags.
     block.extend([2, 8, 8, 0]);
-    for x in [0, NOWHERE, out.len() as u64, address] {
+    for x in [0, NOWHERE, plan.length as u64, address] {
         block.extend(x.to_le_bytes());
     }
     block.extend(checksum(&block).to_le_bytes());
-    out[..SUPERBLOCK].copy_from_slice(&block);
-    out
+    out(&block)?;
+    for part in &plan.parts {
+        match part {
+            Part::Bytes(bytes) => out(bytes)?,
+            Part::Values(Value::Made(_, make)) => make(out)?,
+            Part::Values(values) => out(&values.bytes())?,
+        }
+    }
+    Ok(())
+}
+
+/// What follows the superblock.
+struct Plan<'a> {
+    length: usize,
+    parts: Vec<Part<'a>>,
+}
+
+enum Part<'a> {
+    Bytes(Vec<u8>),
+    Values(&'a Value<'a>),
+}
+
+impl<'a> Plan<'a> {
+    /// Fills up to a multiple of 8; gives this place.
+    fn align(&mut self) -> usize {
+        let missing = self.length.next_multiple_of(8) - self.length;
+        self.add(Part::Bytes(vec![0; missing]), missing);
+        self.length
+    }
+
+    fn add(&mut self, part: Part<'a>, bytes: usize) {
+        self.length += bytes;
+        self.parts.push(part);
+    }
 }
 
 const SUPERBLOCK: usize = 48;
@@ -74,13 +118,18 @@ const LAYOUT: u8 = 8;
 const GROUP_INFO: u8 = 10;
 const ATTRIBUTE: u8 = 12;
 
-impl Value {
+impl Value<'_> {
     fn len(&self) -> usize {
         match self {
             Value::Text(_) => 1,
             Value::Integers(x) => x.len(),
             Value::Floats(x) => x.len(),
+            Value::Made(n, _) => *n,
         }
+    }
+
+    fn size(&self) -> usize {
+        if let Value::Text(s) = self { s.len() } else { 8 * self.len() }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -88,6 +137,7 @@ impl Value {
             Value::Text(s) => s.bytes().collect(),
             Value::Integers(x) => x.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Value::Floats(x) => x.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Value::Made(..) => unreachable!("compiler bug: an attribute that is made"),
         }
     }
 
@@ -102,7 +152,7 @@ impl Value {
             // Signed, of 64 bits.
             Value::Integers(_) => vec![0x10, 0x08, 0, 0, 8, 0, 0, 0, 0, 0, 64, 0],
             // IEEE 754, of 64 bits.
-            Value::Floats(_) => {
+            Value::Floats(_) | Value::Made(..) => {
                 vec![0x11, 0x20, 63, 0, 8, 0, 0, 0, 0, 0, 64, 0, 52, 11, 0, 52, 0xff, 0x03, 0, 0]
             }
         }
@@ -110,7 +160,7 @@ impl Value {
 }
 
 /// Writes a group and all below it; gives the address of its header.
-fn group(g: &Group, out: &mut Vec<u8>) -> u64 {
+fn group<'a>(g: &'a Group<'a>, out: &mut Plan<'a>) -> u64 {
     let mut messages = vec![
         (LINK_INFO, [&[0, 0][..], &NOWHERE.to_le_bytes(), &NOWHERE.to_le_bytes()].concat()),
         (GROUP_INFO, vec![0, 0]),
@@ -131,16 +181,15 @@ fn group(g: &Group, out: &mut Vec<u8>) -> u64 {
     header(&messages, out)
 }
 
-fn dataset(d: &Dataset, out: &mut Vec<u8>) -> u64 {
-    out.resize(out.len().next_multiple_of(8), 0);
-    let (at, bytes) = (out.len() as u64, d.values.bytes());
-    out.extend(&bytes);
-    let at = if bytes.is_empty() { NOWHERE } else { at };
+fn dataset<'a>(d: &'a Dataset<'a>, out: &mut Plan<'a>) -> u64 {
+    let size = d.values.size();
+    let at = if size == 0 { NOWHERE } else { out.align() as u64 };
+    out.add(Part::Values(&d.values), size);
     let mut messages = vec![
         (DATASPACE, dataspace(&d.shape)),
         (DATATYPE, d.values.datatype()),
         (FILL_VALUE, vec![3, 0x0a]),
-        (LAYOUT, [&[3, 1][..], &at.to_le_bytes(), &(bytes.len() as u64).to_le_bytes()].concat()),
+        (LAYOUT, [&[3, 1][..], &at.to_le_bytes(), &(size as u64).to_le_bytes()].concat()),
     ];
     messages.extend(d.attributes.iter().map(|(name, value)| (ATTRIBUTE, attribute(name, value))));
     header(&messages, out)
@@ -170,22 +219,22 @@ fn attribute(name: &str, value: &Value) -> Vec<u8> {
 }
 
 /// Writes an object header; gives its address.
-fn header(messages: &[(u8, Vec<u8>)], out: &mut Vec<u8>) -> u64 {
-    out.resize(out.len().next_multiple_of(8), 0);
-    let at = out.len();
+fn header(messages: &[(u8, Vec<u8>)], out: &mut Plan) -> u64 {
+    let at = out.align();
     let size: usize = messages.iter().map(|(_, m)| m.len() + 4).sum();
-    out.extend(b"OHDR");
+    let mut bytes = b"OHDR".to_vec();
     // Version; four bytes for the size of what follows.
-    out.extend([2, 0x02]);
-    out.extend((size as u32).to_le_bytes());
+    bytes.extend([2, 0x02]);
+    bytes.extend((size as u32).to_le_bytes());
     for (kind, message) in messages {
-        out.push(*kind);
-        out.extend((message.len() as u16).to_le_bytes());
-        out.push(0);
-        out.extend(message);
+        bytes.push(*kind);
+        bytes.extend((message.len() as u16).to_le_bytes());
+        bytes.push(0);
+        bytes.extend(message);
     }
-    let sum = checksum(&out[at..]);
-    out.extend(sum.to_le_bytes());
+    bytes.extend(checksum(&bytes).to_le_bytes());
+    let size = bytes.len();
+    out.add(Part::Bytes(bytes), size);
     at as u64
 }
 
@@ -236,7 +285,12 @@ mod tests {
     fn a_file_begins_and_ends_where_its_superblock_says() {
         let root =
             Group::default().attribute("Type", Value::Text("x".into())).member("a", list(Value::Floats(vec![1.5])));
-        let bytes = file(&root);
+        let mut bytes = vec![];
+        write(&root, &mut |piece| {
+            bytes.extend(piece);
+            Ok(())
+        })
+        .unwrap();
         let at = |i: usize| u64::from_le_bytes(bytes[i..i + 8].try_into().unwrap()) as usize;
         assert_eq!(at(28), bytes.len());
         assert_eq!(&bytes[at(36)..][..4], b"OHDR");

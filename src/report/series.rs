@@ -3,9 +3,11 @@
 
 use super::hdf5::{self, Dataset, Group, Node, Value};
 use super::npz;
+use crate::exec::fs::Pieces;
+use std::io;
 
 /// Values at the points (or in the cells) of a regular lattice, at one time or several.
-pub struct Series {
+pub struct Series<'a> {
     pub origin: Vec<f64>,
     /// Distance of points along each axis.
     pub spacing: Vec<f64>,
@@ -15,20 +17,25 @@ pub struct Series {
     pub cells: bool,
     /// In seconds; empty where there is one state without a time.
     pub times: Vec<f64>,
-    pub fields: Vec<Samples>,
+    pub fields: Vec<Samples<'a>>,
 }
 
 /// A field at all times.
-pub struct Samples {
+pub struct Samples<'a> {
     pub name: String,
     pub unit: String,
     /// Of the value at a point.
     pub shape: Vec<usize>,
-    /// At each time `[extent…, shape…]`.
-    pub values: Vec<Vec<f64>>,
+    /// At the k-th time `[extent…, shape…]`: made when it is asked for, since all together may be too many for memory.
+    pub values: Box<dyn Fn(usize) -> Vec<f64> + 'a>,
 }
 
-impl Series {
+impl Series<'_> {
+    /// How many states there are.
+    fn count(&self) -> usize {
+        self.times.len().max(1)
+    }
+
     /// Coordinates of the points (or centres of cells) along an axis.
     fn axis(&self, a: usize) -> Vec<f64> {
         let shift = if self.cells { 0.5 } else { 0.0 };
@@ -36,8 +43,11 @@ impl Series {
     }
 }
 
-/// A `.vtkhdf` file.
-pub fn vtkhdf(s: &Series) -> Vec<u8> {
+/// Writes a `.vtkhdf` file.
+///
+/// # Errors
+/// Those of `out`.
+pub fn vtkhdf(s: &Series, out: &mut Pieces) -> io::Result<()> {
     let d = s.extent.len();
     let three = |f: &dyn Fn(usize) -> f64, other: f64| (0..3).map(|a| if a < d { f(a) } else { other }).collect();
     let last = |a: usize| match (a < d, s.cells) {
@@ -71,11 +81,11 @@ pub fn vtkhdf(s: &Series) -> Vec<u8> {
             .member(if s.cells { "CellDataOffsets" } else { "PointDataOffsets" }, Node::Group(offsets));
         root = root.member("Steps", Node::Group(steps));
     }
-    hdf5::file(&Group::default().member("VTKHDF", Node::Group(root)))
+    hdf5::write(&Group::default().member("VTKHDF", Node::Group(root)), out)
 }
 
 /// `[times, z, y, x, components]`; vectors and tensors are filled up to three dimensions.
-fn field(s: &Series, f: &Samples) -> Node {
+fn field<'a>(s: &'a Series<'a>, f: &'a Samples<'a>) -> Node<'a> {
     let d = s.extent.len();
     let full: Vec<usize> = (0..3).map(|a| s.extent.get(a).copied().unwrap_or(1)).collect();
     let width: usize = f.shape.iter().product();
@@ -85,43 +95,57 @@ fn field(s: &Series, f: &Samples) -> Node {
         [n, m] if n < 3 && n == m => (0..9).map(|k| (k / 3 < n && k % 3 < n).then_some(k / 3 * n + k % 3)).collect(),
         _ => (0..width).map(Some).collect(),
     };
-    let mut out = Vec::with_capacity(s.times.len().max(1) * full.iter().product::<usize>() * wide.len());
-    for values in &f.values {
-        for z in 0..full[2] {
-            for y in 0..full[1] {
-                for x in 0..full[0] {
-                    let at = [x, y, z][..d].iter().zip(&s.extent).fold(0, |at, (i, n)| at * n + i);
-                    out.extend(wide.iter().map(|k| k.map_or(0.0, |k| values[at * width + k])));
+    let (components, count) = (wide.len(), s.count() * full.iter().product::<usize>() * wide.len());
+    let make = move |out: &mut Pieces| {
+        let mut line = vec![];
+        for k in 0..s.count() {
+            let values = (f.values)(k);
+            for z in 0..full[2] {
+                for y in 0..full[1] {
+                    line.clear();
+                    for x in 0..full[0] {
+                        let at = [x, y, z][..d].iter().zip(&s.extent).fold(0, |at, (i, n)| at * n + i);
+                        let entry = |k: &Option<usize>| k.map_or(0.0, |k| values[at * width + k]);
+                        line.extend(wide.iter().flat_map(|k| entry(k).to_le_bytes()));
+                    }
+                    out(&line)?;
                 }
             }
         }
-    }
+        Ok(())
+    };
     // The reader leaves out axes of no thickness.
     let mut shape: Vec<usize> = s.extent.iter().rev().copied().collect();
     if !s.times.is_empty() {
         shape.insert(0, s.times.len());
     }
-    if wide.len() > 1 {
-        shape.push(wide.len());
+    if components > 1 {
+        shape.push(components);
     }
     let mut attributes = vec![];
     if !f.unit.is_empty() {
         attributes.push(("Units".to_string(), Value::Text(f.unit.clone())));
     }
-    Node::Dataset(Dataset { shape, values: Value::Floats(out), attributes })
+    Node::Dataset(Dataset { shape, values: Value::Made(count, Box::new(make)), attributes })
 }
 
-/// A `.npz` file: each field `[times, extent…, shape…]`, the coordinates `x`, `y`, `z` along the axes, the times `t`, and for each
-/// field with a unit a text `NAME_unit`.
-///
-/// # Errors
-/// Where it would be too large for the format.
-pub fn archive(s: &Series) -> Result<Vec<u8>, String> {
+/// The arrays of a `.npz` file: each field `[times, extent…, shape…]`, the coordinates `x`, `y`, `z` along the axes, the times `t`, and
+/// for each field with a unit a text `NAME_unit`.
+pub fn archive<'a>(s: &'a Series<'a>) -> Vec<npz::Array<'a>> {
     let mut arrays = vec![];
     let mut add = |name: &str, values| arrays.push(npz::Array { name: name.into(), values });
     for f in &s.fields {
         let times = if s.times.is_empty() { vec![] } else { vec![s.times.len()] };
-        add(&f.name, npz::Values::Floats([&times, &s.extent[..], &f.shape].concat(), f.values.concat()));
+        let make = move |out: &mut Pieces| {
+            (0..s.count()).try_for_each(|k| {
+                let values = (f.values)(k);
+                values.chunks(1 << 16).try_for_each(|part| {
+                    let bytes: Vec<u8> = part.iter().flat_map(|x| x.to_le_bytes()).collect();
+                    out(&bytes)
+                })
+            })
+        };
+        add(&f.name, npz::Values::Made([&times, &s.extent[..], &f.shape].concat(), Box::new(make)));
         if !f.unit.is_empty() {
             add(&format!("{}_unit", f.name), npz::Values::Text(f.unit.clone()));
         }
@@ -132,5 +156,5 @@ pub fn archive(s: &Series) -> Result<Vec<u8>, String> {
     if !s.times.is_empty() {
         add("t", npz::Values::Floats(vec![s.times.len()], s.times.clone()));
     }
-    npz::file(&arrays)
+    arrays
 }

@@ -167,6 +167,11 @@ pub enum SystemStmtKind {
         lhs: Expr,
         rhs: Expr,
     },
+    /// `ensure positive: u >= 0`: what must hold while a run in time goes.
+    Ensure {
+        name: String,
+        claim: Expr,
+    },
 }
 
 /// `Ω.left`: a part of the boundary of a domain.

@@ -195,6 +195,11 @@ pub enum SystemStmtKind {
         equation: Equation,
     },
     Init(Equation),
+    /// `ensure positive: u >= 0`
+    Ensure {
+        name: Ident,
+        claim: Expr,
+    },
     Error,
 }
 

@@ -321,7 +321,7 @@ fn home_of(word: &str) -> String {
     let home = match word {
         "unknown" | "eq" | "weak" | "on" | "init" | "include" => "a `system`",
         "over" | "loss" | "subject" | "stage" => "a `minimize`",
-        "ensure" => "the braces of a `closure`",
+        "ensure" => "a `system` or the braces of a `closure`",
         "weight" | "next" => "the body of a function, before its result",
         "check" | "for" => "a `study`",
         _ if ITEM_KEYWORDS.contains(&word) && !matches!(word, "let" | "dataset") => {
@@ -379,9 +379,15 @@ fn prose(rule: Rule) -> Option<&'static str> {
         Rule::unit => "a unit",
         Rule::item | Rule::EOI => return None,
         Rule::system_stmt | Rule::min_stmt | Rule::study_stmt | Rule::row => "a statement",
-        Rule::unknown | Rule::include | Rule::let_ | Rule::eq | Rule::on | Rule::init | Rule::over | Rule::loss => {
-            "a statement"
-        }
+        Rule::unknown
+        | Rule::include
+        | Rule::let_
+        | Rule::eq
+        | Rule::on
+        | Rule::init
+        | Rule::watch
+        | Rule::over
+        | Rule::loss => "a statement",
         Rule::ensure => "`ensure`",
         Rule::lparen => "`(`",
         Rule::rparen => "`)`",

@@ -311,6 +311,7 @@ impl Builder {
                 SystemStmtKind::On { places, equation: self.equation(parts.next()) }
             }
             Rule::init => SystemStmtKind::Init(self.equation(parts.next())),
+            Rule::watch => SystemStmtKind::Ensure { name: self.ident(parts.next()), claim: self.expr(parts.next()) },
             other => unreachable!("compiler bug: {other:?} is no statement of a system"),
         };
         SystemStmt { doc, kind, span }

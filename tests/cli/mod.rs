@@ -1,8 +1,10 @@
 //! The command from outside: the built binary, its exit codes, what it says and where.
 
+mod ensure;
 mod long;
 mod plan;
 mod report;
+mod streams;
 mod trouble;
 
 use serde_json::Value;

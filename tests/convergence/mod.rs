@@ -2,10 +2,12 @@
 
 mod anchors;
 mod elasticity;
+mod in_time;
 mod iterations;
 mod jacobians;
 mod manufactured;
 mod orders;
+mod page;
 mod programs;
 mod transport;
 

@@ -6,7 +6,7 @@ use mslc::ir::{Builder, Op, Tensor, Type};
 use std::f64::consts::TAU;
 
 const HEADER: &str = "
-## Conservation laws on finite volumes
+### Conservation laws on finite volumes
 Rates under the flux u²/2 along every axis (for `upwind` the flux u): the relative error on the finer of two grids with `rusanov`, and
 the order with each Riemann solver. `First` and `Muscl`: u = exp(x + y + z), the largest error at points whose stencils lie inside;
 `Weno5`: u = 2 + sin 2π(x + y + z), periodic, the mean error. Theory gives 1, 2 and 5. At an extremum limited slopes vanish, and MUSCL

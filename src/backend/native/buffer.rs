@@ -143,6 +143,19 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The elements as they lie in memory.
+    pub fn raw(&self) -> &'a [u8] {
+        fn of<T>(x: &[T]) -> &[u8] {
+            // SAFETY: numbers are made of so many bytes, each of which may be read.
+            unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), size_of_val(x)) }
+        }
+        match self {
+            View::F64(x) => of(x),
+            View::F32(x) => of(x),
+            View::Index(x) => of(x),
+        }
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             View::F64(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
@@ -163,6 +176,14 @@ impl<'a> View<'a> {
 
 impl<'a> ViewMut<'a> {
     pub fn view(&self) -> View<'_> {
+        match self {
+            ViewMut::F64(x) => View::F64(x),
+            ViewMut::F32(x) => View::F32(x),
+            ViewMut::Index(x) => View::Index(x),
+        }
+    }
+
+    pub fn into_view(self) -> View<'a> {
         match self {
             ViewMut::F64(x) => View::F64(x),
             ViewMut::F32(x) => View::F32(x),
@@ -260,6 +281,17 @@ impl Buffer {
             DType::F32 => Buffer::F32(numbers.iter().map(|&x| x as f32).collect()),
             DType::Index => Buffer::Index(numbers.iter().map(|&x| x as u32).collect()),
         }
+    }
+
+    /// As a tensor of so many elements, without a copy.
+    pub fn into_tensor(self, ty: &Type) -> Tensor {
+        assert_eq!(self.view().len(), ty.len(), "compiler bug: a buffer as a tensor of type {ty}");
+        let data = match self {
+            Buffer::F64(x) => Data::F64(x.into()),
+            Buffer::F32(x) => Data::F32(x.into()),
+            Buffer::Index(x) => Data::Index(x.into()),
+        };
+        Tensor { ty: ty.clone(), data }
     }
 
     pub fn view(&self) -> View<'_> {

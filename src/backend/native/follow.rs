@@ -37,6 +37,62 @@ pub struct Loop<'a> {
     pub holds_loop: bool,
 }
 
+/// What the steps leave behind.
+pub struct Rows<'r, 'v> {
+    /// All of it, or nothing of each where it is handed over.
+    pub whole: &'r mut [ViewMut<'v>],
+    /// Of a step.
+    pub types: &'r [Type],
+    /// That of a chunk, where it is handed over.
+    chunk: Option<Vec<Buffer>>,
+}
+
+impl<'r, 'v> Rows<'r, 'v> {
+    pub fn new(whole: &'r mut [ViewMut<'v>], types: &'r [Type]) -> Rows<'r, 'v> {
+        let taken = whole.iter().zip(types).any(|(r, ty)| r.view().is_empty() && !ty.is_empty());
+        Rows { whole, types, chunk: taken.then(|| types.iter().map(|ty| Buffer::zeros(ty.dtype, 0)).collect()) }
+    }
+
+    /// Those of the steps before a range, as far as they are kept, and the places of those in it.
+    fn around(&mut self, of: Loop, range: &Range<usize>) -> (Vec<View<'_>>, Vec<ViewMut<'_>>) {
+        if let Some(chunk) = &mut self.chunk {
+            let now = chunk.iter_mut().zip(self.types).map(|(b, ty)| {
+                let len = range.len() * ty.len();
+                if b.view().len() < len {
+                    *b = Buffer::zeros(ty.dtype, len);
+                }
+                b.view_mut().part(0, len)
+            });
+            return (vec![], now.collect());
+        }
+        let (mut before, mut now) = (vec![], vec![]);
+        for row in self.whole.iter_mut() {
+            let item = row.view().len() / of.length;
+            // Of a loop that runs backwards, what is done lies behind.
+            let (head, rest) =
+                row.reborrow().split(if of.reverse { of.length - range.end } else { range.start } * item);
+            let (part, tail) = rest.split(range.len() * item);
+            before.push(if of.reverse { tail } else { head }.into_view());
+            now.push(part);
+        }
+        (before, now)
+    }
+
+    /// Hands over the rows of these steps, if that is what is done with them.
+    fn hand_over(&self, watch: &dyn Watch, of: Loop, range: Range<usize>) -> Result<(), Fault> {
+        let Some(chunk) = &self.chunk else { return Ok(()) };
+        let rows: Vec<View> =
+            chunk.iter().zip(self.types).map(|(b, ty)| b.view().part(0, range.len() * ty.len())).collect();
+        watch.take(of.name, range, &rows)
+    }
+
+    /// Steps of a chunk at most.
+    fn most(&self, length: usize) -> usize {
+        let bytes: usize = self.types.iter().map(|ty| ty.len() * ty.dtype.size()).sum();
+        if self.chunk.is_some() { (BUFFERED / bytes.max(1)).clamp(1, length) } else { length }
+    }
+}
+
 /// Runs steps from a state to a state and their rows.
 pub type Steps<'s> =
     dyn FnMut(&Context, Range<usize>, &[View], &mut [ViewMut], &mut [ViewMut]) -> Result<(), Fault> + 's;
@@ -45,8 +101,12 @@ pub type Steps<'s> =
 const CHUNK: Duration = Duration::from_millis(250);
 /// Entries times steps of the first chunk.
 const FIRST: usize = 1 << 22;
+/// Bytes of rows that are gathered before they are handed over, where a row is not larger.
+const BUFFERED: usize = 1 << 25;
 /// Looking at the state may take this part of the time.
 const SHARE: u32 = 64;
+/// The same where something is claimed of the state.
+const WATCHED: u32 = 16;
 
 /// Runs a loop in chunks, to the carried values at its end and its rows.
 pub fn followed(
@@ -55,7 +115,7 @@ pub fn followed(
     of: Loop,
     types: &[Type],
     start: &[View],
-    (states, rows): (&mut [ViewMut], &mut [ViewMut]),
+    (states, mut rows): (&mut [ViewMut], Rows),
     steps: &mut Steps,
 ) -> Result<(), Fault> {
     let Follow { watch, above, closely } = follow;
@@ -66,28 +126,35 @@ pub fn followed(
     let reached =
         |step| Reached { body: of.name, step, length: of.length, reverse: of.reverse, state: &[], rows: &[], above };
     let mut at = match watch.begins(&reached(0)) {
-        Some(saved) if fits(&saved, of, types) && !closely => restore(&saved, of, &mut from, rows),
+        Some(saved) if fits(&saved, of, types, &rows) && !closely => restore(&saved, of, &mut from, &mut rows),
         _ => 0,
     };
     // A guess of the entries that are done in a tenth of a chunk.
     let entries: usize = types[..of.carry].iter().map(Type::len).sum();
-    let mut size = if of.holds_loop { 1 } else { (FIRST / entries.max(1)).clamp(1, of.length) };
+    let most = rows.most(of.length);
+    let mut size = if of.holds_loop { 1 } else { (FIRST / entries.max(1)).clamp(1, most) };
+    let watched = !of.reverse && watch.watches(of.name);
+    let (least, share) = if watched { (Duration::ZERO, WATCHED) } else { (CHUNK, SHARE) };
+    if watched {
+        // How dear a look is, is not known yet.
+        size = 1;
+    }
     while at < of.length {
         let end = if closely { at + 1 } else { (at + size).min(of.length) };
         let clock = Instant::now();
-        chunk(context, follow, of, at..end, &from, &mut to, rows, steps)?;
+        chunk(context, follow, of, at..end, &from, &mut to, &mut rows, steps)?;
         let took = clock.elapsed();
         let looked = Instant::now();
         if !of.reverse
-            && let Some(mut bad) = not_finite(context, &to)
+            && let Some(mut bad) = wrong(context, watch, watched, &reached(end), &to)
         {
             let mut first = end;
             if end > at + 1 {
                 // Again, step by step.
                 let closely = Follow { closely: true, ..follow };
                 for k in at..end {
-                    chunk(context, closely, of, k..k + 1, &from, &mut to, rows, steps)?;
-                    if let Some(found) = not_finite(context, &to) {
+                    chunk(context, closely, of, k..k + 1, &from, &mut to, &mut rows, steps)?;
+                    if let Some(found) = wrong(context, watch, watched, &reached(k + 1), &to) {
                         (first, bad) = (k + 1, found);
                         break;
                     }
@@ -95,22 +162,26 @@ pub fn followed(
                 }
             } else if !closely {
                 // The loop inside, if one is followed, knows better where.
-                chunk(context, Follow { closely: true, ..follow }, of, at..end, &from, &mut to, rows, steps)?;
+                chunk(context, Follow { closely: true, ..follow }, of, at..end, &from, &mut to, &mut rows, steps)?;
             }
-            let state: Vec<View> = to.iter().map(Buffer::view).collect();
-            return Err(watch.broken(&Reached { state: &state, ..reached(first) }, bad.0, bad.1));
+            let (state, before): (Vec<View>, Vec<View>) = (views(&to), views(&from));
+            let now = Reached { state: &state, ..reached(first) };
+            return Err(match bad {
+                Wrong::NotFinite(state, entry) => watch.broken(&now, &before, state, entry),
+                Wrong::Violated => watch.violated(&now),
+            });
         }
-        let guard = looked.elapsed();
+        rows.hand_over(watch, of, at..end)?;
         std::mem::swap(&mut from, &mut to);
         at = end;
         {
-            let state: Vec<View> = from.iter().map(Buffer::view).collect();
-            let done = done(rows, of, at);
+            let state = views(&from);
+            let done = done(&rows, of, at);
             watch.reached(&Reached { state: &state, rows: &done, ..reached(at) })?;
         }
-        let wanted = CHUNK.max(guard * SHARE);
+        let wanted = least.max(looked.elapsed() * share);
         if took < wanted / 2 {
-            size = (size * 2).min(of.length);
+            size = (size * 2).min(most);
         } else if took > wanted * 2 {
             size = (size / 2).max(1);
         }
@@ -129,33 +200,28 @@ fn chunk(
     range: Range<usize>,
     from: &[Buffer],
     to: &mut [Buffer],
-    rows: &mut [ViewMut],
+    rows: &mut Rows,
     steps: &mut Steps,
 ) -> Result<(), Fault> {
     let state: Vec<View> = from.iter().map(Buffer::view).collect();
     let mut next: Vec<ViewMut> = to.iter_mut().map(Buffer::view_mut).collect();
     let (step, length, reverse) = (range.start, of.length, of.reverse);
-    let (mut before, mut now) = (vec![], vec![]);
-    for row in rows.iter_mut() {
-        let item = row.view().len() / length;
-        // Of a loop that runs backwards, what is done lies behind.
-        let (head, rest) = row.reborrow().split(if reverse { length - range.end } else { step } * item);
-        let (part, tail) = rest.split(range.len() * item);
-        before.push(if reverse { tail } else { head });
-        now.push(part);
-    }
+    let (before, mut now) = rows.around(of, &range);
     if range.len() > 1 {
         return steps(&Context { follow: None, ..*context }, range, &state, &mut next, &mut now);
     }
-    let before: Vec<View> = before.iter().map(ViewMut::view).collect();
     let here = Reached { body: of.name, step, length, reverse, state: &state, rows: &before, above: follow.above };
     let inner = Follow { above: Some(&here), ..follow };
     steps(&Context { follow: Some(inner), ..*context }, range, &state, &mut next, &mut now)
 }
 
 /// Rows of the steps that are done.
-fn done<'a>(rows: &'a [ViewMut], of: Loop, steps: usize) -> Vec<View<'a>> {
-    rows.iter()
+fn done<'a>(rows: &'a Rows, of: Loop, steps: usize) -> Vec<View<'a>> {
+    if rows.chunk.is_some() {
+        return vec![];
+    }
+    rows.whole
+        .iter()
         .map(|r| {
             let all = r.view();
             let item = all.len() / of.length;
@@ -165,8 +231,9 @@ fn done<'a>(rows: &'a [ViewMut], of: Loop, steps: usize) -> Vec<View<'a>> {
         .collect()
 }
 
-fn fits(saved: &Saved, of: Loop, types: &[Type]) -> bool {
+fn fits(saved: &Saved, of: Loop, types: &[Type], kept: &Rows) -> bool {
     let (state, rows) = types.split_at(of.carry);
+    let rows = if kept.chunk.is_some() { &[] } else { rows };
     let items = |t: &Type| t.len() * saved.step;
     saved.step <= of.length
         && saved.state.len() == of.carry
@@ -176,14 +243,33 @@ fn fits(saved: &Saved, of: Loop, types: &[Type]) -> bool {
 }
 
 /// Puts back what was saved; gives the step to go on with.
-fn restore(saved: &Saved, of: Loop, from: &mut [Buffer], rows: &mut [ViewMut]) -> usize {
+fn restore(saved: &Saved, of: Loop, from: &mut [Buffer], rows: &mut Rows) -> usize {
     from.iter_mut().zip(&saved.state).for_each(|(b, t)| b.view_mut().copy_from(View::of_tensor(t)));
-    for (row, t) in rows.iter_mut().zip(&saved.rows) {
+    for (row, t) in rows.whole.iter_mut().zip(&saved.rows) {
         let item = row.view().len() / of.length;
         let first = if of.reverse { of.length - saved.step } else { 0 };
         row.reborrow().part(first * item, saved.step * item).copy_from(View::of_tensor(t));
     }
     saved.step
+}
+
+/// What is wrong with a state.
+enum Wrong {
+    /// The carried value and its entry.
+    NotFinite(usize, usize),
+    Violated,
+}
+
+fn wrong(context: &Context, watch: &dyn Watch, watched: bool, now: &Reached, state: &[Buffer]) -> Option<Wrong> {
+    if let Some((k, entry)) = not_finite(context, state) {
+        return Some(Wrong::NotFinite(k, entry));
+    }
+    let state = views(state);
+    (watched && !watch.holds(&Reached { state: &state, ..*now })).then_some(Wrong::Violated)
+}
+
+fn views(state: &[Buffer]) -> Vec<View<'_>> {
+    state.iter().map(Buffer::view).collect()
 }
 
 /// The first entry that is not finite, of the first carried value that has one.

@@ -290,7 +290,12 @@ impl Lowering<'_> {
         self.made.extend(types.iter().map(|t| Demand { dtype: t.dtype, len: t.len(), made: at, last: at }));
         let place = |(k, t): (usize, &Type)| Place { root: Root::Slot(first + k), start: 0, len: t.len() };
         let places: Vec<Place> = types.iter().enumerate().map(place).collect();
-        self.steps.push(Step { kind, args, results: places.iter().map(|p| (p.root, p.len)).collect() });
+        self.steps.push(Step {
+            kind,
+            args,
+            results: places.iter().map(|p| (p.root, p.len)).collect(),
+            last_of: vec![],
+        });
         places
     }
 
@@ -367,6 +372,12 @@ impl Lowering<'_> {
         let kernels = steps.iter_mut().filter_map(|s| if let Kind::Kernel(k) = &mut s.kind { Some(k) } else { None });
         let code = self.compiler.map(|c| c.finish(kernels)).transpose()?;
         let (name, constants, systems) = (self.f.name.clone(), self.constants, self.systems);
+        for k in (0..constants.len()).filter(|k| constants[*k].in_file().is_some()) {
+            let reads = |s: &&mut Step| s.args.iter().any(|p| p.root == Root::Constant(k));
+            if let Some(step) = steps.iter_mut().rev().find(reads) {
+                step.last_of.push(k);
+            }
+        }
         Ok(Program { name, constants, slots, steps, outputs, systems, _code: code })
     }
 }

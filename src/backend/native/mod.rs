@@ -48,10 +48,14 @@ impl Native {
 
     pub fn run(&self, inputs: &[Tensor], watch: Option<&dyn Watch>) -> Result<Vec<Tensor>, Fault> {
         let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
-        let mut results = buffers(self.program.output_types());
+        let taken = self.program.taken(watch);
+        let types = self.program.output_types().zip(&taken);
+        let types: Vec<Type> =
+            types.map(|(ty, taken)| if *taken { Type::new(ty.dtype, [0]) } else { ty.clone() }).collect();
+        let mut results = buffers(types.iter());
         let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
         self.run_watched(&inputs, &mut outputs, watch)?;
-        Ok(results.iter().zip(&self.program.outputs).map(|(b, t)| b.view().to_tensor(&t.ty)).collect())
+        Ok(results.into_iter().zip(&types).map(|(b, ty)| b.into_tensor(ty)).collect())
     }
 
     /// Takes no memory once every workspace has been made.
@@ -60,7 +64,8 @@ impl Native {
     }
 
     fn run_watched(&self, inputs: &[View], outputs: &mut [ViewMut], watch: Option<&dyn Watch>) -> Result<(), Fault> {
-        let same = outputs.iter().zip(self.program.output_types()).all(|(o, ty)| o.view().len() == ty.len());
+        let fits = |(o, ty): (&ViewMut, &Type)| o.view().len() == ty.len() || watch.is_some() && o.view().is_empty();
+        let same = outputs.iter().zip(self.program.output_types()).all(fits);
         assert!(
             same && outputs.len() == self.program.outputs.len(),
             "compiler bug: results of `{}`",
@@ -140,6 +145,8 @@ struct Step {
     args: Vec<Place>,
     /// Whole slots or outputs, of these lengths.
     results: Vec<(Root, usize)>,
+    /// Constants in files that no later step reads.
+    last_of: Vec<usize>,
 }
 
 /// The memory of one run: buffers, and the workspaces of bodies.
@@ -170,6 +177,31 @@ impl Program {
 
     fn fault(&self, what: impl Into<String>) -> Fault {
         Fault::new(&self.name, what)
+    }
+
+    /// Which outputs are handed over while they are made: all that the steps of a loop leave behind, where nobody else reads it.
+    fn taken(&self, watch: Option<&dyn Watch>) -> Vec<bool> {
+        let mut taken = vec![false; self.outputs.len()];
+        let Some(watch) = watch else { return taken };
+        let read = |k: usize| {
+            let here = |p: &Place| p.root == Root::Output(k);
+            self.steps.iter().any(|s| s.args.iter().any(here))
+                || self.outputs.iter().any(|o| o.copy.is_some_and(|p| here(&p)))
+        };
+        for step in &self.steps {
+            let (name, carry) = match &step.kind {
+                lower::Kind::Scan { body, carry, reverse: false, .. } => (&body.program.name[..], *carry),
+                lower::Kind::Blocked(scan) if let Some(forwards) = scan.forwards() => forwards,
+                _ => continue,
+            };
+            let rows = &step.results[carry..];
+            let outputs: Vec<usize> =
+                rows.iter().filter_map(|(r, _)| if let Root::Output(k) = r { Some(*k) } else { None }).collect();
+            if outputs.len() == rows.len() && !outputs.iter().any(|k| read(*k)) && watch.takes(name) {
+                outputs.iter().for_each(|k| taken[*k] = true);
+            }
+        }
+        taken
     }
 }
 

@@ -3,7 +3,7 @@
 use super::buffer::{Buffer, Element, View, ViewMut};
 use super::repeats::same_bits;
 use super::{Context, Program, Workspace, buffers, lower};
-use crate::backend::system;
+use crate::backend::system::{self, unsolved};
 use crate::ir::{Builder, Fault, Func, Op, SolveSpec};
 use crate::passes;
 use crate::solve::newton::{Equations, NewtonFailure, NewtonOptions, newton};
@@ -115,6 +115,10 @@ impl System {
         (states[own].value, states[own].both) = (value, both);
         match (outcome, inner) {
             (Ok(_), _) => Ok(()),
+            (Err(_), _) if self.spec.may_fail => {
+                unsolved(f64::of(args[0]), out);
+                Ok(())
+            }
             (Err(_), Some(fault)) | (Err(Trouble::Fault(fault)), None) => Err(fault.within(&self.spec.name)),
             (Err(Trouble::Newton(failure)), None) => Err(system::newton_fault(&self.spec, &failure, out)),
         }
@@ -133,6 +137,10 @@ impl System {
         self.matrix.at(context, matrix, &args[1..]).map_err(|e| e.within(&self.spec.name))?;
         match matrix.linear.solve(f64::of(args[0]), out, transposed) {
             Ok(_) => Ok(()),
+            Err(_) if self.spec.may_fail => {
+                out.fill(0.0);
+                Ok(())
+            }
             Err(failure) => Err(system::linear_fault(&self.spec, &failure)),
         }
     }

@@ -44,6 +44,7 @@ impl Program {
                 step.results.iter().zip(taken).for_each(|(&r, t)| put(workspace, outputs, r, t));
                 outcome?;
             }
+            step.last_of.iter().for_each(|k| self.constants[*k].release());
         }
         for k in 0..outputs.len() {
             if let Some(place) = self.outputs[k].copy {

@@ -208,7 +208,7 @@ impl Body {
                     of,
                     &types,
                     &args[..carry],
-                    (states, rows),
+                    (states, follow::Rows::new(rows, &types[carry..])),
                     &mut |context, range, from, to, rows| {
                         self.steps(context, w, shape, range, (from, &args[carry..]), to, rows)
                     },

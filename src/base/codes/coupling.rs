@@ -12,7 +12,8 @@ pub const ROWS: &[Code] = &[
     Code {
         id: "coupling.ensure",
         title: "a contract that is neither true nor false",
-        explanation: "`ensure spd(result)`, `ensure increasing(result, ρ)`, `ensure result > 0 [Pa]`.",
+        explanation: "`ensure spd(result)`, `ensure increasing(result, ρ)`, `ensure result > 0 [Pa]` in closures; `ensure positive: u >= 0`, \
+`ensure mass: conserved(∫(u))` in systems.",
     },
     Code {
         id: "coupling.scale",

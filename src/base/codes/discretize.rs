@@ -38,6 +38,22 @@ pub const ROWS: &[Code] = &[
                       2 or 4 at walls, and need more points along each axis than their order.",
     },
     Code {
+        id: "discretize.staggered",
+        title: "no staggered grid serves this system",
+        explanation: "On a staggered grid a first derivative of one unknown in the equation of another puts half a cell between them. \
+                      That must be possible for all of them at once: an odd derivative of an unknown in its own equation, as of \
+                      advection, has no place. Steps are those of an explicit Runge–Kutta method. Between walls differences are of \
+                      order 2, and what is given there is the same unknown at both ends of an axis: the pressure, or the normal \
+                      component of the velocity.",
+    },
+    Code {
+        id: "discretize.chebyshev",
+        title: "Chebyshev polynomials do not suit this problem",
+        explanation: "They are for domains with walls, on three points along an axis at least, and for steady or implicit problems with up \
+                      to some thousand unknowns, whose matrix is dense. The solution must be determined: something holds its level, \
+                      and every unknown stands in its own equation.",
+    },
+    Code {
         id: "discretize.derivatives",
         title: "derivatives beyond the second",
         explanation: "Finite elements and finite volumes read first derivatives under a divergence. For higher ones use `fd` or \

@@ -23,6 +23,14 @@ pub const ROWS: &[Code] = &[
                       an implicit method. Else the equations themselves may let the solution grow without bound.",
     },
     Code {
+        id: "run.ensure",
+        title: "what a system ensures does not hold",
+        explanation: "A comparison that the system states (`ensure positive: u >= 0`) fails somewhere, or a number that it states to be \
+                      conserved (`ensure mass: conserved(∫(u))`) has changed by more than its tolerance. The state is looked at as often as \
+                      takes a sixteenth of the time; where it is bad, the run goes back to the last look and on step by step, so that the \
+                      message names the first bad step since then, the cell with its coordinates, and the time.",
+    },
+    Code {
         id: "run.diverged",
         title: "a training diverged",
         explanation: "The loss became infinite or not a number. Lower the learning rate, or look at the data and at the nominal sizes \

@@ -109,6 +109,29 @@ pub fn semilinear(
     })
 }
 
+/// `u[c, n…] → ∇u [c, d, n…]` of the series through the values at the points.
+pub fn fourier_slopes(components: usize, mesh: &Mesh) -> Func {
+    let modes = Modes { mesh, points: mesh.cells.clone() };
+    let mut b = Builder::new("slopes");
+    let u = b.input(Type::f64([&[components], &mesh.cells[..]].concat()));
+    let all: Vec<Value> = (0..components)
+        .map(|k| {
+            let v = b.index(u, 0, k);
+            let z = modes.forward(&mut b, v);
+            let of_axes: Vec<Value> = (0..mesh.dimension())
+                .map(|axis| {
+                    let slope =
+                        modes.derivative(&mut b, &[axis]).apply(&mut b, z).expect("compiler bug: no derivative");
+                    modes.at_cells(&mut b, slope)
+                })
+                .collect();
+            b.stack(&of_axes, 0)
+        })
+        .collect();
+    let out = b.stack(&all, 0);
+    b.finish(vec![out])
+}
+
 /// `L` reads nothing but shared numbers: the function of them alone.
 fn of_shared(linear: &Func, balance: &Balance) -> Func {
     let linear = drop_dead(linear.clone());

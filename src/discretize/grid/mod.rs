@@ -5,8 +5,12 @@
 
 mod central;
 mod fourier;
+mod implicit;
+mod limits;
 mod modes;
+mod places;
 mod spectra;
+pub mod staggered;
 mod stencil;
 mod terms;
 mod walls;
@@ -16,7 +20,10 @@ use super::{Mesh, Refusal};
 use crate::ir::components::cost;
 use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
-pub use fourier::{Dealias, Semilinear, Structure, semilinear};
+pub use fourier::{Dealias, Semilinear, Structure, fourier_slopes, semilinear};
+pub use implicit::discretise;
+pub use limits::{Limits, limits};
+pub use places::{Placement, Places, places};
 use terms::Input;
 pub use walls::wall_points;
 

@@ -46,6 +46,13 @@ pub fn to_faces(order: usize, m: usize, h: f64) -> Stencil {
     scaled(&offsets, &offsets.iter().map(|&k| k as f64 - 0.5).collect::<Vec<_>>(), m, h)
 }
 
+/// As [`to_faces`], as wide as the order asks for of higher derivatives, too.
+pub fn to_above(order: usize, m: usize, h: f64) -> Stencil {
+    let reach = (order / 2 + m / 2) as isize;
+    let offsets: Vec<isize> = (1 - reach..=reach).collect();
+    scaled(&offsets, &offsets.iter().map(|&k| k as f64 - 0.5).collect::<Vec<_>>(), m, h)
+}
+
 /// The first derivative at cells from the faces around them: face i lies at +½ of cell i.
 pub fn from_faces(order: usize, h: f64) -> Stencil {
     let reach = (order / 2) as isize;

@@ -143,3 +143,50 @@ fn fluxes_conserve() {
         assert!(sum.abs() < 1e-13 * size, "{sum:e} of {size:e}");
     }
 }
+
+/// Sound in two dimensions, (p, v): ∂t p = -∇·v, ∂t v = -∇p, as a flux and a source. `carried`: p is carried with speed 1, too.
+fn sound(carried: bool) -> Balance {
+    let mut b = Builder::new("sound");
+    b.input(Type::f64([2]));
+    let u = b.input(Type::f64([3]));
+    let g = b.input(Type::f64([3, 2]));
+    let v = b.slice(u, 0, 1, 3);
+    let v = b.reshape(v, &[1, 2]);
+    let none = b.zeros(&Type::f64([2, 2]));
+    let flux = b.concat(&[v, none], 0);
+    let slope = b.index(g, 0, 0);
+    let wind = b.index(slope, 0, 0);
+    let still = b.scalar(0.0);
+    let own = b.reshape(if carried { wind } else { still }, &[1]);
+    let source = b.concat(&[own, slope], 0);
+    Balance { dimension: 2, components: 3, nominal: vec![1.0; 3], interior: b.finish(vec![flux, source]), ..balance(2) }
+}
+
+/// Arakawa's C grid is found, and what the pressure loses the velocity gains, to rounding, at any order.
+#[test]
+fn staggered_sound_keeps_its_energy() {
+    let names = |k: usize| k.to_string();
+    let (law, mesh) = (sound(false), mesh(2, 12));
+    let Placement::Found(found) = places(&law, &mesh, &names).unwrap() else { panic!("no places") };
+    assert_eq!(found.of, [[false, false], [true, false], [false, true]]);
+    for order in [2, 4, 6, 8] {
+        let f = staggered::rates(&law, &mesh, order, &found).unwrap();
+        let state: Vec<f64> = (0..3 * 144).map(|i| (i as f64 * 0.7 + (i * i) as f64 * 0.31).sin()).collect();
+        let rates = eval(&f, &[Tensor::f64([3, 12, 12], state.clone())]).unwrap()[0].to_f64().to_vec();
+        let change: f64 = state.iter().zip(&rates).map(|(u, r)| u * r).sum();
+        let size: f64 = rates.iter().map(|r| r.abs()).sum();
+        assert!(size > 100.0 && change.abs() < 1e-13 * size, "order {order}: {change:e} of {size:e}");
+    }
+}
+
+#[test]
+fn what_asks_for_no_places_gets_none() {
+    let names = |k: usize| k.to_string();
+    assert_eq!(places(&balance(2), &mesh(2, 12), &names).unwrap(), Placement::Unasked);
+    let Placement::None(why) = places(&sound(true), &mesh(2, 12), &names).unwrap() else { panic!("places") };
+    assert!(why.contains("its own equation"), "{why}");
+    // Between walls where nothing is given.
+    let walls = Mesh::new(Element::Quad, &[0.0; 2], &[1.0; 2], &[8, 8], &[false; 2]).unwrap();
+    let Placement::None(why) = places(&sound(false), &walls, &names).unwrap() else { panic!("places") };
+    assert!(why.contains("not given"), "{why}");
+}

@@ -7,7 +7,7 @@ use crate::data::read::{Loaded, Options};
 use crate::exec::engine::Engine;
 use crate::exec::store::Store;
 use crate::exec::study::{SavedField, Series, Writer};
-use crate::exec::{key, training, world};
+use crate::exec::{key, stream, training, world};
 use crate::ir::func::Node;
 use crate::ir::{DType, Func, Op, SolveSpec, Tensor, Type};
 use crate::lower::evolve::march::{self, March};
@@ -128,6 +128,10 @@ impl Runtime for Dry {
         Ok(func.output_types().iter().map(placeholder).collect())
     }
 
+    fn streams(&self, bytes: usize) -> bool {
+        !self.engine.candle && bytes >= stream::LARGE
+    }
+
     fn marches(&mut self, march: March, step: &mut Func) {
         let mark = march.mark();
         march::mark_step(step, &mark);
@@ -182,6 +186,14 @@ impl Runtime for Dry {
 
 /// Numbers that are neither zero nor alike, so that quotients and normalisers of them exist.
 fn placeholder(ty: &Type) -> Tensor {
+    if ty.len() * ty.dtype.size() >= stream::LARGE {
+        // Memory that is all zeros is not taken before it is written.
+        return match ty.dtype {
+            DType::F64 => Tensor::f64(ty.shape.clone(), vec![0.0; ty.len()]),
+            DType::F32 => Tensor::f32(ty.shape.clone(), vec![0.0; ty.len()]),
+            DType::Index => Tensor::index(ty.shape.clone(), vec![0; ty.len()]),
+        };
+    }
     let values = (0..ty.len()).map(|i| 1.0 + 1e-3 * (i % 7) as f64);
     match ty.dtype {
         DType::F64 => Tensor::f64(ty.shape.clone(), values.collect::<Vec<f64>>()),

@@ -258,14 +258,7 @@ fn tensor(ty: &Type, data: Vec<f64>) -> Tensor {
 
 /// `t[i]`, along the first axis.
 pub fn item(t: &Tensor, i: usize) -> Tensor {
-    let ty = Type::new(t.ty.dtype, &t.ty.shape[1..]);
-    let range = i * ty.len()..(i + 1) * ty.len();
-    let data = match &t.data {
-        Data::F64(d) => Data::F64(d[range].into()),
-        Data::F32(d) => Data::F32(d[range].into()),
-        Data::Index(d) => Data::Index(d[range].into()),
-    };
-    Tensor { ty, data }
+    t.item_at(i)
 }
 
 /// Items side by side along a new first axis.

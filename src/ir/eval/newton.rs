@@ -6,6 +6,19 @@ use super::{elements, eval, indices, tensor};
 
 /// Arguments `(guess, p…)`.
 pub fn solve(residual: &Func, spec: &SolveSpec, args: &[&Tensor]) -> Result<Tensor, Fault> {
+    match newton(residual, spec, args) {
+        Err(_) if spec.may_fail => {
+            let mut u = elements(args[0]).to_vec();
+            if let Some(last) = u.last_mut() {
+                *last = f64::NAN;
+            }
+            Ok(tensor(&args[0].ty, u))
+        }
+        outcome => outcome,
+    }
+}
+
+fn newton(residual: &Func, spec: &SolveSpec, args: &[&Tensor]) -> Result<Tensor, Fault> {
     let problem = Problem { residual, spec, p: &args[1..], guess: args[0] };
     let mut u = elements(args[0]).to_vec();
     let mut r = problem.residual(&u, 0)?;
@@ -51,8 +64,11 @@ pub fn linear_solve(residual: &Func, spec: &SolveSpec, transposed: bool, args: &
     if transposed {
         matrix.transpose();
     }
-    let x = matrix.solve(&elements(args[0])).map_err(|k| problem.singular(k, 0))?;
-    Ok(problem.tensor(x))
+    match matrix.solve(&elements(args[0])) {
+        Ok(x) => Ok(problem.tensor(x)),
+        Err(_) if spec.may_fail => Ok(problem.tensor(vec![0.0; args[0].ty.len()])),
+        Err(k) => Err(problem.singular(k, 0)),
+    }
 }
 
 /// An unknown and its residual.

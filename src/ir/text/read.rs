@@ -240,6 +240,7 @@ impl Parser {
             linear_tolerance: self.number()?,
             newton_tolerance: self.number()?,
             newton_iterations: self.number()?,
+            may_fail: self.take("may_fail"),
             grid: match self.take("grid") {
                 false => None,
                 true => Some(GridHint {

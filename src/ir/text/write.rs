@@ -103,6 +103,7 @@ fn solve_spec(s: &SolveSpec) -> String {
         LinearSolver::Multigrid => " multigrid",
     };
     text += &format!(" {:?} {:?} {}", s.linear_tolerance, s.newton_tolerance, s.newton_iterations);
+    text += &flag(s.may_fail, "may_fail");
     if let Some(g) = &s.grid {
         text +=
             &format!(" grid {} {} {} {}", list(&g.points), list(&bits(&g.periodic)), g.components, list(&g.unknowns));

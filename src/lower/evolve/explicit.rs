@@ -1,9 +1,11 @@
 //! Explicit steps: rates from a grid or from finite volumes, combined by a tableau.
 
+use super::rates::Terms;
 use super::stability::Explicit;
 use super::{Run, Step};
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::Derivatives;
-use crate::discretize::{conservation, finite_volume, grid};
+use crate::discretize::{chebyshev, conservation, finite_volume, grid};
 use crate::integrate::Tableau;
 use crate::integrate::runge_kutta::explicit_step;
 use crate::ir::{Builder, Func, Type};
@@ -17,7 +19,7 @@ impl Lower<'_> {
     pub(super) fn explicit_step(&mut self, run: &Run, tableau: &Tableau, start: Num) -> Result<Step> {
         let Run { scheme, space, h, .. } = *run;
         let c = start.shape()[1];
-        let shape = [&[c], &space.mesh.cells[..]].concat();
+        let shape = [&[c], &space.points[..]].concat();
         let (rates, captured) = self.rates(run, &shape)?;
         let start = self.tracer.build(&[&start], |b, v| {
             let v = b.transpose(v[0], &[1, 0]);
@@ -49,23 +51,35 @@ impl Lower<'_> {
 
     /// `(t, u[c, n…], captured…) → ∂u/∂t [c, n…]`
     pub(super) fn rates(&mut self, run: &Run, shape: &[usize]) -> Result<(Func, Vec<Num>)> {
+        self.rates_of(run, shape, Terms::All)
+    }
+
+    /// The same of some of the terms.
+    pub(super) fn rates_of(&mut self, run: &Run, shape: &[usize], terms: Terms) -> Result<(Func, Vec<Num>)> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
-            let mut eqs = l.equations(problem)?;
-            l.settle(&mut eqs, true)?;
+            let eqs = l.equations(problem)?;
+            let mut eqs = l.terms_of(eqs, terms, scheme.method.conservative(), span)?;
             eqs.rates = true;
-            let capacity = l.capacities(&mut eqs, space, true, span)?.unwrap_or(Num::scalar(1.0));
-            let (balance, mut shared) = l.balance(&eqs, &Border::None, span)?;
+            let places = run.places.as_deref();
+            let capacity = l.capacities_at(&mut eqs, space, places, true, span)?.unwrap_or(Num::scalar(1.0));
+            let mut parts = l.balance(&eqs, &Border::None, span)?;
             if !eqs.integrals.is_empty() {
-                let nodal = l.tracer.build(&[&inputs[1]], |b, v| {
+                let state = l.completed_by(run, &eqs, &parts, inputs[1].clone())?;
+                let nodal = l.tracer.build(&[&state], |b, v| {
                     let flat = b.reshape(v[0], &[shape[0], space.node_count()]);
                     b.transpose(flat, &[1, 0])
                 });
-                l.integrated(&eqs, &mut shared.numbers, &nodal, space, span)?;
+                l.integrated(&eqs, &mut parts.1.numbers, &nodal, space, span)?;
             }
+            let (balance, shared) = parts;
             let (func, data) = match scheme.method {
                 Method::Grid(Derivatives::Central { order }) => {
-                    let func = grid::rates(&balance, &space.mesh, order).map_err(|r| refused(r, span))?;
+                    let func = match places {
+                        Some(places) => grid::staggered::rates(&balance, &space.mesh, order, places),
+                        None => grid::rates(&balance, &space.mesh, order),
+                    }
+                    .map_err(|r| refused(r, span))?;
                     let walls = grid::wall_points(&balance, &space.mesh).map_err(|r| refused(r, span))?;
                     let points = Num::Const(space.node_coordinates());
                     let mut data = vec![];
@@ -80,9 +94,18 @@ impl Lower<'_> {
                     (func, data)
                 }
                 Method::Grid(Derivatives::Fourier(_)) => unreachable!("compiler bug: spectra are stepped elsewhere"),
+                Method::Chebyshev => {
+                    let options = crate::discretize::Options::default();
+                    let made = chebyshev::discretise(&balance, space, &options, Purpose::Rates)
+                        .map_err(|r| refused(r, span))?;
+                    let mut args = l.data_arguments(&made.discrete, &shared, space);
+                    args.extend(shared.numbers.iter().cloned());
+                    (made.rates, args)
+                }
                 Method::Volumes | Method::Elements => {
                     let asked = scheme.reconstruct.is_some() || scheme.riemann.is_some();
-                    if asked || conservation::convects(&balance) {
+                    // Second order in time: the velocity's flux is by the gradient of the displacement.
+                    if asked || conservation::convects(&balance) || !eqs.velocities.is_empty() {
                         let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
                         (made.rates, args)
                     } else {

@@ -1,12 +1,19 @@
 //! What is known of a run in time besides its numbers, for those who follow it: how far it is, what broke where, what a plan says.
 //! The loops of a run carry its mark in the names of their bodies; names take no part in any key of a result.
 
+use super::ordinary::Ordinary;
 use super::timeline::Timeline;
+pub use super::watched::{Held, Look, Rule, Watched};
+use crate::base::Span;
 use crate::base::fingerprint::Hasher;
 use crate::discretize::Space;
 use crate::ir::Func;
 use crate::lower::Lower;
+use crate::lower::error::{Result, error};
+use crate::lower::solve::{Integrator, given};
 use crate::lower::system::Equations;
+use crate::lower::value::Value;
+use indexmap::IndexMap;
 use std::rc::Rc;
 
 /// A run of a system in time.
@@ -19,6 +26,8 @@ pub struct March {
     pub unknowns: Vec<(String, Vec<usize>)>,
     /// Where the state lies.
     pub layout: Layout,
+    /// Where unknown fields have their values.
+    pub points: Option<Rc<Space>>,
     /// In space: `finite differences of order 4 on 128 × 128 points`.
     pub space: String,
     /// In time: `rk4`.
@@ -31,6 +40,22 @@ pub struct March {
     pub steps: usize,
     /// Steps between two samples, where samples are kept.
     pub per_sample: Option<usize>,
+    /// For each unknown the equation that is paired with it: its name, and as written.
+    pub equations: Vec<(String, String)>,
+    /// How often a checkpoint is asked for.
+    pub checkpoint: Option<Often>,
+    /// What must hold.
+    pub watched: Option<Watched>,
+    /// All unknowns of a state that is not made of values at points.
+    pub shown: Option<Look>,
+}
+
+/// How often something is done while a run goes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Often {
+    /// Of the clock.
+    Seconds(f64),
+    Steps(usize),
 }
 
 /// How the entries of a state are ordered.
@@ -42,6 +67,8 @@ pub enum Layout {
     Points(Rc<Space>),
     /// So many numbers, not values at points.
     Elsewhere(usize),
+    /// Numbers with these names.
+    Numbers(Vec<String>),
 }
 
 impl March {
@@ -51,6 +78,7 @@ impl March {
         match &self.layout {
             Layout::Components(space) | Layout::Points(space) => components * space.node_count(),
             Layout::Elsewhere(n) => *n,
+            Layout::Numbers(names) => names.len(),
         }
     }
 
@@ -69,12 +97,55 @@ impl March {
 
     /// The unknown with its component, and the point, of an entry of the state.
     pub fn entry(&self, at: usize) -> (String, Option<usize>) {
+        match &self.layout {
+            Layout::Elsewhere(_) => ("the state".into(), None),
+            Layout::Numbers(names) => (format!("`{}`", names[at]), None),
+            _ => self.named(self.place(at)),
+        }
+    }
+
+    /// The number of the unknown that an entry of the state belongs to.
+    pub fn number(&self, at: usize) -> Option<usize> {
+        matches!(self.layout, Layout::Components(_) | Layout::Points(_))
+            .then(|| self.of_component(self.place(at)?.0))
+            .flatten()
+    }
+
+    /// As [`March::entry`], of an entry of all unknowns `[component, point]` where the state is of another kind.
+    pub fn of_values(&self, at: usize) -> (String, Option<usize>) {
+        self.named(self.value_place(at))
+    }
+
+    /// As [`March::number`], of such an entry.
+    pub fn number_of_values(&self, at: usize) -> Option<usize> {
+        self.of_component(self.value_place(at)?.0)
+    }
+
+    fn value_place(&self, at: usize) -> Option<(usize, usize)> {
+        let n = self.points.as_ref()?.node_count().max(1);
+        Some((at / n, at % n))
+    }
+
+    /// Component and point of an entry.
+    fn place(&self, at: usize) -> Option<(usize, usize)> {
         let components: usize = self.unknowns.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        let (component, point) = match &self.layout {
-            Layout::Components(space) => (at / space.node_count().max(1), Some(at % space.node_count().max(1))),
-            Layout::Points(_) => (at % components.max(1), Some(at / components.max(1))),
-            Layout::Elsewhere(_) => return ("the state".into(), None),
-        };
+        match &self.layout {
+            Layout::Components(space) => Some((at / space.node_count().max(1), at % space.node_count().max(1))),
+            Layout::Points(_) => Some((at % components.max(1), at / components.max(1))),
+            Layout::Elsewhere(_) | Layout::Numbers(_) => None,
+        }
+    }
+
+    fn of_component(&self, component: usize) -> Option<usize> {
+        let mut first = 0;
+        self.unknowns.iter().position(|(_, shape)| {
+            first += shape.iter().product::<usize>();
+            component < first
+        })
+    }
+
+    fn named(&self, place: Option<(usize, usize)>) -> (String, Option<usize>) {
+        let Some((component, point)) = place else { return ("the state".into(), None) };
         let mut first = 0;
         for (name, shape) in &self.unknowns {
             let n: usize = shape.iter().product();
@@ -87,7 +158,7 @@ impl March {
                 }
                 index.reverse();
                 let index = if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) };
-                return (format!("`{name}{index}`"), point);
+                return (format!("`{name}{index}`"), Some(point));
             }
             first += n;
         }
@@ -96,13 +167,9 @@ impl March {
 
     /// Where a point lies.
     pub fn coordinates(&self, point: usize) -> Vec<f64> {
-        match &self.layout {
-            Layout::Components(space) | Layout::Points(space) => {
-                let d = space.mesh.dimension();
-                space.node_coordinates().to_f64()[point * d..][..d].to_vec()
-            }
-            Layout::Elsewhere(_) => vec![],
-        }
+        let Some(space) = &self.points else { return vec![] };
+        let d = space.mesh.dimension();
+        space.node_coordinates().to_f64()[point * d..][..d].to_vec()
     }
 }
 
@@ -124,27 +191,100 @@ pub(super) fn sample_name(step: &Func) -> String {
     }
 }
 
+/// The name of a method in time.
+pub(super) fn method_name(method: Integrator) -> String {
+    match method {
+        Integrator::RungeKutta(t) => t.name.into(),
+        Integrator::Symplectic(m) => m.name.into(),
+        Integrator::Rosenbrock(m) => m.name.into(),
+        _ => "the method".into(),
+    }
+}
+
 impl Lower<'_> {
+    /// The text of a statement, in one line.
+    pub(super) fn as_written(&self, span: Span) -> String {
+        self.program.sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// `checkpoint` of `solve`: a time of the clock, or a number of steps.
+    pub(super) fn often(&mut self, args: &IndexMap<String, Value>, span: Span) -> Result<Option<Often>> {
+        let Some(value) = given(args, "checkpoint").cloned() else { return Ok(None) };
+        let often = match &value {
+            Value::Int(n) => Often::Steps((*n).max(0) as usize),
+            other => Often::Seconds(self.known_real(other, span)?),
+        };
+        match often {
+            Often::Seconds(x) if x >= 0.0 => Ok(Some(often)),
+            Often::Steps(1..) => Ok(Some(often)),
+            _ => {
+                error("run.scheme", span, "`checkpoint` is a time of the clock or a number of steps, and not negative")
+            }
+        }
+    }
+
+    /// Describes a run of numbers.
+    pub(super) fn describe_numbers(&self, system: &Ordinary, timeline: &Timeline, n: usize) -> March {
+        let mut names: Vec<String> = vec![String::new(); n];
+        for u in &system.unknowns {
+            for (at, first) in std::iter::once(u.value).chain(u.velocity).enumerate() {
+                for k in 0..u.len() {
+                    let index = if u.shape.is_empty() { String::new() } else { format!("[{k}]") };
+                    let name = format!("{}{index}", u.name);
+                    if let Some(place) = names.get_mut(first + k) {
+                        *place = if at == 0 { name } else { format!("∂t({name})") };
+                    }
+                }
+            }
+        }
+        March {
+            system: system.name.clone(),
+            scale: None,
+            unknowns: vec![],
+            layout: Layout::Numbers(names),
+            points: None,
+            space: "numbers".into(),
+            time: "steps".into(),
+            implicit: String::new(),
+            start: timeline.start,
+            step: timeline.step,
+            steps: timeline.samples * timeline.per_sample,
+            per_sample: timeline.keep.then_some(timeline.per_sample),
+            equations: vec![],
+            checkpoint: None,
+            watched: None,
+            shown: None,
+        }
+    }
+
     /// Describes a run of these equations, whose unknowns are fields.
     pub(super) fn describe(
         &self,
         eqs: &Equations,
         timeline: &Timeline,
         layout: Layout,
-        (space, time, implicit): (String, String, &str),
+        (space, time, implicit): (String, String, String),
     ) -> March {
         March {
             system: eqs.name.clone(),
             scale: eqs.domain.scale.map(|s| self.program.def(s).name.clone()),
             unknowns: eqs.unknowns.iter().map(|u| (u.name.clone(), u.shape.clone())).collect(),
+            points: match &layout {
+                Layout::Components(space) | Layout::Points(space) => Some(space.clone()),
+                _ => None,
+            },
             layout,
             space,
             time,
-            implicit: implicit.into(),
+            implicit,
             start: timeline.start,
             step: timeline.step,
             steps: timeline.samples * timeline.per_sample,
             per_sample: timeline.keep.then_some(timeline.per_sample),
+            equations: eqs.balances.iter().map(|e| (e.name.clone(), self.as_written(e.span))).collect(),
+            checkpoint: None,
+            watched: None,
+            shown: None,
         }
     }
 }

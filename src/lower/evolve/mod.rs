@@ -4,23 +4,35 @@
 //! Explicit methods take rates from the grid or the finite volumes; in implicit ones each stage is a steady problem,
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
+mod additive;
+mod change;
 mod control;
 mod driver;
+mod events;
 mod explicit;
 mod implicit;
 mod leapfrog;
 pub mod march;
+mod measure;
+mod multistep;
+mod onestep;
 mod ordinary;
+mod placing;
 mod rates;
+mod samples;
 mod spectral;
 mod stability;
+mod terms;
 mod timeline;
 mod variable;
 mod volumes;
+mod watched;
 
 pub(super) use self::control::Control;
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
+use self::samples::Whole;
+pub(super) use self::terms::Implicit;
 use self::timeline::Timeline;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -40,6 +52,8 @@ struct Run<'a> {
     problem: &'a Problem,
     scheme: &'a Scheme,
     space: &'a Rc<Space>,
+    /// Where components stand, on a staggered grid.
+    places: Option<Rc<grid::Places>>,
     /// Length of a step.
     h: f64,
     /// When the run begins, and how many steps it takes.
@@ -78,11 +92,13 @@ impl Lower<'_> {
         self.check_evolution(&eqs, span)?;
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh, scheme.resolution.order, span)?;
-        let start = self.initial_values(&eqs, &space, span)?;
+        let places = self.places(problem, scheme, integrator, timeline.start, &space, span)?;
+        let start = self.initial_values(&eqs, &space, places.as_deref(), span)?;
         let run = Run {
             problem,
             scheme,
             space: &space,
+            places,
             h: timeline.step,
             start: timeline.start,
             steps: timeline.samples * timeline.per_sample,
@@ -94,13 +110,21 @@ impl Lower<'_> {
         }
         let mut whole = None;
         let mut complete = None;
-        let step = match (integrator, scheme.method) {
+        let mut step = match (integrator, scheme.method) {
+            (_, Method::Grid(Derivatives::Fourier(_))) if scheme.implicit.is_some() => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "`spectral` treats implicitly what is linear with constant coefficients, whatever its kind",
+                    "leave out `implicit`",
+                );
+            }
             (integrator, Method::Grid(Derivatives::Fourier(dealias))) => {
                 let (step, of_state) = self.spectral_step(&run, integrator, dealias, start)?;
                 complete = Some(of_state);
                 step
             }
-            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
             (Integrator::RungeKutta(t), Method::Elements) if t.explicit() => {
@@ -116,14 +140,6 @@ impl Lower<'_> {
                 whole = Some((of_pair, captured));
                 step
             }
-            (_, Method::Grid(_)) => {
-                return error_help(
-                    "run.scheme",
-                    span,
-                    "finite differences are stepped explicitly",
-                    "use an explicit method such as `rk4`; `spectral` with `etdrk4` where a linear part is stiff; `fem` or `fv` for implicit steps",
-                );
-            }
             (Integrator::Rosenbrock(m), _) => {
                 return error_help(
                     "run.scheme",
@@ -135,41 +151,96 @@ impl Lower<'_> {
             (integrator, _) => self.implicit_step(&run, integrator, start)?,
         };
         let by_component = match (integrator, scheme.method) {
-            (_, Method::Grid(_)) => true,
-            (Integrator::RungeKutta(t), Method::Volumes) => t.explicit(),
+            (_, Method::Grid(Derivatives::Fourier(_))) => true,
+            (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(_) | Method::Chebyshev) => t.explicit(),
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
-        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component);
+        let mut march = self.march_of(&eqs, &timeline, &run, integrator, by_component)?;
         if step.initial[0].ty().len() != march.entries() {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
+        }
+        // A state is not yet all values at the nodes.
+        let partial = by_component && (run.places.is_some() || scheme.method == Method::Chebyshev);
+        if let Some((pair, captured)) = whole.take_if(|_| partial) {
+            let inputs = [step.initial[0].ty().clone(), step.initial[1].ty().clone(), Type::f64([])];
+            whole = Some(self.timed("state", &inputs, 2, |l, inputs| {
+                let args: Vec<&Num> = inputs.iter().chain(&captured).collect();
+                let state = l.tracer.build(&args, |b, v| b.inline(&pair, v)[0]);
+                Ok(vec![l.completed_state(&run, state, &inputs[2])?])
+            })?);
+        }
+        let completed = match partial && whole.is_none() {
+            true => {
+                let inputs = [step.initial[0].ty().clone(), Type::f64([])];
+                let of_state =
+                    |l: &mut Self, inputs: &[Num]| Ok(vec![l.completed_state(&run, inputs[0].clone(), &inputs[1])?]);
+                Some(self.timed("completed", &inputs, 1, of_state)?)
+            }
+            false => None,
+        };
+        let of_states = match (&whole, complete.as_ref().or(completed.as_ref())) {
+            (Some(pair), _) => Whole::Of(2, pair),
+            (_, Some(state)) => Whole::Of(1, state),
+            _ => Whole::State,
+        };
+        let of = (&eqs, &run, &timeline);
+        march.checkpoint = self.often(args, span)?;
+        march.watched = self.watched(&run, &step, (&of_states, by_component))?;
+        if matches!(march.layout, Layout::Elsewhere(_)) {
+            march.shown = self.shown(&step, &of_states)?;
+        }
+        if let Some(samples) = self.streamed(of, &mut step, &march, (of_states, by_component))? {
+            return self.gathered_at(problem, &timeline, &eqs, samples.values.len(), |l, eqs, k| {
+                let fields = samples.fields(l, eqs, k, &space);
+                l.solution_of(eqs, fields, vec![], span)
+            });
         }
         let kept = match whole {
             None => self.march(&timeline, step, march),
             Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
         };
+        self.gathered_at(problem, &timeline, &eqs, kept.len(), |l, eqs, k| {
+            let values = kept[k].clone();
+            let (values, slopes) = match &complete {
+                Some(of_state) => l.completed(values, &Num::scalar(timeline.kept(k)), of_state),
+                None => {
+                    let values = match by_component {
+                        true => l.completed_state(&run, values, &Num::scalar(timeline.kept(k)))?,
+                        false => values,
+                    };
+                    let slopes = l.own_slopes(scheme, &space, &values, by_component);
+                    (values, slopes)
+                }
+            };
+            let values = l.nodal(values, by_component, &space);
+            let slopes = slopes.map(|s| l.nodal_slopes(s, &space));
+            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
+            l.solution(eqs, solved, span)
+        })
+    }
+
+    /// The solutions at all times that are kept, with these times.
+    fn gathered_at(
+        &mut self,
+        problem: &Problem,
+        timeline: &Timeline,
+        eqs: &Equations,
+        count: usize,
+        mut at: impl FnMut(&mut Self, &Equations, usize) -> Result<Rc<Solution>>,
+    ) -> Result<Value> {
         let mut trajectory: Vec<Rc<Solution>> = vec![];
-        for (k, values) in kept.into_iter().enumerate() {
+        for k in 0..count {
             // Lets may depend on time.
             let later = match eqs.lets.is_empty() {
                 true => None,
                 false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
             };
-            let (values, slopes) = match &complete {
-                Some(of_state) => self.completed(values, timeline.kept(k), of_state),
-                None => {
-                    let slopes = self.own_slopes(scheme, &space, &values);
-                    (values, slopes)
-                }
-            };
-            let values = self.nodal(values, by_component, &space);
-            let slopes = slopes.map(|s| self.nodal_slopes(s, &space));
-            let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
-            trajectory.push(self.solution(later.as_ref().unwrap_or(&eqs), solved, span)?);
+            trajectory.push(at(self, later.as_ref().unwrap_or(eqs), k)?);
         }
-        let times: Vec<f64> = (0..trajectory.len()).map(|k| timeline.kept(k)).collect();
-        let times = Num::Const(Tensor::f64([times.len()], times));
+        let times: Vec<f64> = (0..count).map(|k| timeline.kept(k)).collect();
+        let times = Num::Const(Tensor::f64([count], times));
         Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
@@ -221,14 +292,24 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// `[N, c]` at the nodes of the space.
-    fn initial_values(&mut self, eqs: &Equations, space: &Rc<Space>, span: Span) -> Result<Num> {
+    /// `[N, c]` at the nodes of the space, or at the places of the components.
+    fn initial_values(
+        &mut self,
+        eqs: &Equations,
+        space: &Rc<Space>,
+        places: Option<&grid::Places>,
+        span: Span,
+    ) -> Result<Num> {
         let x = Num::Const(space.node_coordinates());
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let n: usize = u.shape.iter().product();
+            let first = parts.iter().map(|p: &(Num, usize)| p.1).sum();
             let values = match eqs.initial.iter().find(|(i, ..)| *i == k) {
-                Some((_, field, _)) => self.field_at_points(&field.clone(), &x, span)?,
+                Some((_, field, _)) => match places {
+                    None => self.field_at_points(&field.clone(), &x, span)?,
+                    Some(places) => self.field_at_places(field, places, first, space, span)?,
+                },
                 // Follows from the others.
                 None => Num::Const(Tensor::zeros(&Type::f64([space.node_count(), n]))),
             };
@@ -304,47 +385,64 @@ impl Lower<'_> {
     }
 
     /// Gradients of a state where the scheme has its own.
-    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num) -> Option<Num> {
+    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num, by_component: bool) -> Option<Num> {
         let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
-        let of = grid::slopes(state.shape()[0], &space.mesh, order);
-        Some(self.tracer.build(&[state], |b, v| b.inline(&of, v)[0]))
+        let c = state.ty().len() / space.node_count();
+        let of = grid::slopes(c, &space.mesh, order);
+        Some(self.tracer.build(&[state], |b, v| {
+            let mut u = v[0];
+            if !by_component {
+                u = b.transpose(u, &[1, 0]);
+                u = b.reshape(u, &[&[c], &space.mesh.cells[..]].concat());
+            }
+            b.inline(&of, &[u])[0]
+        }))
     }
 
     /// What is told of the run.
     fn march_of(
-        &self,
+        &mut self,
         eqs: &Equations,
         timeline: &Timeline,
         run: &Run,
         integrator: Integrator,
         by_component: bool,
-    ) -> March {
+    ) -> Result<March> {
         let points: Vec<String> = run.space.points.iter().map(usize::to_string).collect();
         let points = points.join(" × ");
         let space = match run.scheme.method {
+            Method::Grid(Derivatives::Central { order }) if run.places.is_some() => {
+                placing::described(eqs, run.places.as_ref().expect("compiler bug: no places"), order, &points)
+            }
             Method::Grid(Derivatives::Central { order }) => {
                 format!("central differences of order {order} on {points} points")
             }
             Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
             Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Chebyshev => format!("Chebyshev polynomials through {points} points"),
             Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
         };
         let layout = match by_component {
             true => Layout::Components(run.space.clone()),
             false => Layout::Points(run.space.clone()),
         };
-        let (nothing, all) = ("nothing is implicit", "all is implicit");
+        let (nothing, all) = ("nothing is implicit".to_string(), "all is implicit".to_string());
         let (time, implicit) = match integrator {
             Integrator::RungeKutta(t) => (t.name.to_string(), if t.explicit() { nothing } else { all }),
             Integrator::Symplectic(m) => (m.name.into(), nothing),
-            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage"),
-            Integrator::Bdf2 => ("bdf2".into(), all),
+            Integrator::Rosenbrock(m) => (m.name.into(), "all is implicit, to first order in each stage".into()),
+            Integrator::Bdf { order, .. } => (format!("bdf, order {order}"), all),
             Integrator::Exponential { order } => {
-                (format!("etdrk{order}"), "what is linear is exact, the rest explicit")
+                (format!("etdrk{order}"), "what is linear is exact, the rest explicit".into())
             }
-            Integrator::Additive(m) => (m.name.into(), "what is linear is implicit, the rest explicit"),
+            Integrator::Additive(m) => match run.scheme.method {
+                Method::Grid(Derivatives::Fourier(_)) => {
+                    (m.name.into(), "what is linear is implicit, the rest explicit".into())
+                }
+                _ => (m.name.into(), self.implicit_words(run)?),
+            },
         };
-        self.describe(eqs, timeline, layout, (space, time, implicit))
+        Ok(self.describe(eqs, timeline, layout, (space, time, implicit)))
     }
 
     /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
@@ -361,9 +459,8 @@ impl Lower<'_> {
     }
 
     /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
-    fn completed(&mut self, state: Num, time: f64, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
-        let time = Num::scalar(time);
-        let args: Vec<&Num> = [&state, &time].into_iter().chain(captured).collect();
+    fn completed(&mut self, state: Num, time: &Num, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
+        let args: Vec<&Num> = [&state, time].into_iter().chain(captured).collect();
         let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
         let slopes = out.pop();
         (out.swap_remove(0), slopes)

@@ -1,8 +1,10 @@
 //! Which unknowns have a rate, and what stands before it.
 
+use super::terms::{Implicit, gradient_of};
 use crate::ad;
 use crate::base::Span;
 use crate::discretize::Space;
+use crate::discretize::grid::Places;
 use crate::ir::{Builder, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
@@ -10,6 +12,14 @@ use crate::lower::field::prune;
 use crate::lower::system::{Equation, Equations};
 use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
+
+/// Of which terms of the equations the rates are.
+#[derive(Clone, Copy)]
+pub enum Terms {
+    All,
+    Implicit(Implicit),
+    Explicit(Implicit),
+}
 
 /// The equation that holds the rate of an unknown, and of nothing else.
 fn rated(eqs: &Equations, unknown: usize) -> Option<(&Equation, &Field)> {
@@ -38,12 +48,51 @@ pub fn stored(eqs: &Equations) -> Vec<bool> {
 }
 
 impl Lower<'_> {
+    /// The equations with these terms alone; of all terms, transport as fluxes or pointwise, of some as fluxes.
+    pub(super) fn terms_of(
+        &mut self,
+        mut eqs: Equations,
+        terms: Terms,
+        conservative: bool,
+        span: Span,
+    ) -> Result<Equations> {
+        match terms {
+            Terms::All => {
+                self.settle(&mut eqs, conservative)?;
+                Ok(eqs)
+            }
+            Terms::Implicit(kinds) => Ok(self.split_terms(eqs, kinds, true, span)?.implicit),
+            Terms::Explicit(kinds) => {
+                let parts = self.split_terms(eqs, kinds, true, span)?;
+                let mut eqs = parts.implicit;
+                for (e, theirs) in eqs.balances.iter_mut().zip(parts.explicit) {
+                    (e.residual.flux, e.residual.source) = (theirs.flux, theirs.source);
+                }
+                // Through walls where the flux is given nothing flows explicitly.
+                eqs.conditions.iter_mut().for_each(|c| c.sealed = gradient_of(c).is_some());
+                Ok(eqs)
+            }
+        }
+    }
+
     /// What stands before the rates: `[N, c]` over the components that have one; none where it is 1 for all. Equations are put into
     /// the order of the unknowns, those without a rate where unknowns without one are. `all`: every unknown needs a rate.
     pub(super) fn capacities(
         &mut self,
         eqs: &mut Equations,
         space: &Rc<Space>,
+        all: bool,
+        span: Span,
+    ) -> Result<Option<Num>> {
+        self.capacities_at(eqs, space, None, all, span)
+    }
+
+    /// The same where each component stands at its own place.
+    pub(super) fn capacities_at(
+        &mut self,
+        eqs: &mut Equations,
+        space: &Rc<Space>,
+        places: Option<&Places>,
         all: bool,
         span: Span,
     ) -> Result<Option<Num>> {
@@ -73,7 +122,13 @@ impl Lower<'_> {
         if capacities.iter().any(|c| c.0.is_some()) {
             for (capacity, u) in &capacities {
                 let components: usize = u.shape.iter().product();
+                let first = columns.iter().map(|c: &Num| c.shape()[1]).sum();
                 let at_nodes = match capacity {
+                    Some(f) if places.is_some() => {
+                        let places = places.expect("compiler bug: no places");
+                        columns.push(self.field_at_places(f, places, first, space, span)?);
+                        continue;
+                    }
                     Some(f) => self.field_at_points(f, &x, span)?,
                     None => Num::Const(Tensor::full(&Type::f64([space.node_count()]), 1.0)),
                 };

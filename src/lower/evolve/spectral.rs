@@ -20,6 +20,25 @@ use std::rc::Rc;
 /// `(ẑ, t, captured…) → …`
 pub type Timed = (Func, Vec<Num>);
 
+/// A system in spectral space: the spectra at the start, L, N, and what turns a state into all unknowns and their gradients.
+pub struct Parts {
+    pub start: Num,
+    linear: Vec<Num>,
+    nonlinear: Timed,
+    pub complete: Timed,
+}
+
+impl Parts {
+    /// `(t, z, captured…) → L z + N`
+    pub fn rates(&self) -> (Func, Vec<Num>) {
+        let mut b = Builder::new("L");
+        let l: Vec<_> = self.linear.iter().map(|n| b.input(n.ty().clone())).collect();
+        let l = Diagonal { re: l[0], im: l.get(1).copied() };
+        let captured = [&self.linear[..], &self.nonlinear.1].concat();
+        (with_linear(&self.nonlinear.0, l, self.start.ty()), captured)
+    }
+}
+
 /// A semilinear system with the arguments of its functions.
 struct Found {
     system: Semilinear,
@@ -40,6 +59,13 @@ impl Lower<'_> {
         dealias: Dealias,
         start: Num,
     ) -> Result<(Step, Timed)> {
+        let Parts { start, linear, nonlinear, complete } = self.spectral_parts(run, dealias, start)?;
+        let step = self.in_spectral_space(run, integrator, &linear, &nonlinear, start.ty())?;
+        Ok((Step { initial: vec![start], ..step }, complete))
+    }
+
+    /// The parts of a system from which steps in spectral space are made.
+    pub(super) fn spectral_parts(&mut self, run: &Run, dealias: Dealias, start: Num) -> Result<Parts> {
         let stored = self.at_time(Num::scalar(0.0), |l| Ok(rates::stored(&l.equations(run.problem)?)))?;
         let cells = &run.space.mesh.cells;
         let mut modes = cells.clone();
@@ -73,8 +99,7 @@ impl Lower<'_> {
             .collect();
         let refs: Vec<&Num> = shared.iter().collect();
         let linear = self.tracer.build_all(&refs, |b, v| b.inline(&found.system.linear, v));
-        let step = self.in_spectral_space(run, integrator, &linear, &nonlinear, &inputs[0])?;
-        Ok((Step { initial: vec![start], ..step }, complete))
+        Ok(Parts { start, linear, nonlinear, complete })
     }
 
     /// The parts of the system and their arguments.

@@ -1,16 +1,24 @@
 //! Fields whose steps follow the error, and runs of fields that an event ends.
 
 use super::control::Control;
-use super::driver::Trial;
+use super::driver::Tries;
+use super::measure::Measure;
+use super::multistep::MultiStep;
+use super::onestep::{Dense, OneStep};
 use super::ordinary::same;
+use super::spectral::{Parts, Timed};
+use super::stability::intervals;
 use super::timeline::Timeline;
-use super::{Run, gathered, with_times};
+use super::{Run, gathered, rates, with_times};
+use crate::base::Span;
 use crate::discretize::conservation;
-use crate::discretize::grid::Derivatives;
-use crate::integrate::runge_kutta::explicit_step;
-use crate::ir::{Builder, Func, Reduce, Tensor, Type};
+use crate::discretize::grid::{self, Derivatives};
+use crate::integrate::Tableau;
+use crate::integrate::runge_kutta::continued_step;
+use crate::ir::{Binary, Builder, Func, Reduce, Tensor, Type, Unary};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
+use crate::lower::functional::refused;
 use crate::lower::solve::{Border, Integrator, Method, Solved};
 use crate::lower::system::Equations;
 use crate::lower::value::{Num, Solution, Value};
@@ -29,145 +37,415 @@ impl Lower<'_> {
         start: Num,
         mut timeline: Timeline,
     ) -> Result<Value> {
-        let Run { problem, scheme, space, span, .. } = *run;
+        let Run { scheme, space, span, .. } = *run;
         if control.fixed().is_some() {
             control.dt = Some(timeline.step);
             control.most = timeline.per_sample + 1;
         }
         timeline.step *= timeline.per_sample as f64;
         timeline.per_sample = 1;
-        if !matches!(scheme.method, Method::Grid(Derivatives::Central { .. }) | Method::Volumes) {
-            return error_help(
-                "unsupported.library",
-                span,
-                "steps that follow the error, and events, are for `fd` and `fv` (and systems of numbers) so far",
-                "give the step its length: `time=rk4(1e-3 [s])`",
-            );
-        }
-        let tableau = match integrator {
-            Integrator::RungeKutta(t) if t.explicit() => t,
+        let layout = layout(integrator, scheme.method);
+        let shape = match layout {
+            Arrangement::Components => [&[start.shape()[1]], &space.points[..]].concat(),
+            _ => start.shape().to_vec(),
+        };
+        let initial = match layout {
+            Arrangement::Components => self.tracer.build(&[&start], |b, v| {
+                let v = b.transpose(v[0], &[1, 0]);
+                b.reshape(v, &shape)
+            }),
+            _ => start,
+        };
+        let mut layout = layout;
+        let tries = match (integrator, scheme.method) {
+            (Integrator::RungeKutta(t), Method::Grid(Derivatives::Fourier(dealias))) if t.explicit() => {
+                let parts = self.spectral_parts(run, dealias, initial)?;
+                layout = Arrangement::Spectra(parts.complete.clone());
+                self.spectral_tries(run, t, (&control, &timeline), until, eqs, parts)?
+            }
+            (_, Method::Grid(Derivatives::Fourier(_))) => {
+                return error_help(
+                    "unsupported.library",
+                    span,
+                    "in spectral space only explicit steps follow the error, or end at an event, so far",
+                    "use `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
+                );
+            }
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
+                self.explicit_tries(run, t, (&control, &timeline), until, eqs, initial)?
+            }
+            (Integrator::RungeKutta(t), _) if !t.explicit() => {
+                self.implicit_tries(run, t, (&control, &timeline), until, eqs, initial)?
+            }
+            (Integrator::Bdf { order, varies: true }, _) => {
+                let (solve, captured) = self.varying_differences(run, initial.ty())?;
+                let event = self.field_event(run, until, &shape, &Arrangement::Nodes, &captured)?;
+                let nominal = nominal(eqs, &shape, false);
+                let nominal = match nominal.ty.is_scalar() {
+                    true => nominal,
+                    false => Tensor::f64([nominal.ty.len()], nominal.to_f64()),
+                };
+                let step = MultiStep {
+                    solve,
+                    max_order: order,
+                    captured,
+                    initial,
+                    rates: None,
+                    event,
+                    measure: Measure::Entries { nominal },
+                };
+                self.multistep_tries(&step, &control, &timeline)
+            }
+            (Integrator::Bdf { .. }, _) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "these steps are of one length, and an event lies within one",
+                    "let the steps follow the error, `bdf(tol=1e-6)`, or use a one-step method such as `sdirk3`",
+                );
+            }
+            (_, Method::Elements) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "on finite elements steps follow the error, or end at an event, with implicit Runge–Kutta methods and backward differences",
+                    "use `esdirk4(tol=…)` or `bdf(tol=…)`",
+                );
+            }
             _ => {
                 return error_help(
                     "unsupported.library",
                     span,
-                    "of fields only explicit steps follow the error, or end at an event, so far",
-                    "use `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give an implicit method its step",
+                    "steps of this method do not follow the error here, nor end at an event",
+                    "use `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`; with `fem` and `fv` also `esdirk4(tol=…)` or `bdf(tol=…)`",
                 );
             }
         };
-        let shape = [&[start.shape()[1]], &space.mesh.cells[..]].concat();
-        let (rates, captured) = self.rates(run, &shape)?;
-        let (func, order) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), span)?;
-        let limit = match control.cfl {
-            Some(_) => self.longest_step(run, &shape, &captured)?,
-            None => None,
-        };
-        if control.cfl.is_some() && limit.is_none() {
-            return error_help(
-                "unsupported.library",
-                span,
-                "the longest stable step of this scheme is not known",
-                "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
-            );
-        }
-        let initial = self.tracer.build(&[&start], |b, v| {
-            let v = b.transpose(v[0], &[1, 0]);
-            b.reshape(v, &shape)
-        });
-        let nominal = nominal(eqs, &shape);
-        let event = match until {
-            None => None,
-            Some(f) => {
-                let inputs = [Type::f64([]), Type::f64(shape.clone())];
-                Some(self.event(&inputs, &captured, &f, span, |l, inputs| {
-                    let solution = l.snapshot(run, inputs[1].clone(), inputs[0].clone())?;
-                    Ok(Value::Solution(solution))
-                })?)
-            }
-        };
-        let trial = Trial { func, order, captured, initial, rates: Some(rates), limit, event, nominal };
-        let driven = self.drive(&trial, &control, &timeline);
+        let driven = self.drive(&tries, &control, &timeline);
         let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
             let state = self.tracer.build(&[&states], |b, v| b.index(v[0], 0, k));
             let time = self.tracer.build(&[&times], |b, v| b.index(v[0], 0, k));
-            trajectory.push(self.snapshot(run, state, time)?);
+            trajectory.push(self.snapshot(run, state, time, &layout)?);
         }
-        let _ = problem;
         Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
+    /// Explicit steps on a grid or on finite volumes, whose states are `[c, n…]`.
+    fn explicit_tries(
+        &mut self,
+        run: &Run,
+        tableau: &Tableau,
+        (control, timeline): (&Control, &Timeline),
+        until: Option<Value>,
+        eqs: &Equations,
+        initial: Num,
+    ) -> Result<Tries> {
+        let span = run.span;
+        let shape = initial.shape().to_vec();
+        let (rates, captured) = self.rates(run, &shape)?;
+        let (func, estimate, dense) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), span)?;
+        let limit = match control.cfl {
+            Some(cfl) if cfl > 1.0 && scheme_is_central(run.scheme.method) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    format!("on central differences `cfl` is the part of the longest stable step, {cfl} is beyond it"),
+                    "for example `cfl=0.8`",
+                );
+            }
+            Some(_) => Some(self.longest_step(run, tableau, &shape, &captured)?),
+            None => None,
+        };
+        let event = self.field_event(run, until, &shape, &Arrangement::Components, &captured)?;
+        let slope = self.slope_at(timeline.start, &initial, &rates, &captured);
+        let step = OneStep {
+            func,
+            memory: vec![slope],
+            estimate,
+            dense: Some(dense),
+            captured,
+            initial,
+            rates: Some(rates),
+            limit,
+            event,
+            measure: Measure::Entries { nominal: nominal(eqs, &shape, true) },
+        };
+        Ok(self.one_step_tries(&step, control, timeline))
+    }
+
+    /// Explicit steps of spectra.
+    fn spectral_tries(
+        &mut self,
+        run: &Run,
+        tableau: &Tableau,
+        (control, timeline): (&Control, &Timeline),
+        until: Option<Value>,
+        eqs: &Equations,
+        parts: Parts,
+    ) -> Result<Tries> {
+        if control.cfl.is_some() {
+            return error_help(
+                "run.scheme",
+                run.span,
+                "in spectral space no wave takes a time through a cell",
+                "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
+            );
+        }
+        let (rates, mut captured) = parts.rates();
+        let own = captured.len();
+        for n in &parts.complete.1 {
+            if !captured.iter().any(|c| same(c, n)) {
+                captured.push(n.clone());
+            }
+        }
+        // What only the reading of a state wants is passed along.
+        let rates = {
+            let mut b = Builder::new("rates");
+            let args: Vec<_> = rates.inputs.iter().map(|ty| b.input(ty.clone())).collect();
+            captured[own..].iter().for_each(|n| {
+                b.input(n.ty().clone());
+            });
+            let out = b.inline(&rates, &args);
+            b.finish(out)
+        };
+        let initial = parts.start.clone();
+        let shape = initial.shape().to_vec();
+        let (func, estimate, dense) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), run.span)?;
+        let event = self.field_event(run, until, &shape, &Arrangement::Spectra(parts.complete), &captured)?;
+        let rated = rates::stored(eqs);
+        let sizes = eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]);
+        let nominal = sizes.zip(rated).filter(|(_, rated)| *rated).map(|(x, _)| x).collect();
+        let measure = Measure::Spectra { nominal, points: run.space.mesh.cells.clone() };
+        let memory = vec![self.slope_at(timeline.start, &initial, &rates, &captured)];
+        let rates = Some(rates);
+        let step = OneStep {
+            func,
+            memory,
+            estimate,
+            dense: Some(dense),
+            captured,
+            initial,
+            rates,
+            limit: None,
+            event,
+            measure,
+        };
+        Ok(self.one_step_tries(&step, control, timeline))
+    }
+
+    /// The rates at the start.
+    fn slope_at(&mut self, start: f64, initial: &Num, rates: &Func, captured: &[Num]) -> Num {
+        let start = Num::scalar(start);
+        let refs: Vec<&Num> = [&start, initial].into_iter().chain(captured).collect();
+        self.tracer.build(&refs, |b, v| b.inline(rates, v)[0])
+    }
+
+    /// Diagonally implicit steps on finite elements or volumes, whose states are `[N, c]`.
+    fn implicit_tries(
+        &mut self,
+        run: &Run,
+        tableau: &Tableau,
+        (control, timeline): (&Control, &Timeline),
+        until: Option<Value>,
+        eqs: &Equations,
+        initial: Num,
+    ) -> Result<Tries> {
+        if control.tolerance.is_none() {
+            return error_help(
+                "unsupported.library",
+                run.span,
+                "implicit steps of one length do not end at an event of a field",
+                "let the steps follow the error: `esdirk4(tol=…)` or `bdf(tol=…)`",
+            );
+        }
+        let shape = initial.shape().to_vec();
+        let (func, captured) = self.implicit_trial(run, tableau, initial.ty())?;
+        let event = self.field_event(run, until, &shape, &Arrangement::Nodes, &captured)?;
+        // No mass matrix is asked for the slope at the start: it is known from the end of the first step on.
+        let memory = vec![Num::Const(Tensor::zeros(initial.ty())), Num::scalar(0.0)];
+        let step = OneStep {
+            func,
+            memory,
+            estimate: tableau.embedded.map(|e| e.1),
+            dense: Some(Dense::Hermite),
+            captured,
+            initial,
+            rates: None,
+            limit: None,
+            event,
+            measure: Measure::Entries { nominal: nominal(eqs, &shape, false) },
+        };
+        Ok(self.one_step_tries(&step, control, timeline))
+    }
+
+    /// `(t, state, captured…) → a number` of a solution whose unknowns are fields.
+    fn field_event(
+        &mut self,
+        run: &Run,
+        until: Option<Value>,
+        shape: &[usize],
+        layout: &Arrangement,
+        captured: &[Num],
+    ) -> Result<Option<Func>> {
+        let Some(f) = until else { return Ok(None) };
+        let inputs = [Type::f64([]), Type::f64(shape)];
+        let event = self.event(&inputs, captured, &f, run.span, |l, inputs| {
+            let solution = l.snapshot(run, inputs[1].clone(), inputs[0].clone(), layout)?;
+            Ok(Value::Solution(solution))
+        })?;
+        Ok(Some(event))
+    }
+
     /// The solution of a state at a time.
-    fn snapshot(&mut self, run: &Run, state: Num, time: Num) -> Result<Rc<Solution>> {
+    fn snapshot(&mut self, run: &Run, state: Num, time: Num, layout: &Arrangement) -> Result<Rc<Solution>> {
         let Run { problem, scheme, space, span, .. } = *run;
-        let eqs = self.at_time(time, |l| l.equations(problem))?;
-        let slopes = self.own_slopes(scheme, space, &state);
-        let nodal = self.nodal(state, true, space);
+        let eqs = self.at_time(time.clone(), |l| l.equations(problem))?;
+        let (state, slopes) = match layout {
+            Arrangement::Spectra(complete) => self.completed(state, &time, complete),
+            _ => {
+                let state = match layout {
+                    Arrangement::Nodes => state,
+                    _ => self.completed_state(run, state, &time)?,
+                };
+                let slopes = self.own_slopes(scheme, space, &state, !matches!(layout, Arrangement::Nodes));
+                (state, slopes)
+            }
+        };
+        let nodal = self.nodal(state, !matches!(layout, Arrangement::Nodes), space);
         let slopes = slopes.map(|s| self.nodal_slopes(s, space));
         let solved = Solved { nodal, slopes, numbers: vec![], space: space.clone() };
         self.solution(&eqs, solved, span)
     }
 
-    /// `(t, u, captured…) → the time in which the fastest wave crosses a cell`, where the scheme knows its waves.
-    fn longest_step(&mut self, run: &Run, shape: &[usize], wanted: &[Num]) -> Result<Option<Func>> {
+    /// `(t, u, captured…) → the length of which a step is a part`: on finite volumes the time in which the fastest wave crosses a cell, of
+    /// central differences the longest stable step.
+    fn longest_step(&mut self, run: &Run, tableau: &Tableau, shape: &[usize], wanted: &[Num]) -> Result<Func> {
         let Run { problem, scheme, space, span, .. } = *run;
-        if scheme.method != Method::Volumes {
-            return Ok(None);
-        }
         let inputs = [Type::f64([]), Type::f64(shape)];
-        let mut convects = false;
         let (func, captured) = self.timed("courant", &inputs, 0, |l, inputs| {
             let mut eqs = l.equations(problem)?;
             l.settle(&mut eqs, true)?;
             eqs.rates = true;
             let capacity = l.capacities(&mut eqs, space, true, span)?;
             let (balance, shared) = l.balance(&eqs, &Border::None, span)?;
-            convects = capacity.is_none() && conservation::convects(&balance);
-            if !convects {
-                return Ok(vec![Num::scalar(0.0)]);
+            if !eqs.integrals.is_empty() {
+                return unknown_limit(span, "integrals of the unknown couple all of its values");
             }
-            let (made, mut args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
+            let (rate, mut args) = match scheme.method {
+                Method::Grid(Derivatives::Central { order }) => {
+                    if !eqs.velocities.is_empty() {
+                        return unknown_limit(span, "waves of second order in time are not bounded yet");
+                    }
+                    let made = grid::limits(&balance, &space.mesh, order, run.places.is_some())
+                        .map_err(|r| refused(r, span))?;
+                    let (real, imaginary) = intervals(tableau);
+                    if made.carries && imaginary < 0.1 {
+                        return error_help(
+                            "run.scheme",
+                            span,
+                            format!("no step of `{}` is stable for waves on central differences", tableau.name),
+                            "use `ssprk3` or `rk4`",
+                        );
+                    }
+                    let points = Num::Const(space.node_coordinates());
+                    let data = shared.interior_data.iter();
+                    let mut args: Vec<Num> = data.map(|(f, g)| l.discrete_at_points(f, *g, &points)).collect();
+                    args.extend(shared.numbers.iter().cloned());
+                    (slowest(&made.func, (real, imaginary.max(1e-3))), args)
+                }
+                _ if !conservation::convects(&balance) => {
+                    return unknown_limit(span, "no flux carries the unknowns");
+                }
+                _ if capacity.is_some() => return unknown_limit(span, "a capacity stands before the rate"),
+                _ => {
+                    let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
+                    (made.courant, args)
+                }
+            };
             args.insert(0, inputs[1].clone());
+            args.extend(capacity.clone());
             let refs: Vec<&Num> = args.iter().collect();
+            let shape = &space.mesh.cells;
             let step = l.tracer.build(&refs, |b, v| {
-                let all = b.inline(&made.courant, v)[0];
+                let (v, weights) = v.split_at(v.len() - usize::from(capacity.is_some()));
+                let mut all = b.inline(&rate, v)[0];
+                if let Some(&weights) = weights.first() {
+                    // `[N, c]`: the least of the components.
+                    let size = b.unary(Unary::Abs, weights);
+                    let least = b.reduce(Reduce::Min, size, &[1]);
+                    let least = b.reshape(least, shape);
+                    all = b.div(all, least);
+                }
                 let axes: Vec<usize> = (0..b.ty(all).rank()).collect();
                 let fastest = b.reduce(Reduce::Max, all, &axes);
-                let one = b.scalar(1.0);
+                let (one, least) = (b.scalar(1.0), b.scalar(1e-200));
+                let fastest = b.binary(Binary::Max, fastest, least);
                 b.div(one, fastest)
             });
             Ok(vec![step])
         })?;
         let place = |n: &Num| wanted.iter().position(|w| same(w, n));
-        let Some(places) = captured.iter().map(place).collect::<Option<Vec<usize>>>().filter(|_| convects) else {
-            return Ok(None);
+        let Some(places) = captured.iter().map(place).collect::<Option<Vec<usize>>>() else {
+            return unknown_limit(span, "it depends on numbers that the rates do not read");
         };
         let mut b = Builder::new("courant");
         let (t, u) = (b.input(inputs[0].clone()), b.input(inputs[1].clone()));
         let p: Vec<_> = wanted.iter().map(|n| b.input(n.ty().clone())).collect();
         let args: Vec<_> = [t, u].into_iter().chain(places.into_iter().map(|k| p[k])).collect();
         let out = b.inline(&func, &args);
-        Ok(Some(b.finish(out)))
+        Ok(b.finish(out))
     }
 }
 
-/// `(t, h, u, captured…) → (next, error)` and the order of the error.
+fn scheme_is_central(method: Method) -> bool {
+    matches!(method, Method::Grid(Derivatives::Central { .. }))
+}
+
+/// The refusal of `cfl`.
+fn unknown_limit<T>(span: Span, why: &str) -> Result<T> {
+    error_help(
+        "unsupported.library",
+        span,
+        format!("the longest stable step of this scheme is not known: {why}"),
+        "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
+    )
+}
+
+/// 1 over the longest stable step at each point, from bounds of the eigenvalues: between both axes a triangle lies within the region of
+/// stability.
+fn slowest(limits: &Func, (real, imaginary): (f64, f64)) -> Func {
+    let mut b = Builder::new("slowest");
+    let args: Vec<_> = limits.inputs.iter().map(|t| b.input(t.clone())).collect();
+    let found = b.inline(limits, &args);
+    let (waves, decay) = (b.scale(found[0], 1.0 / imaginary), b.scale(found[1], 1.0 / real));
+    let out = b.add(waves, decay);
+    b.finish(vec![out])
+}
+
+/// `(t, h, u, slope, captured…) → (next, slope, error?, bulge?)`, the order of the error, and what is known within a step.
 fn explicit_trial(
-    tableau: &crate::integrate::Tableau,
+    tableau: &Tableau,
     rates: &Func,
     shape: &[usize],
     estimate: bool,
-    span: crate::base::Span,
-) -> Result<(Func, usize)> {
+    span: Span,
+) -> Result<(Func, Option<usize>, Dense)> {
     let mut b = Builder::new("trial");
     let (t, h) = (b.input(Type::f64([])), b.input(Type::f64([])));
-    let u = b.input(Type::f64(shape));
+    let (u, slope) = (b.input(Type::f64(shape)), b.input(Type::f64(shape)));
     let p: Vec<_> = rates.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
-    let step = explicit_step(&mut b, tableau, rates, (t, h), &[u], &p);
+    let step = continued_step(&mut b, tableau, rates, (t, h), (u, slope), &p);
+    let mut out = vec![step.next, step.slope];
+    let dense = if step.bulge.is_some() { Dense::Bulged } else { Dense::Hermite };
     match (estimate, tableau.embedded, step.error) {
-        (false, ..) => Ok((b.finish(step.next), 1)),
-        (true, Some((_, order)), Some(error)) => Ok((b.finish(vec![step.next[0], error[0]]), order)),
+        (false, ..) => Ok((b.finish(out), None, dense)),
+        (true, Some((_, order)), Some(error)) => {
+            out.push(error);
+            out.extend(step.bulge);
+            Ok((b.finish(out), Some(order), dense))
+        }
         _ => error_help(
             "run.scheme",
             span,
@@ -177,13 +455,39 @@ fn explicit_trial(
     }
 }
 
-/// Typical sizes of the components, spread over a state.
-fn nominal(eqs: &Equations, shape: &[usize]) -> Tensor {
-    let sizes: Vec<f64> =
-        eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]).collect();
-    if sizes.iter().all(|x| *x == sizes[0]) {
+/// How states are arranged.
+enum Arrangement {
+    /// `[c, n…]`
+    Components,
+    /// `[N, c]`
+    Nodes,
+    /// Half spectra, with what reads them.
+    Spectra(Timed),
+}
+
+fn layout(integrator: Integrator, method: Method) -> Arrangement {
+    match (integrator, method) {
+        (
+            Integrator::RungeKutta(t),
+            Method::Volumes | Method::Chebyshev | Method::Grid(Derivatives::Central { .. }),
+        ) if t.explicit() => Arrangement::Components,
+        _ => Arrangement::Nodes,
+    }
+}
+
+/// Typical sizes of the components, spread over a state. What has no rate has no error of its own: it follows from the rest.
+fn nominal(eqs: &Equations, shape: &[usize], by_component: bool) -> Tensor {
+    let rated = rates::stored(eqs);
+    let sizes = eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]);
+    let sizes: Vec<f64> = sizes.zip(&rated).map(|(x, rated)| if *rated { x } else { f64::INFINITY }).collect();
+    if sizes.iter().all(|x| *x == sizes[0] && x.is_finite()) {
         return Tensor::scalar(sizes[0]);
     }
+    if sizes.iter().all(|x| x.is_infinite()) {
+        // Rates of several unknowns at once.
+        return Tensor::scalar(1.0);
+    }
     let (c, len) = (sizes.len(), shape.iter().product::<usize>());
-    Tensor::f64(shape.to_vec(), (0..len).map(|i| sizes[i / (len / c)]).collect::<Vec<_>>())
+    let of = |i: usize| if by_component { i / (len / c) } else { i % c };
+    Tensor::f64(shape.to_vec(), (0..len).map(|i| sizes[of(i)]).collect::<Vec<_>>())
 }

@@ -94,6 +94,12 @@ impl Lower<'_> {
             return Ok(out);
         }
         let row = eqs.flux_of(which);
+        if c.sealed {
+            let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
+            let nothing = |b: &mut Builder, _: &[crate::ir::Value]| vec![b.full(&Type::f64([offsets.total]), 0.0)];
+            let function = self.traced_point(&[], &fixed, offsets, eqs, Some(2), nothing, c.span)?;
+            return Ok(vec![TracedCondition { essential: None, function }]);
+        }
         let sign = self.flux_sign(c, &flux[row])?;
         // c = s·F·n + g(u) = 0, so F·n = -g/s; and g is c where the gradient vanishes, less s·F·n there.
         let without_gradient = |l: &Self, f: &Field| {
@@ -139,7 +145,7 @@ impl Lower<'_> {
 
     /// s = ±1 such that the condition is `s·flux·n + (terms without the gradient)`; found by comparing derivatives with
     /// respect to the gradient, as nodes of one hash-consed function.
-    fn flux_sign(&mut self, c: &Boundary, flux: &Field) -> Result<f64> {
+    pub(in crate::lower) fn flux_sign(&mut self, c: &Boundary, flux: &Field) -> Result<f64> {
         let mut b = Builder::new("flux");
         let mut leaves: Vec<(Leaf, crate::ir::Value)> = vec![];
         let mut bind = |b: &mut Builder, f: &Field| -> Vec<crate::ir::Value> {

@@ -19,7 +19,9 @@ use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Solution, Value};
 use crate::base::Span;
-use crate::discretize::{self, Balance, Space, finite_element, finite_volume};
+use crate::discretize::chebyshev::Purpose;
+use crate::discretize::grid::Derivatives;
+use crate::discretize::{self, Balance, Space, chebyshev, finite_element, finite_volume, grid};
 use crate::ir::{Builder, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -48,6 +50,8 @@ pub(super) enum Guess {
     Number(f64),
     /// At nodal values `[N, c]`.
     Values(Num),
+    /// The same; where no solution is found, one of the values is not finite, and who asks tries something else.
+    Try(Num),
 }
 
 impl Lower<'_> {
@@ -72,7 +76,7 @@ impl Lower<'_> {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
-        self.settle(&mut eqs, scheme.method != Method::Elements)?;
+        self.settle(&mut eqs, scheme.method.conservative())?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",
@@ -125,15 +129,42 @@ impl Lower<'_> {
         guess: Guess,
         span: Span,
     ) -> Result<Solved> {
+        self.emit_by(eqs, &border, (&balance, &shared), scheme, scheme.method, guess, span)
+    }
+
+    /// Emits the solve by a method, of the scheme or of a lower order.
+    #[allow(clippy::too_many_arguments)] // The problem, its parts, and how it is solved.
+    fn emit_by(
+        &mut self,
+        eqs: &Equations,
+        border: &Border,
+        (balance, shared): (&Balance, &Shared),
+        scheme: &Scheme,
+        method: Method,
+        mut guess: Guess,
+        span: Span,
+    ) -> Result<Solved> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
         let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
+        if let (Method::Grid(Derivatives::Central { order: 4.. }), Guess::None, false) =
+            (method, &guess, balance.linear)
+        {
+            // Wide stencils make of values that contradict the walls whatever they like: order 2 comes first.
+            let second = Method::Grid(Derivatives::Central { order: 2 });
+            guess =
+                Guess::Values(self.emit_by(eqs, border, (balance, shared), scheme, second, Guess::None, span)?.nodal);
+        }
         let options = discretize::Options {
             solver: scheme.solver,
             linear_tolerance: scheme.tolerance,
             ..discretize::Options::default()
         };
-        let discrete = match scheme.method {
-            Method::Volumes if scheme.reconstruct.is_some() || scheme.riemann.is_some() => {
+        let discrete = match method {
+            // Of additive steps they serve the explicit terms.
+            Method::Volumes
+                if (scheme.reconstruct.is_some() || scheme.riemann.is_some())
+                    && !matches!(scheme.time, Some((Integrator::Additive(_), _))) =>
+            {
                 return error_help(
                     "run.scheme",
                     span,
@@ -141,14 +172,19 @@ impl Lower<'_> {
                     "use `time=ssprk3(…)`, or leave out `reconstruct` and `riemann`: fluxes are then those of two points",
                 );
             }
-            Method::Volumes => finite_volume::discretise(&balance, &space.mesh, &options),
-            Method::Elements => finite_element::discretise(&balance, &space, &options),
-            Method::Grid(_) => {
+            Method::Volumes => finite_volume::discretise(balance, &space.mesh, &options),
+            Method::Elements => finite_element::discretise(balance, &space, &options),
+            Method::Chebyshev => {
+                let purpose = if scheme.time.is_some() { Purpose::Stage } else { Purpose::Steady };
+                chebyshev::discretise(balance, &space, &options, purpose).map(|made| made.discrete)
+            }
+            Method::Grid(Derivatives::Central { order }) => grid::discretise(balance, &space.mesh, order, &options),
+            Method::Grid(Derivatives::Fourier(_)) => {
                 return error_help(
                     "run.scheme",
                     span,
-                    "this scheme steps through time explicitly and solves nothing",
-                    "use `fem` or `fv` for steady problems and implicit steps",
+                    "`spectral` steps through time and solves nothing at once",
+                    "use `fem`, `fv` or `fd` for steady problems and implicit steps",
                 );
             }
         }
@@ -157,13 +193,16 @@ impl Lower<'_> {
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
         spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
-        let mut args = self.data_arguments(&discrete, &shared, &space);
+        let mut args = self.data_arguments(&discrete, shared, &space);
         args.extend(shared.numbers.iter().cloned());
+        spec.may_fail = matches!(guess, Guess::Try(_));
         let first = match guess {
             Guess::Number(x) => Num::Const(Tensor::full(&Type::f64([free]), x)),
-            Guess::None | Guess::Values(_) if balance.linear => Num::Const(Tensor::zeros(&Type::f64([free]))),
+            Guess::None | Guess::Values(_) | Guess::Try(_) if balance.linear => {
+                Num::Const(Tensor::zeros(&Type::f64([free])))
+            }
             Guess::None => Num::Const(discrete.nominal.clone()),
-            Guess::Values(nodal) => self.tracer.build(&[&nodal], |b, v| {
+            Guess::Values(nodal) | Guess::Try(nodal) => self.tracer.build(&[&nodal], |b, v| {
                 let all = b.ty(v[0]).len();
                 let flat = b.reshape(v[0], &[all]);
                 let places = b.constant(discrete.places.clone());

@@ -4,13 +4,14 @@ use crate::base::Span;
 use crate::discretize::Element;
 use crate::discretize::conservation::{Limiter, Reconstruction};
 use crate::discretize::grid::{Dealias, Derivatives};
+use crate::integrate::bdf::MAX_ORDER;
 use crate::integrate::rosenbrock::rosenbrock;
 use crate::integrate::symplectic::composition;
 use crate::integrate::{Additive, Composition, Rosenbrock, Tableau, additive, tableau};
 use crate::ir::LinearSolver;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
-use crate::lower::evolve::Control;
+use crate::lower::evolve::{Control, Implicit};
 use crate::lower::functional::{Cells, Resolution};
 use crate::lower::value::{Record, Value};
 
@@ -21,20 +22,42 @@ pub struct Scheme {
     pub time: Option<(Integrator, f64)>,
     /// What is said of the length of steps.
     pub control: Option<Control>,
+    /// What is said of which terms are implicit.
+    pub implicit: Option<Implicit>,
     pub resolution: Resolution,
     pub solver: LinearSolver,
     pub tolerance: f64,
     /// Of finite volumes in explicit steps.
     pub reconstruct: Option<Reconstruction>,
     pub riemann: Option<Value>,
+    /// Of central differences: whether components stand at places of their own; none leaves it to the system.
+    pub staggered: Option<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Method {
     Elements,
     Volumes,
+    /// Chebyshev collocation.
+    Chebyshev,
     /// A periodic grid of points.
     Grid(Derivatives),
+}
+
+impl Method {
+    /// Whether transport, told in two ways, is taken as the divergence of a flux.
+    pub fn conservative(self) -> bool {
+        matches!(self, Method::Volumes | Method::Grid(_))
+    }
+
+    /// The order of the space of its fields.
+    fn space_order(self, order: usize) -> usize {
+        match self {
+            Method::Elements => order,
+            Method::Chebyshev => 1,
+            Method::Volumes | Method::Grid(_) => 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -44,8 +67,11 @@ pub enum Integrator {
     Symplectic(&'static Composition),
     /// Linearly implicit.
     Rosenbrock(&'static Rosenbrock),
-    /// Backward differences of second order.
-    Bdf2,
+    /// Backward differences of an order, in steps of one length, or up to an order in steps that follow the error.
+    Bdf {
+        order: usize,
+        varies: bool,
+    },
     /// Exact in what is linear, explicit in the rest.
     Exponential {
         order: usize,
@@ -73,7 +99,12 @@ impl Lower<'_> {
             Some((method, control)) => (Some((method, control.fixed().unwrap_or(f64::INFINITY))), Some(control)),
             None => (None, None),
         };
+        let implicit = match given("time") {
+            Some(Value::Record(t)) => Implicit::read(t, span)?,
+            _ => None,
+        };
         let cells = match (given("n"), given("h")) {
+            (Some(n), None) if r.kind == "chebyshev" => Cells::Lobatto(self.known_int(&n.clone(), "`n`", span)?),
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
             (None, Some(h)) => Cells::Size(self.known_real(&h.clone(), span)?),
             (Some(_), Some(_)) => {
@@ -105,6 +136,7 @@ impl Lower<'_> {
         let method = match r.kind.as_str() {
             "fem" => Method::Elements,
             "fv" => Method::Volumes,
+            "chebyshev" => Method::Chebyshev,
             "fd" => Method::Grid(Derivatives::Central { order }),
             "spectral" => Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?)),
             other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
@@ -150,11 +182,16 @@ impl Lower<'_> {
             method,
             time,
             control,
-            resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
+            implicit,
+            resolution: Resolution { order: method.space_order(order), element, cells },
             solver,
             tolerance,
             reconstruct,
             riemann: given("riemann").cloned(),
+            staggered: match given("staggered") {
+                Some(Value::Bool(yes)) => Some(*yes),
+                _ => None,
+            },
         })
     }
 
@@ -176,8 +213,47 @@ impl Lower<'_> {
         }
     }
 
+    /// `bdf(3, 0.1)`, `bdf(tol=1e-6)`.
+    fn differences(&mut self, r: &Record, span: Span) -> Result<Integrator> {
+        let mut read = |name: &str| match r.fields.get(name) {
+            None | Some(Value::None) => Ok(None),
+            Some(v) => self.known_int(&v.clone(), &format!("`{name}`"), span).map(Some),
+        };
+        let (order, most) = (read("order")?, read("max_order")?);
+        let follows = ["tol", "rtol", "atol"].iter().any(|n| !matches!(r.fields.get(*n), None | Some(Value::None)));
+        let order = match (follows, order, most) {
+            (false, Some(order), _) => order,
+            (true, None, most) => most.unwrap_or(MAX_ORDER),
+            (false, None, _) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "backward differences of which order?",
+                    "give order and step, `bdf(3, 0.1)`, or a tolerance, and both follow the error: `bdf(tol=1e-6)`",
+                );
+            }
+            (true, Some(_), _) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    "the order of these backward differences follows the error as their steps do",
+                    "bound it with `max_order`, or leave out the tolerance: `bdf(3, 0.1)`",
+                );
+            }
+        };
+        if !(1..=MAX_ORDER).contains(&order) {
+            return error_help(
+                "run.scheme",
+                span,
+                format!("there are no backward differences of order {order}"),
+                format!("orders are 1 to {MAX_ORDER}; formulas of higher order are unstable or nearly so"),
+            );
+        }
+        Ok(Integrator::Bdf { order, varies: follows })
+    }
+
     /// The method of a scheme in time.
-    pub(in crate::lower) fn method(&self, v: &Value, span: Span) -> Result<Integrator> {
+    pub(in crate::lower) fn method(&mut self, v: &Value, span: Span) -> Result<Integrator> {
         let Value::Record(r) = v else {
             return error_help(
                 "run.scheme",
@@ -193,7 +269,7 @@ impl Lower<'_> {
             return Ok(Integrator::Additive(a));
         }
         match (r.kind.as_str(), tableau(&r.kind), rosenbrock(&r.kind)) {
-            ("bdf2", ..) => Ok(Integrator::Bdf2),
+            ("bdf", ..) => self.differences(&r.clone(), span),
             ("etdrk2", ..) => Ok(Integrator::Exponential { order: 2 }),
             ("etdrk4", ..) => Ok(Integrator::Exponential { order: 4 }),
             (_, Some(t), _) => Ok(Integrator::RungeKutta(t)),

@@ -8,7 +8,7 @@ use crate::ir::Type;
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::system::{Equations, Gauge};
-use crate::lower::value::{Discrete, Field, Integral, Leaf, Num, Solution, Value};
+use crate::lower::value::{Discrete, Field, Integral, Leaf, Num, Slopes, Solution, Value};
 use indexmap::IndexMap;
 use std::rc::Rc;
 
@@ -16,7 +16,18 @@ impl Lower<'_> {
     /// Fields of the solution: unknowns, then lets with the unknowns replaced.
     pub(in crate::lower) fn solution(&mut self, eqs: &Equations, solved: Solved, span: Span) -> Result<Rc<Solution>> {
         let Solved { nodal, slopes, numbers, space } = solved;
-        let mut fields = self.unknown_fields(eqs, &nodal, slopes.as_ref(), &space);
+        let fields = self.unknown_fields(eqs, &nodal, slopes.as_ref(), &space);
+        self.solution_of(eqs, fields, numbers, span)
+    }
+
+    /// The same from the unknowns as fields.
+    pub(in crate::lower) fn solution_of(
+        &mut self,
+        eqs: &Equations,
+        mut fields: Vec<Rc<Discrete>>,
+        numbers: Vec<Num>,
+        span: Span,
+    ) -> Result<Rc<Solution>> {
         if eqs.numbers.is_empty() {
             for (k, field) in fields.iter_mut().enumerate() {
                 if let Some(g) = eqs.gauges.iter().find(|g| g.fixes(k)) {
@@ -67,10 +78,10 @@ impl Lower<'_> {
             let slopes = slopes.map(|slopes| {
                 let mut shape = shape.clone();
                 shape.push(space.mesh.dimension());
-                self.tracer.build(&[slopes], |b, v| {
+                Slopes::Known(self.tracer.build(&[slopes], |b, v| {
                     let s = b.slice(v[0], 1, start, start + n);
                     b.reshape(s, &shape)
-                })
+                }))
             });
             let id = self.tracer.fresh();
             fields.push(Rc::new(Discrete { space: space.clone(), dofs, slopes, shape: u.shape.clone(), id }));

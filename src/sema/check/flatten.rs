@@ -176,6 +176,7 @@ impl<'a, 'p> Builder<'a, 'p> {
                     let places = places.iter().map(|p| (p.part.clone(), p.span, self.domain(&p.domain))).collect();
                     self.flat.conditions.push(Condition { span, places, lhs, uses, natural });
                 }
+                SystemStmtKind::Ensure { .. } => {}
                 SystemStmtKind::Init { lhs, rhs } => {
                     let uses = self.uses(&[lhs, rhs]);
                     self.flat.inits.push(Init { span, uses });

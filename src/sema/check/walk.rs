@@ -48,6 +48,7 @@ pub fn def<'p>(def: &'p Def, f: Visit<'_, 'p>) {
                         expr(lhs, f);
                         expr(rhs, f);
                     }
+                    SystemStmtKind::Ensure { claim, .. } => expr(claim, f),
                     SystemStmtKind::On { places, lhs, rhs } => {
                         places.iter().for_each(|p| expr(&p.domain, f));
                         expr(lhs, f);

@@ -53,6 +53,11 @@ impl Walk<'_, '_> {
                 self.expr(rhs);
             }
             SystemStmtKind::Init { lhs, rhs } => self.equation("init", "", lhs, rhs),
+            SystemStmtKind::Ensure { name, claim } => {
+                self.tag("ensure");
+                self.hash.text(name);
+                self.expr(claim);
+            }
         }
     }
 

@@ -9,6 +9,15 @@ use crate::sema::types::Rank;
 use std::rc::Rc;
 
 impl<'p> Infer<'p> {
+    /// What `ensure` states is true or false.
+    pub(super) fn contract(&mut self, e: &'p Expr, env: &Env, help: &str) {
+        let ty = self.ty(e, env);
+        if !matches!(ty, Ty::Bool(_) | Ty::Any) {
+            let found = self.describe(&ty);
+            self.error("coupling.ensure", e.span, format!("a contract is true or false, this is {found}"), help);
+        }
+    }
+
     /// Checks every definition of the user's files. The library's bodies are walked where they are called (and by its own tests).
     pub(super) fn items(&mut self, library: bool) {
         let p = self.p;
@@ -67,16 +76,7 @@ impl<'p> Infer<'p> {
                 let result = self.declared(result, &env);
                 env.set(*result_local, result);
                 for e in ensures {
-                    let ty = self.ty(e, &env);
-                    if !matches!(ty, Ty::Bool(_) | Ty::Any) {
-                        let found = self.describe(&ty);
-                        self.error(
-                            "coupling.ensure",
-                            e.span,
-                            format!("a contract is true or false, this is {found}"),
-                            "for example `ensure spd(result)` or `ensure result > 0 [Pa]`",
-                        );
-                    }
+                    self.contract(e, &env, "for example `ensure spd(result)` or `ensure result > 0 [Pa]`");
                 }
             }
             DefKind::System(_) => {

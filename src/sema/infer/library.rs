@@ -204,7 +204,7 @@ impl<'p> Infer<'p> {
                 sample @ Ty::Sample(..) => sample,
                 _ => Ty::Any,
             },
-            "fem" | "fv" | "fd" | "spectral" => {
+            "fem" | "fv" | "fd" | "spectral" | "chebyshev" => {
                 let h = match arg("h") {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,
@@ -215,9 +215,16 @@ impl<'p> Infer<'p> {
                 };
                 Ty::Scheme(Rc::new(SchemeInfo { h, step }))
             }
-            "ark4" | "ars222" | "bdf2" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4"
+            "bdf" => {
+                let step = match arg("dt") {
+                    Ty::Num(n) => Some(n.dim),
+                    _ => None,
+                };
+                Ty::Scheme(Rc::new(SchemeInfo { h: None, step }))
+            }
+            "ark4" | "ars222" | "ars443" | "bogacki_shampine" | "crank_nicolson" | "dormand_prince" | "esdirk4"
             | "etdrk2" | "etdrk4" | "euler" | "heun" | "imex_euler" | "imex_trapezoid" | "implicit_euler" | "rk4"
-            | "rodas4" | "ros3p" | "verlet" | "yoshida4" | "sdirk2" | "sdirk3" | "ssprk3" => {
+            | "rodas4" | "ros3p" | "verlet" | "yoshida4" | "sdirk2" | "sdirk3" | "sdirk4" | "ssprk3" => {
                 let step = match first() {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,

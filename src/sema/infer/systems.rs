@@ -106,6 +106,11 @@ impl<'p> Infer<'p> {
                 SystemStmtKind::Init { lhs, rhs } => {
                     self.equation(lhs, rhs, &env, "the two sides of this initial condition");
                 }
+                SystemStmtKind::Ensure { claim, .. } => self.contract(
+                    claim,
+                    &env,
+                    "for example `ensure positive: u >= 0` or `ensure mass: conserved(∫(u))`",
+                ),
             }
         }
         let problem = Problem { members: Rc::new(members), equations, domain: self.domain, time: self.time.clone() };

@@ -121,6 +121,9 @@ impl<'a> Resolver<'a> {
                     let (lhs, rhs) = self.equation(equation);
                     SystemStmtKind::Init { lhs, rhs }
                 }
+                ast::SystemStmtKind::Ensure { name, claim } => {
+                    SystemStmtKind::Ensure { name: name.name.clone(), claim: self.expr(claim) }
+                }
                 ast::SystemStmtKind::Error => continue,
             };
             stmts.push(SystemStmt { span: stmt.span, kind });

@@ -204,6 +204,10 @@ impl Printer<'_> {
             SystemStmtKind::Init(equation) => {
                 (self.lead(&s.doc, equation.lhs.span), concat([text("init "), self.equation(equation)]))
             }
+            SystemStmtKind::Ensure { name, claim } => (
+                self.lead(&s.doc, name.span),
+                concat([text("ensure "), self.ident(name), text(": "), self.expr(claim)]),
+            ),
             SystemStmtKind::Error => (Doc::Concat(vec![]), text(self.source(s.span))),
         };
         concat([lead, rest])

@@ -33,6 +33,8 @@ pub struct Blocked {
     carry: usize,
     length: usize,
     reverse: bool,
+    /// What a step leaves besides its state.
+    rows: Vec<Type>,
     dtype: DType,
     grid: Vec<usize>,
     /// What the sweeps read and write; the place in this list is the number of the buffer in their nests.
@@ -179,6 +181,7 @@ impl Blocked {
             carry,
             length,
             reverse,
+            rows: body.outputs[carry..].iter().map(|v| body.ty(*v).clone()).collect(),
             dtype,
             grid: grid.to_vec(),
             slots,
@@ -191,6 +194,11 @@ impl Blocked {
         }))
     }
 
+    /// The name of the body and the number of carried values, where the loop goes forwards.
+    pub fn forwards(&self) -> Option<(&str, usize)> {
+        (!self.reverse).then_some((&self.name, self.carry))
+    }
+
     /// Arguments and results of the scan.
     pub fn run(&self, context: &Context, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
         let apart = Context { follow: None, ..*context };
@@ -200,9 +208,9 @@ impl Blocked {
                 let (length, carry, reverse) = (self.length, self.carry, self.reverse);
                 let of = follow::Loop { name: &self.name, length, carry, reverse, holds_loop: false };
                 let states = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()]));
-                let items = rows.iter().map(|r| Type::new(self.dtype, [r.view().len() / length]));
-                let types: Vec<Type> = states.chain(items).collect();
+                let types: Vec<Type> = states.chain(self.rows.iter().cloned()).collect();
                 let start = &args[..carry];
+                let rows = follow::Rows::new(rows, &self.rows);
                 follow::followed(&apart, follow, of, &types, start, (outs, rows), &mut |_, steps, from, to, rows| {
                     self.run_steps(&apart, steps, &[from, &args[carry..]].concat(), to, rows)
                 })
@@ -257,6 +265,8 @@ impl Blocked {
         outs: &mut [ViewMut],
         rows: &mut [ViewMut],
     ) -> Result<(), Fault> {
+        let fits = |(r, ty): (&ViewMut, &Type)| r.view().len() == steps.len() * ty.len();
+        assert!(rows.len() == self.rows.len() && rows.iter().zip(&self.rows).all(fits), "compiler bug: rows of a loop");
         // The item of the first row.
         let first = if self.reverse { self.length - steps.end } else { steps.start };
         let mut made: Vec<Buffer> = vec![];

@@ -5,6 +5,7 @@ use crate::base::Span;
 use crate::ir::{Builder, Func, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::arith::shape_name;
+use crate::lower::claims::{Claim, Kind};
 use crate::lower::error::{Result, error, error_help};
 use crate::lower::value::{Env, Num, Problem, Value};
 use crate::sema::hir::{DefId, DefKind, Op, System, SystemStmtKind, TypeExprKind};
@@ -31,6 +32,8 @@ pub struct Ordinary {
     /// `(t, u[n], captured…) → values` of these names.
     pub lets: (Vec<String>, Func),
     nominal: Vec<f64>,
+    /// What it states of its solution; behind the lets stand the margin of each, or its number and its size.
+    pub claims: Vec<Claim>,
     /// Lets that are no numbers.
     pub constants: Vec<(String, Value)>,
 }
@@ -80,6 +83,7 @@ struct Read {
     /// Unknown, which derivative, value.
     initial: Vec<(usize, usize, Num, Span)>,
     lets: Vec<(String, Num)>,
+    claims: Vec<Claim>,
     constants: Vec<(String, Value)>,
 }
 
@@ -133,10 +137,16 @@ impl Lower<'_> {
             }
             l.motion = Some(Motion { pairs });
             let mut next = 0;
-            l.read_statements(system, &mut env, &mut read, &mut next)?;
+            let ((), claims) = l.with_claims(|l| l.read_statements(system, &mut env, &mut read, &mut next))?;
+            let mut looked_at = vec![];
+            for claim in &claims {
+                looked_at.extend(l.claimed_number(claim)?);
+            }
+            read.claims = claims;
             let equations = read.equations.iter().map(|(n, _)| n);
             let values =
                 equations.chain(read.initial.iter().map(|(_, _, n, _)| n)).chain(read.lets.iter().map(|l| &l.1));
+            let values = values.chain(&looked_at);
             Ok(values.cloned().collect())
         });
         self.motion = outer;
@@ -246,6 +256,11 @@ impl Lower<'_> {
                     }
                     read.initial.push((unknown, derivative, value, stmt.span));
                 }
+                SystemStmtKind::Ensure { name, claim } => {
+                    if self.claims.is_some() {
+                        self.claim(name, claim, env)?;
+                    }
+                }
                 SystemStmtKind::On { .. } => {
                     return error("run.equation", stmt.span, "a system without a domain has no boundary");
                 }
@@ -256,6 +271,21 @@ impl Lower<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The margin of a claim, or its number and its size.
+    fn claimed_number(&mut self, claim: &Claim) -> Result<Vec<Num>> {
+        Ok(match &claim.kind {
+            Kind::Order { more, less, .. } => {
+                let margin = self.margin(more, less, claim.span)?;
+                vec![self.num(&margin, claim.span)?]
+            }
+            Kind::Conserved { value, .. } => {
+                let n = self.num(value, claim.span)?;
+                let size = self.unary_num(crate::ir::Unary::Abs, &n);
+                vec![n, size]
+            }
+        })
     }
 
     /// `raw(t, (x, v, a)…, captured…) → (equations…, initial values…, lets…)`
@@ -339,7 +369,7 @@ impl Lower<'_> {
         let skip = count + read.initial.len();
         let lets = rates::lets(&raw, &unknowns, n, skip, rates.as_ref());
         let lets = (read.lets.into_iter().map(|(n, _)| n).collect(), lets);
-        let constants = read.constants;
+        let (constants, claims) = (read.constants, read.claims);
         let name = name.to_string();
         Ok(Ordinary {
             def,
@@ -355,6 +385,7 @@ impl Lower<'_> {
             initial,
             lets,
             nominal,
+            claims,
             constants,
         })
     }

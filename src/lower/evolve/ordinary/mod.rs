@@ -6,18 +6,23 @@ mod rates;
 mod stages;
 
 pub use self::equations::Motion;
+pub(super) use self::equations::Ordinary;
 pub(super) use self::equations::same;
-use self::equations::{Ordinary, times};
+use self::equations::times;
 pub(super) use self::rates::Reach;
+pub(super) use self::stages::starter;
 use super::Step;
 use super::control::Control;
-use super::driver::Trial;
+use super::march::{March, Watched, method_name};
+use super::measure::Measure;
+use super::multistep::MultiStep;
+use super::onestep::{Dense, OneStep};
 use super::stability::Explicit;
 use super::timeline::Timeline;
 use crate::base::{Diagnostic, Span};
 use crate::integrate::Tableau;
 use crate::integrate::rosenbrock::rosenbrock_step;
-use crate::integrate::runge_kutta::explicit_step;
+use crate::integrate::runge_kutta::{continued_step, explicit_step};
 use crate::integrate::symplectic::symplectic_step;
 use crate::ir::{Builder, Func, Op, Type};
 use crate::lower::Lower;
@@ -39,7 +44,7 @@ impl Lower<'_> {
         let scheme = args.get("scheme").cloned().unwrap_or(Value::None);
         let name = self.program.def(problem.def).name.clone();
         if let Value::Record(r) = &scheme
-            && ["fem", "fv", "fd", "spectral"].contains(&r.kind.as_str())
+            && ["fem", "fv", "fd", "spectral", "chebyshev"].contains(&r.kind.as_str())
         {
             return error_help(
                 "run.scheme",
@@ -58,7 +63,11 @@ impl Lower<'_> {
                 Integrator::RungeKutta(t) if t.explicit() => self.explicit_ordinary(&system, t, &timeline, span)?,
                 other => self.implicit_ordinary(&system, other, (timeline.start, timeline.step), span)?,
             };
-            return self.trajectory(&system, &timeline, step);
+            let mut march = self.describe_numbers(&system, &timeline, step.initial[0].ty().len());
+            march.time = method_name(method);
+            march.checkpoint = self.often(args, span)?;
+            march.watched = self.watched_numbers(&system, &step, timeline.start)?;
+            return self.trajectory(&system, &timeline, step, march);
         }
         self.driven(problem, method, control, until, args, span)
     }
@@ -90,7 +99,6 @@ impl Lower<'_> {
         timeline.step *= timeline.per_sample as f64;
         timeline.per_sample = 1;
         let system = self.ordinary(problem, timeline.start)?;
-        let (func, order) = self.trial(&system, method, control.tolerance.is_some(), span)?;
         let event = match until {
             None => None,
             Some(f) => {
@@ -105,43 +113,85 @@ impl Lower<'_> {
                 })?)
             }
         };
-        let trial = Trial {
-            func,
-            order,
-            captured: system.captured.clone(),
-            initial: system.initial.clone(),
-            rates: system.rates.clone(),
-            limit: None,
-            event,
-            nominal: system.nominal(),
+        let tries = match method {
+            Integrator::Bdf { order, varies: true } => {
+                let step = MultiStep {
+                    solve: stages::differences(&system),
+                    max_order: order,
+                    captured: system.captured.clone(),
+                    initial: system.initial.clone(),
+                    rates: system.rates.clone(),
+                    event,
+                    measure: Measure::Entries { nominal: system.nominal() },
+                };
+                self.multistep_tries(&step, &control, &timeline)
+            }
+            method => {
+                let step = self.one_step(&system, method, event, (&control, &timeline), span)?;
+                self.one_step_tries(&step, &control, &timeline)
+            }
         };
-        let driven = self.drive(&trial, &control, &timeline);
+        let driven = self.drive(&tries, &control, &timeline);
         let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
         Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }
 
-    /// `(t, h, u, captured…) → (next, error)` and the order of the error.
-    fn trial(&mut self, system: &Ordinary, method: Integrator, estimate: bool, span: Span) -> Result<(Func, usize)> {
+    /// A one-step method on a system; it knows its state within a step where that is wanted and the slopes at both ends are known.
+    fn one_step(
+        &mut self,
+        system: &Ordinary,
+        method: Integrator,
+        event: Option<Func>,
+        (control, timeline): (&Control, &Timeline),
+        span: Span,
+    ) -> Result<OneStep> {
+        let estimate = control.tolerance.is_some();
         let mut b = Builder::new("trial");
         let (t, h) = (b.input(Type::f64([])), b.input(Type::f64([])));
         let u = b.input(Type::f64([system.n]));
+        let mut slope = None;
+        let needed = |name: &str| system.rates.as_ref().ok_or_else(|| no_rates(system, name, span));
+        // Slopes go from step to step, so that each is computed once.
+        let slopes = match method {
+            Integrator::RungeKutta(tableau) if tableau.explicit() => Some(needed(tableau.name)?),
+            Integrator::RungeKutta(tableau) if tableau.a(0, 0) == 0.0 => Some(needed(tableau.name)?),
+            Integrator::RungeKutta(_) | Integrator::Rosenbrock(_) if estimate && timeline.keep => system.rates.as_ref(),
+            _ => None,
+        };
+        if slopes.is_some() {
+            slope = Some(b.input(Type::f64([system.n])));
+        }
         let p: Vec<_> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
+        let at = |b: &mut Builder, t, u| {
+            let rates = slopes.expect("compiler bug: a slope without rates");
+            let args: Vec<_> = [t, u].into_iter().chain(p.iter().copied()).collect();
+            b.inline(rates, &args)[0]
+        };
+        let (mut bulge, mut last) = (None, None);
         let (name, embedded, next, error) = match method {
             Integrator::RungeKutta(tableau) if tableau.explicit() => {
-                let rates = system.rates.as_ref().ok_or_else(|| no_rates(system, tableau.name, span))?;
-                let step = explicit_step(&mut b, tableau, rates, (t, h), &[u], &p);
-                let order = tableau.embedded.map(|e| e.1);
-                (tableau.name, order, step.next[0], step.error.map(|e| e[0]))
+                let first = slope.expect("compiler bug: an explicit step without its first slope");
+                let step = continued_step(&mut b, tableau, needed(tableau.name)?, (t, h), (u, first), &p);
+                (bulge, last) = (step.bulge, Some(step.slope));
+                (tableau.name, tableau.embedded.map(|e| e.1), step.next, step.error)
             }
             Integrator::RungeKutta(tableau) => {
                 let stage = stages::Stage::of(system);
-                let step = stages::diagonally_implicit(&mut b, tableau, system, &stage, (t, h), u, &p)
-                    .ok_or_else(|| no_rates(system, tableau.name, span))?;
+                let step = stages::diagonally_implicit(&mut b, tableau, &stage, (t, h), (u, slope), &p);
+                last = step.slope.filter(|_| slope.is_some());
+                if slope.is_some() && last.is_none() {
+                    let end = b.add(t, h);
+                    last = Some(at(&mut b, end, step.next));
+                }
                 (tableau.name, tableau.embedded.map(|e| e.1), step.next, step.error)
             }
             Integrator::Rosenbrock(method) => {
-                let rates = system.rates.as_ref().ok_or_else(|| no_rates(system, method.name, span))?;
+                let rates = needed(method.name)?;
                 let step = rosenbrock_step(&mut b, method, rates, (t, h), u, &p);
+                if slope.is_some() {
+                    let end = b.add(t, h);
+                    last = Some(at(&mut b, end, step.next[0]));
+                }
                 (method.name, Some(method.embedded), step.next[0], step.error.map(|e| e[0]))
             }
             Integrator::Symplectic(method) => {
@@ -161,25 +211,54 @@ impl Lower<'_> {
                     "use it with `spectral`; here an implicit one such as `rodas4` or `esdirk4`",
                 );
             }
-            Integrator::Bdf2 => {
+            Integrator::Bdf { .. } => {
                 return error_help(
                     "run.scheme",
                     span,
-                    "the steps of this method are of one length",
-                    "use `rodas4` or `esdirk4`, which estimate their error, and end a run where one likes",
+                    "these steps are of one length, and an event lies within one",
+                    "let the steps follow the error, `bdf(tol=1e-6)`, or use a one-step method such as `rodas4`",
                 );
             }
         };
-        match (estimate, embedded, error) {
-            (false, ..) => Ok((b.finish(vec![next]), 1)),
-            (true, Some(order), Some(error)) => Ok((b.finish(vec![next, error]), order)),
-            _ => error_help(
+        if estimate && (embedded.is_none() || error.is_none()) {
+            return error_help(
                 "run.scheme",
                 span,
                 format!("`{name}` does not estimate its error, so that no tolerance can be held"),
-                "use `dormand_prince`, `bogacki_shampine`, `esdirk4`, `ros3p` or `rodas4`, or give a step, `rk4(0.01)`",
-            ),
+                "use `dormand_prince`, `bogacki_shampine`, `bdf`, `esdirk4`, `ros3p` or `rodas4`, or give a step, `rk4(0.01)`",
+            );
         }
+        let mut out = vec![next];
+        out.extend(last);
+        if estimate {
+            out.extend(error);
+            out.extend(bulge);
+        }
+        let memory = match (slopes, last) {
+            (Some(rates), Some(_)) => {
+                let start = Num::scalar(timeline.start);
+                let refs: Vec<&Num> = [&start, &system.initial].into_iter().chain(&system.captured).collect();
+                vec![self.tracer.build(&refs, |b, v| b.inline(rates, v)[0])]
+            }
+            _ => vec![],
+        };
+        let dense = match bulge {
+            _ if memory.is_empty() => None,
+            Some(_) => Some(Dense::Bulged),
+            None => Some(Dense::Hermite),
+        };
+        Ok(OneStep {
+            func: b.finish(out),
+            memory,
+            estimate: embedded.filter(|_| estimate),
+            dense,
+            captured: system.captured.clone(),
+            initial: system.initial.clone(),
+            rates: system.rates.clone(),
+            limit: None,
+            event,
+            measure: Measure::Entries { nominal: system.nominal() },
+        })
     }
 
     fn explicit_ordinary(
@@ -212,8 +291,24 @@ impl Lower<'_> {
         Ok(Step { func, captured: system.captured.clone(), initial: vec![system.initial.clone()] })
     }
 
+    /// The claims of the system over the states of its steps.
+    fn watched_numbers(&mut self, system: &Ordinary, step: &Step, start: f64) -> Result<Option<Watched>> {
+        if system.claims.is_empty() || self.tracer.depth() != 1 {
+            return Ok(None);
+        }
+        let mut b = Builder::new("ensure");
+        let states: Vec<_> = step.initial.iter().map(|s| b.input(s.ty().clone())).collect();
+        let t = b.input(Type::f64([]));
+        let (names, lets) = &system.lets;
+        let more: Vec<_> = lets.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
+        let out = b.inline(lets, &[&[t, states[0]], &more[..]].concat());
+        let func = b.finish(out[names.len()..].to_vec());
+        self.watched_from(system.claims.clone(), func, system.captured.clone(), &step.initial, start).map(Some)
+    }
+
     /// Runs the steps and names what comes out.
-    fn trajectory(&mut self, system: &Ordinary, timeline: &Timeline, step: Step) -> Result<Value> {
+    fn trajectory(&mut self, system: &Ordinary, timeline: &Timeline, mut step: Step, march: March) -> Result<Value> {
+        self.runtime.marches(march, &mut step.func);
         let (states, initial) = (step.initial.len(), step.initial[0].clone());
         let out = self.looped(timeline, step);
         let kept: Vec<f64> = match timeline.keep {

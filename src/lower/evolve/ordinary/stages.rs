@@ -3,10 +3,11 @@
 use super::equations::Ordinary;
 use super::rates::affine;
 use crate::base::Span;
-use crate::integrate::Tableau;
+use crate::integrate::bdf::{Equation, ROWS, equation, formula};
 use crate::integrate::rosenbrock::rosenbrock_step;
 use crate::integrate::symplectic::symplectic_step;
-use crate::ir::{Builder, Func, Op, SolveSpec, Tensor, Type, Value};
+use crate::integrate::{Tableau, tableau};
+use crate::ir::{Builder, Compare, Func, Op, SolveSpec, Tensor, Type, Value};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::evolve::Step;
@@ -54,6 +55,23 @@ impl Stage {
         Stage { residual: Arc::new(residual), spec: Arc::new(spec) }
     }
 
+    /// The same with one unknown more, whose equation says that it is zero: NaN where no solution is found, the others then being where
+    /// Newton's method started, so that nothing that is not finite enters a derivative. Newton's method stops earlier: what is left is
+    /// far below the error of a step.
+    pub fn that_may_fail(system: &Ordinary) -> Stage {
+        let of = Stage::of(system);
+        let mut b = Builder::new(system.name.clone());
+        let n = system.n;
+        let y = b.input(Type::f64([n + 1]));
+        let rest: Vec<Value> = of.residual.inputs[1..].iter().map(|ty| b.input(ty.clone())).collect();
+        let (own, flag) = (b.slice(y, 0, 0, n), b.slice(y, 0, n, n + 1));
+        let args: Vec<Value> = std::iter::once(own).chain(rest).collect();
+        let rows = b.inline(&of.residual, &args)[0];
+        let all = b.concat(&[rows, flag], 0);
+        let spec = SolveSpec { may_fail: true, newton_tolerance: 1e-8, newton_iterations: 12, ..(*of.spec).clone() };
+        Stage { residual: Arc::new(b.finish(vec![all])), spec: Arc::new(spec) }
+    }
+
     /// The solution of a stage; `first` is where Newton starts.
     pub fn solve(
         &self,
@@ -86,9 +104,15 @@ impl Lower<'_> {
                 let t = b.input(Type::f64([]));
                 let p: Vec<Value> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
                 let h = b.scalar(h);
-                let Some(next) = diagonally_implicit(&mut b, tableau, system, &stage, (t, h), u, &p) else {
-                    return Err(super::no_rates(system, tableau.name, span));
+                let first = match (tableau.a(0, 0) == 0.0, &system.rates) {
+                    (false, _) => None,
+                    (true, None) => return Err(super::no_rates(system, tableau.name, span)),
+                    (true, Some(rates)) => {
+                        let args: Vec<Value> = [t, u].into_iter().chain(p.iter().copied()).collect();
+                        Some(b.inline(rates, &args)[0])
+                    }
                 };
+                let next = diagonally_implicit(&mut b, tableau, &stage, (t, h), (u, first), &p);
                 Ok(Step { func: b.finish(vec![next.next]), captured, initial: vec![system.initial.clone()] })
             }
             Integrator::Symplectic(method) => {
@@ -126,44 +150,114 @@ impl Lower<'_> {
                 "this time scheme treats the linear part of a field mode by mode",
                 "use it with `spectral`; here an implicit one such as `sdirk3` or `esdirk4`",
             ),
-            Integrator::Bdf2 => {
-                let (u, former) = (b.input(state.clone()), b.input(state));
-                let (first, t) = (b.input(Type::f64([])), b.input(Type::f64([])));
-                let p: Vec<Value> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
-                // `first` is 0 at the first step, an implicit Euler step.
-                let back = b.scale(first, 1.0 / 3.0);
-                let change = b.sub(u, former);
-                let change = b.mul(change, back);
-                let base = b.add(u, change);
-                let (less, whole) = (b.scale(first, -h / 3.0), b.scalar(h));
-                let weight = b.add(whole, less);
-                let time = b.add(t, whole);
-                let next = stage.solve(&mut b, u, base, (time, weight), &p);
-                let later = b.full_like(first, 1.0);
-                let func = b.finish(vec![next, u, later]);
-                let start = system.initial.clone();
-                Ok(Step { func, captured, initial: vec![start.clone(), start, Num::Const(Tensor::scalar(0.0))] })
+            Integrator::Bdf { varies: true, .. } => {
+                unreachable!("compiler bug: steps that follow the error are taken elsewhere")
+            }
+            Integrator::Bdf { order, varies: false } => {
+                let (func, ones) = equal_steps(system, &stage, order, h);
+                let mut initial = vec![system.initial.clone(); ones];
+                if order > 1 {
+                    initial.push(Num::Const(Tensor::scalar(0.0)));
+                }
+                Ok(Step { func, captured, initial })
             }
         }
     }
 }
 
-/// A step and, with an embedded method, its error.
+/// `(u_n, …, u_{n-k+1}, steps so far, t, captured…) → the same a step later`: backward differences of order k with steps of one length.
+///
+/// The first k - 1 steps are those of a diagonally implicit method of order k - 1, whose error of a step, of order k, is that of the
+/// formula over all steps: one order more would gain nothing. All of them are L-stable.
+fn equal_steps(system: &Ordinary, stage: &Stage, order: usize, h: f64) -> (Func, usize) {
+    let formula = formula(order);
+    let state = Type::f64([system.n]);
+    let mut b = Builder::new("step");
+    let past: Vec<Value> = (0..order).map(|_| b.input(state.clone())).collect();
+    let count = (order > 1).then(|| b.input(Type::f64([])));
+    let t = b.input(Type::f64([]));
+    let p: Vec<Value> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
+    let later = |b: &mut Builder, past: &[Value], t: Value, p: &[Value]| {
+        let zero = b.zeros_like(past[0]);
+        let base = weighted(b, zero, past, |i| formula.past[i]);
+        let guess = weighted(b, zero, past, |i| formula.guess[i]);
+        let (weight, whole) = (b.scalar(formula.weight * h), b.scalar(h));
+        let time = b.add(t, whole);
+        stage.solve(b, guess, base, (time, weight), p)
+    };
+    let Some(count) = count else {
+        let next = later(&mut b, &past, t, &p);
+        return (b.finish(vec![next]), 1);
+    };
+    let branch = |started: bool| {
+        let mut b = Builder::new(if started { "differences" } else { "start" });
+        let past: Vec<Value> = (0..order).map(|_| b.input(state.clone())).collect();
+        let t = b.input(Type::f64([]));
+        let p: Vec<Value> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
+        let next = match started {
+            true => later(&mut b, &past, t, &p),
+            false => {
+                let h = b.scalar(h);
+                diagonally_implicit(&mut b, starter(order), stage, (t, h), (past[0], None), &p).next
+            }
+        };
+        Arc::new(b.finish(vec![next]))
+    };
+    let enough = b.scalar((order - 1) as f64);
+    let started = b.compare(Compare::Le, enough, count);
+    let args: Vec<Value> = std::iter::once(started).chain(past.iter().copied()).chain([t]).chain(p).collect();
+    let next = b.ops(Op::Cond { then: branch(true), otherwise: branch(false) }, &args)[0];
+    let one = b.scalar(1.0);
+    let mut out = vec![next];
+    out.extend(&past[..order - 1]);
+    out.push(b.add(count, one));
+    (b.finish(out), order)
+}
+
+/// What takes the first steps of backward differences of an order, from 2 on.
+pub fn starter(order: usize) -> &'static Tableau {
+    let name = ["implicit_euler", "sdirk2", "sdirk3", "sdirk4"][order - 2];
+    tableau(name).expect("compiler bug: a method that is known")
+}
+
+/// `(t at the end, history [ROWS, n], order, h, captured…) → (guess, next)` of backward differences of varying length and order.
+pub fn differences(system: &Ordinary) -> Func {
+    let stage = Stage::that_may_fail(system);
+    let n = system.n;
+    let mut b = Builder::new("differences");
+    let t = b.input(Type::f64([]));
+    let history = b.input(Type::f64([ROWS, n]));
+    let (order, h) = (b.input(Type::f64([])), b.input(Type::f64([])));
+    let p: Vec<Value> = system.implicit.inputs[3..].iter().map(|ty| b.input(ty.clone())).collect();
+    let Equation { guess, base, weight } = equation(&mut b, history, order, h);
+    let zero = b.zeros(&Type::f64([1]));
+    let first = b.concat(&[guess, zero], 0);
+    let found = stage.solve(&mut b, first, base, (t, weight), &p);
+    let (next, flag) = (b.slice(found, 0, 0, n), b.index(found, 0, n));
+    // NaN, where there is no solution, is not less than anything.
+    let one = b.scalar(1.0);
+    let solved = b.compare(Compare::Lt, flag, one);
+    let far = b.full_like(next, 1e150);
+    let next = b.select(solved, next, far);
+    b.finish(vec![guess, next])
+}
+
+/// A step; with an embedded method, its error; the slope at the end, where that is the last stage.
 pub struct Stepped {
     pub next: Value,
     pub error: Option<Value>,
+    pub slope: Option<Value>,
 }
 
-/// A step of a diagonally implicit tableau, whose first stage may be explicit; none if that needs rates that the system has not.
+/// A step of a diagonally implicit tableau from u. Its first stage may be explicit: it is then the slope that is given.
 pub fn diagonally_implicit(
     b: &mut Builder,
     tableau: &Tableau,
-    system: &Ordinary,
     stage: &Stage,
     (t, h): (Value, Value),
-    u: Value,
+    (u, first): (Value, Option<Value>),
     p: &[Value],
-) -> Option<Stepped> {
+) -> Stepped {
     // h·k_i of the stages.
     let mut slopes: Vec<Value> = vec![];
     let mut last = u;
@@ -173,10 +267,9 @@ pub fn diagonally_implicit(
         let time = b.add(t, shift);
         let gamma = tableau.a(i, i);
         if gamma == 0.0 {
-            let args: Vec<Value> = [time, base].into_iter().chain(p.iter().copied()).collect();
-            let rate = b.inline(system.rates.as_ref()?, &args)[0];
+            assert_eq!(i, 0, "compiler bug: `{}` has an explicit stage after the first", tableau.name);
+            let rate = first.expect("compiler bug: an explicit stage without its slope");
             slopes.push(b.mul(rate, h));
-            last = base;
             continue;
         }
         let weight = b.scale(h, gamma);
@@ -191,7 +284,8 @@ pub fn diagonally_implicit(
         let zero = b.zeros_like(u);
         weighted(b, zero, &slopes, |j| tableau.b[j] - weights[j])
     });
-    Some(Stepped { next, error })
+    let slope = stiffly_accurate.then(|| b.div(slopes[s], h));
+    Stepped { next, error, slope }
 }
 
 /// `u + Σ_j w_j hk_j`

@@ -1,0 +1,96 @@
+//! What a system ensures while a run in time goes: conserved numbers and bounds, in every kind of run.
+
+use super::{Folder, code, err, mslc, path};
+
+/// Heat on a circle keeps its integral, an explosion does not; transport by central differences makes negative values.
+const SYSTEMS: &str = "let D = interval(0..1, periodic=true)
+system Heat(k) {
+  unknown u: Field(D)
+  eq energy: ∂t(u) = k*∇²u
+  init u = exp(-400*(x - 0.5)^2)
+  ensure mass: conserved(∫(u), tolerance=1e-12)
+  ensure positive: u >= 0
+}
+system Wave() {
+  unknown u: Field(D)
+  eq transport: ∂t(u) + ∇·([u]) = 0
+  init u = 1 + 0.5*sin(2*π*x)
+  ensure mass: conserved(∫(u), tolerance=1e-12)
+}
+/// Half of the decay is compensated until t = 1.
+system Leak() {
+  unknown u: Field(D)
+  eq energy: ∂t(u) = 0.01*∇²u - (if t < 0.5 then 0 else 1e-3)*u
+  init u = exp(-400*(x - 0.5)^2)
+  ensure mass: conserved(∫(u))
+}
+system Front() {
+  unknown u: Field(D)
+  eq transport: ∂t(u) = -∂x(u)
+  init u = if abs(x - 0.5) < 0.1 then 1 else 0
+  ensure bounds: u >= 0 and u <= 1
+}
+system Growth() {
+  unknown n: [1]
+  eq growth: ∂t(n) = n
+  init n = 1
+  ensure room: n <= 10
+}
+";
+
+fn run(study: &str) -> (i32, String) {
+    let f = Folder::new("ensure");
+    let program = f.file("ensure.msl", &format!("{SYSTEMS}study s {{\n{study}\n}}\n"));
+    let o = mslc(["run", path(&program), "--out", path(&f.0.join("out"))]);
+    (code(&o), err(&o).split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", ""))
+}
+
+/// Divergences telescope, so that only rounding changes the sum, in 10 000 steps too.
+#[test]
+fn conservative_schemes_conserve_to_rounding_over_ten_thousand_steps() {
+    for scheme in [
+        "Heat(0.02), fd(order=2, n=64, time=rk4(1e-3))",
+        "Heat(0.02), fv(n=64, time=ssprk3(1e-3))",
+        "Wave(), fv(n=64, time=ssprk3(1e-3))",
+        "Wave(), fd(order=4, n=64, time=rk4(1e-3))",
+    ] {
+        let (code, text) = run(&format!("let a = solve({scheme}, t=0..10)\nreport(m=mean(a.u))"));
+        assert_eq!(code, 0, "{scheme}: {text}");
+    }
+}
+
+/// The source sets in at t = 1/2; the first step after it is told, whatever the scheme and however the steps were watched.
+#[test]
+fn what_is_not_conserved_is_told_with_its_first_step() {
+    for (scheme, steps, first) in [
+        ("fd(order=2, n=64, time=euler(1e-3))", 2000, 501..=502),
+        ("fv(n=64, time=ssprk3(1e-3))", 2000, 500..=501),
+        ("fem(order=1, n=32, time=bdf2(1e-2))", 200, 50..=51),
+        ("spectral(n=64, time=rk4(1e-3))", 2000, 500..=501),
+    ] {
+        let (code, text) = run(&format!("let a = solve(Leak(), {scheme}, t=0..2, every=0.1)\nreport(m=mean(a.u[1]))"));
+        assert_eq!(code, 3, "{scheme}: {text}");
+        assert!(text.contains("`ensure mass` of `Leak`: `conserved(∫(u))` does not hold: it was 0.0886"), "{text}");
+        let step: usize = text.split("in step ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(first.contains(&step) && text.contains(&format!("of {steps}")), "{scheme}, step {step}: {text}");
+    }
+}
+
+#[test]
+fn bounds_that_are_left_are_told_with_their_place() {
+    // The difference quotient of a jump of 1 is 1/(2h) on both sides of it: u falls below 0 and rises above 1 in the first step.
+    let (code, text) = run("let a = solve(Front(), fd(order=2, n=64, time=rk4(1e-3)), t=0..1)\nreport(m=mean(a.u))");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("`ensure bounds` of `Front`: `u >= 0` does not hold in cell 25 at (0.3984)"), "{text}");
+    assert!(text.contains("in step 1 of 1000"), "{text}");
+    // Limited volumes keep between the values that there are.
+    let (code, text) = run("let a = solve(Front(), fv(n=64, time=ssprk3(1e-3)), t=0..1)\nreport(m=mean(a.u))");
+    assert_eq!(code, 0, "{text}");
+    // exp(2.303) = 10.
+    let (code, text) = run("let a = solve(Growth(), rk4(1e-3), t=0..5)\nreport(n=a.n)");
+    assert_eq!(code, 3, "{text}");
+    assert!(
+        text.contains("`ensure room` of `Growth`: `n <= 10` does not hold") && text.contains("step 2303 of"),
+        "{text}"
+    );
+}

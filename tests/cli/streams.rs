@@ -1,0 +1,135 @@
+//! Runs whose samples are too many for memory: what they take of it, killed and resumed, the files written from them.
+
+use super::{Folder, code, err, mslc, path};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// 161 samples of 256² numbers: 84 MB, beyond what is held in memory.
+const LARGE: &str = "let D = square(1, periodic=true)
+system Heat(k) {
+  unknown u: Field(D)
+  eq energy: ∂t(u) = k*∇²u
+  init u = sin(2*π*x)*cos(2*π*y)
+}
+study s {
+  let a = solve(Heat(0.02), fd(order=2, n=256, time=euler(5e-5)), t=0..0.016, every=1e-4)
+  let e = [mean2(u) for u in a.u]
+  let slope = mean2(∂x(a.u[160]))
+  check abs(e[160]/e[0]/exp(-16*π^2*0.02*0.016) - 1) < 1e-4
+  check abs(slope/(4*π^2*e[160]) - 1) < 1e-3
+  save(\"a\", e=e)
+}
+";
+/// Bytes of all samples.
+const SAMPLES: u64 = 160 * 256 * 256 * 8;
+
+fn start(program: &Path, out: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_mslc"))
+        .args(["run", path(program), "--out", path(out), "--quiet", "--checkpoint-every", "0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Most kilobytes of memory that a process has had, its mapped files included.
+fn most_memory(child: &Child) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A file of the store with this ending, and its size.
+fn found(out: &Path, ending: &str) -> Vec<u64> {
+    let entries = |p: &Path| std::fs::read_dir(p).map(|d| d.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let files = entries(&out.join("cache/tasks")).into_iter().flat_map(|f| entries(&f.path()));
+    let sizes = files.filter(|f| f.path().extension().is_some_and(|e| e == ending));
+    sizes.filter_map(|f| Some(f.metadata().ok()?.len())).filter(|n| *n > SAMPLES).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn samples_are_never_in_memory_all_at_once() {
+    let f = Folder::new("stream-memory");
+    let program = f.file("large.msl", &LARGE.replace("study s {", "study s {\n  let more = 1"));
+    let out = f.0.join("out");
+    let mut most = 0;
+    // Computed, then found in the cache.
+    for _ in 0..2 {
+        let mut child = start(&program, &out);
+        loop {
+            most = most.max(most_memory(&child).unwrap_or(0));
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success());
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    assert_eq!(found(&out, "task").len(), 1, "the samples are not a file of the store");
+    // The program itself takes about 40 MB, and a state is half a megabyte.
+    assert!(most * 1024 < SAMPLES, "{most} kB of memory for {} kB of samples", SAMPLES / 1024);
+}
+
+#[test]
+fn a_killed_run_goes_on_with_the_file_that_it_was_writing() {
+    let f = Folder::new("stream-kill");
+    let program = f.file("large.msl", LARGE);
+    let bits = |out: &Path| std::fs::read(out.join("a.csv")).unwrap();
+    let whole = f.0.join("whole");
+    assert!(start(&program, &whole).wait().unwrap().success());
+    assert!(found(&whole, "part").is_empty());
+    let out = f.0.join("killed");
+    let (mut signalled, mut parts) = (0, 0);
+    for wait in [250, 400, 150, 600, 300] {
+        let mut child = start(&program, &out);
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        signalled += usize::from(child.wait().unwrap().code().is_none());
+        parts += found(&out, "part").len();
+    }
+    assert!(signalled > 0, "every run was over before it was killed");
+    assert!(parts > 0, "no run was killed while it wrote its samples");
+    assert!(start(&program, &out).wait().unwrap().success());
+    assert_eq!(bits(&out), bits(&whole));
+    assert!(found(&out, "part").is_empty());
+    assert_eq!(found(&out, "task"), found(&whole, "task"));
+}
+
+/// What is written to files is the same whether samples are held in memory or not: 40 of them are.
+#[test]
+fn files_are_written_sample_by_sample() {
+    let f = Folder::new("stream-write");
+    let written = |name: &str, end: &str| {
+        let study = "write(a, \"a.npz\")\n  write(a, \"a.vtkhdf\")\n  plot(a)";
+        let text = LARGE.split("  let e =").next().unwrap().replace("t=0..0.016", end) + study + "\n}\n";
+        let program = f.file(&format!("{name}.msl"), &text);
+        let out = f.0.join(name);
+        let o = mslc(["run", path(&program), "--out", path(&out)]);
+        assert_eq!(code(&o), 0, "{}", err(&o));
+        ["a.npz", "a.vtkhdf"].map(|file| std::fs::read(out.join(file)).unwrap())
+    };
+    let [npz, hdf] = written("large", "t=0..0.016");
+    let [small, _] = written("small", "t=0..0.004");
+    assert!(npz.len() as u64 > SAMPLES && hdf.len() as u64 > SAMPLES);
+    // The first array of both archives is u, behind 128 bytes of header and the name: the first samples are the same.
+    let first = |bytes: &[u8]| bytes[200..40 * 256 * 256 * 8].to_vec();
+    assert!(first(&npz) == first(&small), "samples differ");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_disk_without_room_is_told_before_the_first_step() {
+    let f = Folder::new("stream-full");
+    let program = f.file("large.msl", LARGE);
+    let out = f.0.join("out");
+    let script = "trap '' XFSZ; ulimit -f 60000; exec \"$0\" run \"$1\" --out \"$2\" --quiet";
+    let args = [env!("CARGO_BIN_EXE_mslc"), path(&program), path(&out)];
+    let o = Command::new("sh").arg("-c").arg(script).args(args).output().unwrap();
+    assert_eq!(code(&o), 3, "{}", err(&o));
+    assert!(err(&o).contains("run.disk") && err(&o).contains("make room"), "{}", err(&o));
+    assert!(found(&out, "part").is_empty());
+    // With room, the same command runs.
+    assert!(start(&program, &out).wait().unwrap().success());
+}
