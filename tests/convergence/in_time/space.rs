@@ -91,6 +91,7 @@ fn row(o: &Operator, c: &Conditions, which: &[usize]) -> Vec<Cell> {
 }
 
 #[test]
+#[ignore = "the part `in space` of docs/orders.md has still to be written: MSLC_BLESS=1 … -- --ignored orders_in_space"]
 fn orders_in_space() {
     let conditions = || CONDITIONS.iter().chain(SOLIDS);
     let problems: Vec<(&Operator, &Conditions)> =
