@@ -162,6 +162,9 @@ impl Lower<'_> {
                     "for example `cfl=0.8`",
                 );
             }
+            Some(_) if run.scheme.method == Method::Chebyshev => {
+                return unknown_limit(span, "its points crowd at the walls");
+            }
             Some(_) => Some(self.longest_step(run, tableau, &shape, &captured)?),
             None => None,
         };
