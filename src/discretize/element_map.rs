@@ -121,9 +121,10 @@ pub(crate) fn at_all_points(b: &mut Builder, family: &Family, f: &Func, leaves: 
 /// Whether a function is cheap enough to be written out at each of q quadrature points.
 fn is_light(f: &Func, q: usize) -> bool {
     const MOST_NODES: usize = 4000;
+    const MOST_POINTS: usize = 256;
     const LARGEST: usize = 256;
     let large = |node: &Node| !Func::bodies(&node.op).is_empty() || node.types.iter().any(|t| t.len() > LARGEST);
-    f.nodes.len() * q <= MOST_NODES && !f.nodes.iter().any(large)
+    q <= MOST_POINTS && f.nodes.len() * q <= MOST_NODES && !f.nodes.iter().any(large)
 }
 
 /// A body under construction, and what the `Map` will be given.

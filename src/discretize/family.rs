@@ -25,6 +25,9 @@ pub(crate) struct Family {
 impl Family {
     /// The elements of a mesh, `n` Gauss points an axis.
     pub fn elements(mesh: &Mesh, n: usize) -> Family {
+        if mesh.clustered {
+            return Family::lobatto(mesh, None);
+        }
         let Rule { points, weights } = rule(mesh.element, n);
         let spacing = mesh.spacing();
         let volume: f64 = spacing.iter().product();
@@ -42,6 +45,9 @@ impl Family {
 
     /// The facets of one side, `n` Gauss points an axis.
     pub fn facets(mesh: &Mesh, side: Side, n: usize) -> Family {
+        if mesh.clustered {
+            return Family::lobatto(mesh, Some(side));
+        }
         let Rule { points, weights } = tensor_product(mesh.dimension() - 1, n);
         let spacing = mesh.spacing();
         let area: f64 = spacing.iter().enumerate().filter(|&(a, _)| a != side.axis).map(|(_, h)| h).product();
@@ -64,6 +70,33 @@ impl Family {
             turned: false,
             origin: mesh.origin.clone(),
             spacing,
+        }
+    }
+
+    /// The box of a clustered mesh, or one side of it, as one domain: its nodes with Clenshaw and Curtis's weights.
+    fn lobatto(mesh: &Mesh, side: Option<Side>) -> Family {
+        let (mut points, mut weights) = (vec![vec![]], vec![1.0]);
+        for a in 0..mesh.dimension() {
+            let (x, w) = match side {
+                Some(side) if side.axis == a => (vec![side.high as u8 as f64], vec![1.0]),
+                _ => {
+                    let w = super::chebyshev::weights(mesh.cells[a]);
+                    (super::chebyshev::points(mesh.cells[a]), w.iter().map(|w| w * mesh.extent[a]).collect())
+                }
+            };
+            points = points.iter().flat_map(|p: &Vec<f64>| x.iter().map(|&x| [&p[..], &[x]].concat())).collect();
+            weights = weights.iter().flat_map(|v| w.iter().map(move |w| v * w)).collect();
+        }
+        let d = mesh.dimension();
+        Family {
+            count: 1,
+            weights,
+            points,
+            cells: vec![1; d],
+            start: vec![0.0; d],
+            turned: false,
+            origin: mesh.origin.clone(),
+            spacing: mesh.extent.clone(),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Mesh {
     pub extent: Vec<f64>,
     pub cells: Vec<usize>,
     pub periodic: Vec<bool>,
+    /// Nodes gather at the walls, as Gauss–Lobatto points do: `cells` is the degree of polynomials along each axis.
+    pub clustered: bool,
 }
 
 /// One side of a box: where `axis` is at its low or high end.
@@ -88,7 +90,28 @@ impl Mesh {
             extent: extent.to_vec(),
             cells: cells.to_vec(),
             periodic: periodic.to_vec(),
+            clustered: false,
         })
+    }
+
+    /// One polynomial of this degree along each axis of a box with walls. Errors: as [`Mesh::new`], a degree below 2.
+    pub fn clustered(element: Element, origin: &[f64], extent: &[f64], degree: usize) -> Result<Mesh, Refusal> {
+        if degree < 2 {
+            return Err(Refusal::new("discretize.chebyshev", format!("{} points carry no equation", degree + 1))
+                .help("choose `n` ≥ 3"));
+        }
+        let d = element.dimension();
+        Ok(Mesh { clustered: true, ..Mesh::new(element, origin, extent, &vec![degree; d], &vec![false; d])? })
+    }
+
+    /// Positions of nodes of order 1 along an axis that is not periodic.
+    pub fn ticks(&self, axis: usize) -> Vec<f64> {
+        let n = self.cells[axis];
+        let parts = match self.clustered {
+            true => super::chebyshev::points(n),
+            false => (0..=n).map(|i| i as f64 / n as f64).collect(),
+        };
+        parts.into_iter().map(|x| self.origin[axis] + x * self.extent[axis]).collect()
     }
 
     /// Cells of size `h` at most, as near to it as the extents allow. Errors: as [`Mesh::new`], or `h` out of range.

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod basis;
+pub mod chebyshev;
 pub mod conservation;
 mod derivative;
 pub mod discrete;

@@ -27,6 +27,9 @@ impl Space {
 
     /// `dofs[N, …]` at `points[M, d]`: `[M, …]`.
     pub fn evaluate_at(&self, b: &mut Builder, dofs: Value, points: Value) -> Value {
+        if self.mesh.clustered {
+            return self.chebyshev_at(b, dofs, points);
+        }
         let at = self.locate(b, points);
         self.evaluate_located(b, dofs, &at)
     }
@@ -40,6 +43,10 @@ impl Space {
 
     /// Gradients of `dofs[N, …]` at `points[M, d]`: `[M, …, d]`. Discontinuous across elements: a face takes one side's.
     pub fn gradient_at(&self, b: &mut Builder, dofs: Value, points: Value) -> Value {
+        if self.mesh.clustered {
+            let slopes = self.chebyshev_gradient(b, dofs);
+            return self.chebyshev_at(b, slopes, points);
+        }
         if self.order == 0 {
             let slopes = self.cell_differences(b, dofs);
             return self.evaluate_at(b, slopes, points);

@@ -97,13 +97,17 @@ impl VtkCells {
         let d = mesh.dimension();
         let lattice: Vec<usize> = mesh.cells.iter().map(|n| n * order + 1).collect();
         let h = mesh.spacing();
+        let ticks: Vec<Vec<f64>> = (0..d).map(|a| mesh.ticks(a)).collect();
         let count = lattice.iter().product();
         let (mut points, mut nodes) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for k in 0..count {
             let index = unravel(k, &lattice);
             let mut point = [0.0; 3];
             for a in 0..d {
-                point[a] = mesh.origin[a] + index[a] as f64 * h[a] / order as f64;
+                point[a] = match mesh.clustered {
+                    true => ticks[a][index[a]],
+                    false => mesh.origin[a] + index[a] as f64 * h[a] / order as f64,
+                };
             }
             points.push(point);
             let wrapped: Vec<usize> = index.iter().zip(&space.points).map(|(i, n)| i % n).collect();

@@ -45,6 +45,9 @@ impl Space {
     }
 
     fn build(mesh: Mesh, order: usize, gauss: usize) -> Space {
+        if mesh.clustered {
+            return Space::clustered(mesh);
+        }
         let steps = order.max(1);
         let open = |a: usize| (order > 0 && !mesh.periodic[a]) as usize;
         let points: Vec<usize> = (0..mesh.dimension()).map(|a| mesh.cells[a] * steps + open(a)).collect();
@@ -64,6 +67,21 @@ impl Space {
         Space { mesh, order, gauss, points, connectivity, family, table }
     }
 
+    /// One polynomial along each axis, through the nodes of a clustered mesh, which are its quadrature points, too.
+    fn clustered(mesh: Mesh) -> Space {
+        let points: Vec<usize> = mesh.cells.iter().map(|n| n + 1).collect();
+        let count: usize = points.iter().product();
+        let family = Family::elements(&mesh, 0);
+        let table = Table { values: vec![], gradients: vec![], nodes: count };
+        let connectivity = Tensor::index([1, count], (0..count as u32).collect::<Vec<_>>());
+        Space { gauss: points[0], mesh, order: 1, points, connectivity, family, table }
+    }
+
+    /// Number of domains of integration, E.
+    pub fn element_count(&self) -> usize {
+        self.family.count
+    }
+
     /// Number of nodes N; a field of c components has `[N, c]` values.
     pub fn node_count(&self) -> usize {
         self.points.iter().product()
@@ -81,6 +99,9 @@ impl Space {
 
     /// Position of every node, `[N, d]`.
     pub fn node_coordinates(&self) -> Tensor {
+        if self.mesh.clustered {
+            return self.quadrature_coordinates().reshaped([self.node_count(), self.mesh.dimension()]);
+        }
         let h = self.mesh.spacing();
         let (scale, shift) = if self.order == 0 { (1.0, 0.5) } else { (1.0 / self.order as f64, 0.0) };
         let d = h.len();
@@ -95,7 +116,7 @@ impl Space {
 
     /// Position of every quadrature point, `[E, q, d]`.
     pub fn quadrature_coordinates(&self) -> Tensor {
-        let shape = [self.mesh.element_count(), self.quadrature_count(), self.mesh.dimension()];
+        let shape = [self.element_count(), self.quadrature_count(), self.mesh.dimension()];
         Tensor::f64(shape, self.family.coordinates())
     }
 
@@ -106,6 +127,9 @@ impl Space {
 
     /// `dofs[N, s…]` → values at quadrature points `[E, q, s…]`.
     pub fn interpolate(&self, b: &mut Builder, dofs: Value) -> Value {
+        if self.mesh.clustered {
+            return one_element(b, dofs);
+        }
         let local = self.gather_local(b, dofs);
         element_map::interpolated(b, &self.family, &self.table, local)
     }
@@ -113,6 +137,10 @@ impl Space {
     /// `dofs[N, s…]` → gradients at quadrature points `[E, q, s…, d]`. Of values a cell (order 0): differences between the
     /// neighbours, one-sided at the boundary, the same throughout a cell.
     pub fn gradient(&self, b: &mut Builder, dofs: Value) -> Value {
+        if self.mesh.clustered {
+            let slopes = self.chebyshev_gradient(b, dofs);
+            return one_element(b, slopes);
+        }
         if self.order == 0 {
             let slopes = self.cell_differences(b, dofs);
             return self.interpolate(b, slopes);
@@ -158,6 +186,8 @@ impl Space {
                 Leaf::Coordinates => LocalLeaf::Coordinates,
                 Leaf::Data(v) => LocalLeaf::Data(v),
                 Leaf::Shared(v) => LocalLeaf::Shared(v),
+                Leaf::Value { space, dofs } if space.mesh.clustered => LocalLeaf::Data(space.interpolate(b, dofs)),
+                Leaf::Gradient { space, dofs } if space.mesh.clustered => LocalLeaf::Data(space.gradient(b, dofs)),
                 Leaf::Value { space, dofs } => {
                     LocalLeaf::Value { table: self.table_of(space), local: space.gather_local(b, dofs) }
                 }
@@ -266,6 +296,12 @@ impl Space {
     fn node_at(&self, cell: &[usize], offset: &[usize]) -> u32 {
         node_at(self.order, &self.points, cell, offset)
     }
+}
+
+/// `[N, s…]` as `[1, N, s…]`.
+fn one_element(b: &mut Builder, v: Value) -> Value {
+    let shape = [&[1], &b.ty(v).shape[..]].concat();
+    b.reshape(v, &shape)
 }
 
 /// The node `offset` lattice steps from the low corner of a cell; periodic axes wrap.

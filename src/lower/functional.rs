@@ -39,6 +39,8 @@ pub enum Cells {
     Count(usize),
     /// Largest size.
     Size(f64),
+    /// Gauss–Lobatto points along each axis.
+    Lobatto(usize),
 }
 
 fn functional(f: &Field, part: Option<&str>, mean: bool) -> Value {
@@ -53,6 +55,12 @@ impl Lower<'_> {
         let element = element.unwrap_or(Element::default_of(d));
         let periodic = vec![domain.periodic; d];
         let made = match cells {
+            Cells::Lobatto(_) if domain.periodic => Err(Refusal::new(
+                "discretize.chebyshev",
+                "Chebyshev polynomials are for domains with walls, this one is periodic",
+            )
+            .help("use `spectral`")),
+            Cells::Lobatto(n) => Mesh::clustered(element, &domain.origin, &domain.extent, n.saturating_sub(1)),
             Cells::Size(h) => Mesh::with_spacing(element, &domain.origin, &domain.extent, *h, &periodic),
             Cells::Count(n) => {
                 let longest = domain.extent.iter().cloned().fold(0.0, f64::max);
@@ -233,7 +241,7 @@ impl Lower<'_> {
 
     /// A field of one mesh at the quadrature points of another, `[E, q, …]`.
     pub fn discrete_at_quadrature(&mut self, field: &Rc<Discrete>, gradient: bool, space: &Rc<Space>) -> Num {
-        let (e, q) = (space.mesh.element_count(), space.quadrature_count());
+        let (e, q) = (space.element_count(), space.quadrature_count());
         let d = space.mesh.dimension();
         let x = Num::Const(space.quadrature_coordinates().reshaped([e * q, d]));
         let values = self.discrete_at_points(field, gradient, &x);

@@ -377,7 +377,7 @@ impl Value {
             Value::Sample(_) => "a sample",
             Value::Artefact(_) => "an artefact",
             Value::Record(r) => match r.kind.as_str() {
-                "fem" | "fv" => "a scheme",
+                "fem" | "fv" | "fd" | "spectral" | "chebyshev" => "a scheme",
                 _ => "a record",
             },
             Value::Def(_) => "a definition",

@@ -34,6 +34,6 @@ macro_rules! programs {
 }
 
 programs! {
-    additive backward_differences beam conservation constraints coupled dense_output diffusion elasticity heat_in_time
-    hexahedra interval laminate numbers_in_time solid spectral staggered stokes tensor walls waves
+    additive backward_differences beam chebyshev conservation constraints coupled courant dense_output diffusion elasticity
+    heat_in_time hexahedra interval laminate numbers_in_time solid spectral staggered stokes tensor walls waves
 }

@@ -47,6 +47,13 @@ pub const ROWS: &[Code] = &[
                       component of the velocity.",
     },
     Code {
+        id: "discretize.chebyshev",
+        title: "Chebyshev polynomials do not suit this problem",
+        explanation: "They are for domains with walls, on three points along an axis at least, and for steady or implicit problems with up \
+                      to some thousand unknowns, whose matrix is dense. The solution must be determined: something holds its level, \
+                      and every unknown stands in its own equation.",
+    },
+    Code {
         id: "discretize.derivatives",
         title: "derivatives beyond the second",
         explanation: "Finite elements and finite volumes read first derivatives under a divergence. For higher ones use `fd` or \

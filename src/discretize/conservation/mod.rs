@@ -20,10 +20,11 @@ use super::{Mesh, Refusal};
 use crate::ad::jvp_into;
 use crate::ir::components::cost;
 use crate::ir::{Binary, Builder, DType, Func, Op, Tensor, Type, Unary, Value};
-use arrays::over_points;
+pub(super) use arrays::over_points;
 use boundary::Sides;
 use ghost::{Ghost, Line};
 pub use reconstruct::{Limiter, Reconstruction};
+pub(super) use riemann::speeds;
 pub use riemann::{Riemann, convection, convects};
 use std::sync::Arc;
 

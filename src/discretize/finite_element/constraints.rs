@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// The numbering of unknown and given values.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Constraints {
+pub(in crate::discretize) struct Constraints {
     /// For each nodal value `node · c + component` its place in `full = (u[free], g[fixed])`.
     pub slots: Vec<u32>,
     pub free: usize,

@@ -13,9 +13,17 @@ use crate::ir::{Builder, DType, Dot, Tensor, Value};
 
 /// Which components are multipliers: those that their own equations do not hold. Only of quadratic elements on boxes.
 pub(super) fn multipliers(balance: &Balance, space: &Space) -> Vec<bool> {
+    let c = balance.components;
+    if space.order != 2 || space.mesh.element == Element::Triangle {
+        return vec![false; c];
+    }
+    unheld(balance)
+}
+
+/// Which components their own equations do not hold.
+pub(in crate::discretize) fn unheld(balance: &Balance) -> Vec<bool> {
     let (c, d) = (balance.components, balance.dimension);
-    let light = cost(&balance.interior, DType::F64).is_some();
-    if c < 2 || space.order != 2 || space.mesh.element == Element::Triangle || !light {
+    if c < 2 || cost(&balance.interior, DType::F64).is_none() {
         return vec![false; c];
     }
     (0..c).map(|k| !holds(balance, k, d)).collect()

@@ -15,7 +15,8 @@ use super::family::Family;
 pub use super::{DataArgument, DataPoints, Discrete, Options};
 use super::{Refusal, Side, Space};
 use crate::ir::{Builder, GridHint, Tensor, Type, Value};
-use constraints::Constraints;
+pub(super) use constraints::Constraints;
+pub(super) use mixed::unheld;
 use std::sync::Arc;
 
 /// Discretises on a space over the balance's domain. Errors: dimensions that differ, a boundary part that is not there,
@@ -55,26 +56,26 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
 }
 
 /// What residual, expansion and Jacobian are made from.
-struct System<'a> {
-    balance: &'a Balance,
-    space: &'a Space,
+pub(super) struct System<'a> {
+    pub balance: &'a Balance,
+    pub space: &'a Space,
     /// Sides of each boundary condition.
-    sides: &'a [Vec<Side>],
-    constraints: &'a Constraints,
-    data: &'a [DataArgument],
+    pub sides: &'a [Vec<Side>],
+    pub constraints: &'a Constraints,
+    pub data: &'a [DataArgument],
 }
 
 /// The inputs of a function under construction.
-struct Inputs {
-    unknowns: Value,
+pub(super) struct Inputs {
+    pub unknowns: Value,
     /// Interior data, then those of each boundary condition.
-    interior: Vec<Value>,
-    boundary: Vec<Vec<Value>>,
-    shared: Vec<Value>,
+    pub interior: Vec<Value>,
+    pub boundary: Vec<Vec<Value>>,
+    pub shared: Vec<Value>,
 }
 
 impl System<'_> {
-    fn inputs(&self, b: &mut Builder) -> Inputs {
+    pub fn inputs(&self, b: &mut Builder) -> Inputs {
         let unknowns = b.input(Type::f64([self.constraints.free]));
         let mut data = self.data.iter().map(|a| b.input(a.ty.clone())).collect::<Vec<_>>().into_iter();
         let interior = data.by_ref().take(self.balance.point_data.len()).collect();
@@ -85,13 +86,13 @@ impl System<'_> {
     }
 }
 
-fn data_arguments(
+pub(super) fn data_arguments(
     balance: &Balance,
     space: &Space,
     sides: &[Vec<Side>],
     constraints: &Constraints,
 ) -> Vec<DataArgument> {
-    let interior = [space.mesh.element_count(), space.quadrature_count()];
+    let interior = [space.element_count(), space.quadrature_count()];
     let mut all: Vec<DataArgument> = balance
         .point_data
         .iter()
@@ -137,7 +138,7 @@ fn grid_hint(space: &Space, components: usize, constraints: &Constraints) -> Opt
     })
 }
 
-fn places(constraints: &Constraints) -> Tensor {
+pub(super) fn places(constraints: &Constraints) -> Tensor {
     let mut places = vec![0; constraints.free];
     // Backwards, so that the first of several values that share an unknown stays: the vertex, not what lies between.
     for (k, slot) in constraints.slots.iter().enumerate().rev() {

@@ -103,7 +103,7 @@ impl System<'_> {
     }
 
     /// Every side with a natural condition, in program order.
-    pub fn natural_sides(&self, b: &mut Builder, full: Value, inputs: &super::Inputs) -> Vec<NaturalSide<'_>> {
+    pub(super) fn natural_sides(&self, b: &mut Builder, full: Value, inputs: &super::Inputs) -> Vec<NaturalSide<'_>> {
         let (d, c) = (self.balance.dimension, self.balance.components);
         let mut all = vec![];
         for (k, on) in self.balance.boundary.iter().enumerate() {

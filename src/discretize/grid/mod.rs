@@ -6,6 +6,7 @@
 mod central;
 mod fourier;
 mod implicit;
+mod limits;
 mod modes;
 mod places;
 mod spectra;
@@ -21,6 +22,7 @@ use crate::ir::{Builder, DType, Op, Type, Value};
 pub use central::{rates, slopes};
 pub use fourier::{Dealias, Semilinear, Structure, fourier_slopes, semilinear};
 pub use implicit::discretise;
+pub use limits::{Limits, limits};
 pub use places::{Placement, Places, places};
 pub use terms::Input;
 pub use walls::wall_points;

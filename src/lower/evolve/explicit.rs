@@ -3,8 +3,9 @@
 use super::rates::{Terms, has_rate};
 use super::stability::Explicit;
 use super::{Run, Step};
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::Derivatives;
-use crate::discretize::{conservation, finite_volume, grid};
+use crate::discretize::{chebyshev, conservation, finite_volume, grid};
 use crate::integrate::Tableau;
 use crate::integrate::runge_kutta::explicit_step;
 use crate::ir::{Builder, Func, Type};
@@ -18,7 +19,7 @@ impl Lower<'_> {
     pub(super) fn explicit_step(&mut self, run: &Run, tableau: &Tableau, start: Num) -> Result<Step> {
         let Run { scheme, space, h, .. } = *run;
         let c = start.shape()[1];
-        let shape = [&[c], &space.mesh.cells[..]].concat();
+        let shape = [&[c], &space.points[..]].concat();
         let (rates, captured) = self.rates(run, &shape)?;
         let start = self.tracer.build(&[&start], |b, v| {
             let v = b.transpose(v[0], &[1, 0]);
@@ -58,7 +59,7 @@ impl Lower<'_> {
         let Run { problem, scheme, space, span, .. } = *run;
         self.timed("rates", &[Type::f64([]), Type::f64(shape)], 0, |l, inputs| {
             let eqs = l.equations(problem)?;
-            let mut eqs = l.terms_of(eqs, terms, span)?;
+            let mut eqs = l.terms_of(eqs, terms, scheme.method.conservative(), span)?;
             eqs.rates = true;
             let places = run.places.as_deref();
             // Beside implicit terms, unknowns without a rate follow from those.
@@ -77,10 +78,7 @@ impl Lower<'_> {
             };
             let mut parts = l.balance(&eqs, &Border::None, span)?;
             if !eqs.integrals.is_empty() {
-                let state = match places {
-                    Some(places) => l.centred_by(run, &eqs, &parts, places, inputs[1].clone())?,
-                    None => inputs[1].clone(),
-                };
+                let state = l.completed_by(run, &eqs, &parts, inputs[1].clone())?;
                 let nodal = l.tracer.build(&[&state], |b, v| {
                     let flat = b.reshape(v[0], &[shape[0], space.node_count()]);
                     b.transpose(flat, &[1, 0])
@@ -109,9 +107,18 @@ impl Lower<'_> {
                     (func, data)
                 }
                 Method::Grid(Derivatives::Fourier(_)) => unreachable!("compiler bug: spectra are stepped elsewhere"),
+                Method::Chebyshev => {
+                    let options = crate::discretize::Options::default();
+                    let made = chebyshev::discretise(&balance, space, &options, Purpose::Rates)
+                        .map_err(|r| refused(r, span))?;
+                    let mut args = l.data_arguments(&made.discrete, &shared, space);
+                    args.extend(shared.numbers.iter().cloned());
+                    (made.rates, args)
+                }
                 Method::Volumes | Method::Elements => {
                     let asked = scheme.reconstruct.is_some() || scheme.riemann.is_some();
-                    if asked || conservation::convects(&balance) {
+                    // Second order in time: the velocity's flux is by the gradient of the displacement.
+                    if asked || conservation::convects(&balance) || !eqs.velocities.is_empty() {
                         let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
                         (made.rates, args)
                     } else {

@@ -101,7 +101,7 @@ impl Lower<'_> {
         start: Num,
     ) -> Result<(Step, Func, Vec<Num>)> {
         let Run { scheme, space, h, span, .. } = *run;
-        let shape = [&[start.shape()[1]], &space.mesh.cells[..]].concat();
+        let shape = [&[start.shape()[1]], &space.points[..]].concat();
         let refuse = |what: &str| {
             error_help(
                 "run.scheme",
@@ -113,7 +113,7 @@ impl Lower<'_> {
         let Some(pairs) = Pairs::of(eqs, &shape) else {
             return refuse("here is an unknown without a second derivative in time");
         };
-        if !matches!(scheme.method, Method::Grid(_) | Method::Volumes) {
+        if !matches!(scheme.method, Method::Grid(_) | Method::Volumes | Method::Chebyshev) {
             return refuse("finite elements would need a solve with their mass matrix");
         }
         let mut damped = false;

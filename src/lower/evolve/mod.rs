@@ -5,6 +5,7 @@
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
 mod additive;
+mod change;
 mod control;
 mod driver;
 mod events;
@@ -125,7 +126,7 @@ impl Lower<'_> {
                 linear = spectral::linear_words(&eqs, &kept);
                 step
             }
-            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
                 self.explicit_step(&run, t, start)?
             }
             (Integrator::RungeKutta(t), Method::Elements) if t.explicit() => {
@@ -153,7 +154,7 @@ impl Lower<'_> {
         };
         let by_component = match (integrator, scheme.method) {
             (_, Method::Grid(Derivatives::Fourier(_))) => true,
-            (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(_)) => t.explicit(),
+            (Integrator::RungeKutta(t), Method::Volumes | Method::Grid(_) | Method::Chebyshev) => t.explicit(),
             (Integrator::Symplectic(_), _) => true,
             _ => false,
         };
@@ -162,16 +163,26 @@ impl Lower<'_> {
             // Modes, or some of the unknowns.
             march.layout = Layout::Elsewhere(step.initial[0].ty().len());
         }
-        let centred = match run.places.is_some() && by_component {
+        // A state is not yet all values at the nodes.
+        let partial = by_component && (run.places.is_some() || scheme.method == Method::Chebyshev);
+        if let Some((pair, captured)) = whole.take_if(|_| partial) {
+            let inputs = [step.initial[0].ty().clone(), step.initial[1].ty().clone(), Type::f64([])];
+            whole = Some(self.timed("state", &inputs, 2, |l, inputs| {
+                let args: Vec<&Num> = inputs.iter().chain(&captured).collect();
+                let state = l.tracer.build(&args, |b, v| b.inline(&pair, v)[0]);
+                Ok(vec![l.completed_state(&run, state, &inputs[2])?])
+            })?);
+        }
+        let completed = match partial && whole.is_none() {
             true => {
                 let inputs = [step.initial[0].ty().clone(), Type::f64([])];
                 let of_state =
-                    |l: &mut Self, inputs: &[Num]| Ok(vec![l.centred(&run, inputs[0].clone(), &inputs[1])?]);
-                Some(self.timed("centred", &inputs, 1, of_state)?)
+                    |l: &mut Self, inputs: &[Num]| Ok(vec![l.completed_state(&run, inputs[0].clone(), &inputs[1])?]);
+                Some(self.timed("completed", &inputs, 1, of_state)?)
             }
             false => None,
         };
-        let of_states = match (&whole, complete.as_ref().or(centred.as_ref())) {
+        let of_states = match (&whole, complete.as_ref().or(completed.as_ref())) {
             (Some(pair), _) => Whole::Of(2, pair),
             (_, Some(state)) => Whole::Of(1, state),
             _ => Whole::State,
@@ -198,7 +209,7 @@ impl Lower<'_> {
                 Some(of_state) => l.completed(values, &Num::scalar(timeline.kept(k)), of_state),
                 None => {
                     let values = match by_component {
-                        true => l.centred(&run, values, &Num::scalar(timeline.kept(k)))?,
+                        true => l.completed_state(&run, values, &Num::scalar(timeline.kept(k)))?,
                         false => values,
                     };
                     let slopes = l.own_slopes(scheme, &space, &values, by_component);
@@ -410,6 +421,7 @@ impl Lower<'_> {
             }
             Method::Grid(Derivatives::Fourier(_)) => format!("Fourier series on {points} points"),
             Method::Volumes => format!("finite volumes, {points} cells"),
+            Method::Chebyshev => format!("Chebyshev polynomials through {points} points"),
             Method::Elements => format!("finite elements of order {}, {points} nodes", run.space.order),
         };
         let layout = match by_component {

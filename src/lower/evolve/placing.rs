@@ -2,8 +2,9 @@
 
 use super::Run;
 use crate::base::Span;
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::{self, Derivatives, Placement, Places, staggered};
-use crate::discretize::{Balance, Space};
+use crate::discretize::{Balance, Options, Space, chebyshev};
 use crate::ir::{Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
@@ -84,40 +85,48 @@ impl Lower<'_> {
         Ok(self.tracer.build(&refs, |b, v| b.concat(v, 1)))
     }
 
-    /// Values at the centres of a state `[c, n…]`.
-    pub(super) fn centred(&mut self, run: &Run, state: Num, time: &Num) -> Result<Num> {
-        let Some(places) = run.places.clone() else { return Ok(state) };
-        let Run { problem, space, span, .. } = *run;
+    /// Values at the nodes of a state `[c, n…]`: from their places, and with what is given at walls.
+    pub(super) fn completed_state(&mut self, run: &Run, state: Num, time: &Num) -> Result<Num> {
+        let Run { problem, scheme, space, span, .. } = *run;
+        if run.places.is_none() && scheme.method != Method::Chebyshev {
+            return Ok(state);
+        }
         self.at_time(time.clone(), |l| {
             let mut eqs = l.equations(problem)?;
-            l.settle(&mut eqs, true)?;
+            l.settle(&mut eqs, scheme.method.conservative())?;
             eqs.rates = true;
             l.capacities(&mut eqs, space, true, span)?;
             let parts = l.balance(&eqs, &Border::None, span)?;
-            l.centred_by(run, &eqs, &parts, &places, state)
+            l.completed_by(run, &eqs, &parts, state)
         })
     }
 
     /// The same, of equations that are at hand.
-    pub(super) fn centred_by(
+    pub(super) fn completed_by(
         &mut self,
         run: &Run,
         eqs: &Equations,
         (balance, shared): &(Balance, Shared),
-        places: &Places,
         state: Num,
     ) -> Result<Num> {
         let Run { scheme, space, span, .. } = *run;
-        let Method::Grid(Derivatives::Central { order }) = scheme.method else { return Ok(state) };
-        let func = staggered::centred(balance, &space.mesh, order, places).map_err(|r| refused(r, span))?;
-        let mut args = vec![state];
-        // No field and no integral is read here.
-        args.extend(
-            balance
-                .point_data
-                .iter()
-                .map(|ty| Num::Const(Tensor::zeros(&Type::f64([&[space.node_count()], &ty.shape[..]].concat())))),
-        );
+        let mut args = vec![state.clone()];
+        let func = match (scheme.method, &run.places) {
+            (Method::Grid(Derivatives::Central { order }), Some(places)) => {
+                // No field is read here.
+                let unread = |ty: &Type| Type::f64([&[space.node_count()], &ty.shape[..]].concat());
+                args.extend(balance.point_data.iter().map(|ty| Num::Const(Tensor::zeros(&unread(ty)))));
+                staggered::centred(balance, &space.mesh, order, places).map_err(|r| refused(r, span))?
+            }
+            (Method::Chebyshev, _) => {
+                let made = chebyshev::discretise(balance, space, &Options::default(), Purpose::Rates);
+                let made = made.map_err(|r| refused(r, span))?;
+                args.extend(self.data_arguments(&made.discrete, shared, space));
+                made.complete
+            }
+            _ => return Ok(state),
+        };
+        // Nor any integral.
         args.extend(shared.numbers.iter().map(|n| {
             let stands = |s: &crate::lower::system::Standing| {
                 Leaf::Shared(s.number.placeholder.clone()).same(&Leaf::Shared(n.clone()))

@@ -48,11 +48,17 @@ pub fn stored(eqs: &Equations) -> Vec<bool> {
 }
 
 impl Lower<'_> {
-    /// The equations with these terms alone, transport as fluxes.
-    pub(super) fn terms_of(&mut self, mut eqs: Equations, terms: Terms, span: Span) -> Result<Equations> {
+    /// The equations with these terms alone; of all terms, transport as fluxes or pointwise, of some as fluxes.
+    pub(super) fn terms_of(
+        &mut self,
+        mut eqs: Equations,
+        terms: Terms,
+        conservative: bool,
+        span: Span,
+    ) -> Result<Equations> {
         match terms {
             Terms::All => {
-                self.settle(&mut eqs, true)?;
+                self.settle(&mut eqs, conservative)?;
                 Ok(eqs)
             }
             Terms::Implicit(kinds) => Ok(self.split_terms(eqs, kinds, true, span)?.implicit),

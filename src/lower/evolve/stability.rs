@@ -102,6 +102,16 @@ impl Lower<'_> {
     }
 }
 
+/// How far a method is stable along the negative real and along the imaginary axis. [Hairer & Wanner II, §IV.2]
+pub fn intervals(tableau: &Tableau) -> (f64, f64) {
+    let end = |x: f64, y: f64| {
+        let part = 1e-3;
+        let stable = |k: &usize| tableau.amplification(*k as f64 * part * x, *k as f64 * part * y) <= 1.0 + 1e-9;
+        (1..20_000).take_while(stable).last().map_or(0.0, |k| k as f64 * part)
+    };
+    (end(-1.0, 0.0), end(0.0, 1.0))
+}
+
 /// Whether something is solved or stepped through in a function.
 fn costly(f: &Func) -> bool {
     f.nodes.iter().any(|n| {

@@ -7,16 +7,18 @@ use super::multistep::MultiStep;
 use super::onestep::{Dense, OneStep};
 use super::ordinary::same;
 use super::spectral::{Parts, Timed};
+use super::stability::intervals;
 use super::timeline::Timeline;
 use super::{Run, gathered, rates, with_times};
 use crate::base::Span;
 use crate::discretize::conservation;
-use crate::discretize::grid::Derivatives;
+use crate::discretize::grid::{self, Derivatives};
 use crate::integrate::Tableau;
 use crate::integrate::runge_kutta::continued_step;
-use crate::ir::{Builder, Func, Reduce, Tensor, Type};
+use crate::ir::{Binary, Builder, Func, Reduce, Tensor, Type, Unary};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
+use crate::lower::functional::refused;
 use crate::lower::solve::{Border, Integrator, Method, Solved};
 use crate::lower::system::Equations;
 use crate::lower::value::{Num, Solution, Value};
@@ -44,7 +46,7 @@ impl Lower<'_> {
         timeline.per_sample = 1;
         let layout = layout(integrator, scheme.method);
         let shape = match layout {
-            Arrangement::Components => [&[start.shape()[1]], &space.mesh.cells[..]].concat(),
+            Arrangement::Components => [&[start.shape()[1]], &space.points[..]].concat(),
             _ => start.shape().to_vec(),
         };
         let initial = match layout {
@@ -59,23 +61,30 @@ impl Lower<'_> {
             (Integrator::RungeKutta(t), Method::Grid(Derivatives::Fourier(dealias))) if t.explicit() => {
                 let parts = self.spectral_parts(run, dealias, initial)?;
                 layout = Arrangement::Spectra(parts.complete.clone());
-                self.spectral_tries(run, t, (&control, &timeline), until, eqs, parts)?
+                self.spectral_tries(run, integrator, (&control, &timeline), until, eqs, parts)?
+            }
+            (Integrator::Additive(m), Method::Grid(Derivatives::Fourier(dealias)))
+                if m.explicit.embedded.is_some() && control.tolerance.is_some() =>
+            {
+                let parts = self.spectral_parts(run, dealias, initial)?;
+                layout = Arrangement::Spectra(parts.complete.clone());
+                self.spectral_tries(run, integrator, (&control, &timeline), until, eqs, parts)?
             }
             (_, Method::Grid(Derivatives::Fourier(_))) => {
                 return error_help(
                     "unsupported.library",
                     span,
-                    "in spectral space only explicit steps follow the error, or end at an event, so far",
-                    "use `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
+                    "in spectral space explicit steps and `ark4` follow the error, or end at an event, no others so far",
+                    "use `ark4(tol=…)`, `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
                 );
             }
-            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes) if t.explicit() => {
+            (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
                 self.explicit_tries(run, t, (&control, &timeline), until, eqs, initial)?
             }
-            (Integrator::RungeKutta(t), Method::Elements | Method::Volumes) if !t.explicit() => {
+            (Integrator::RungeKutta(t), _) if !t.explicit() => {
                 self.implicit_tries(run, t, (&control, &timeline), until, eqs, initial)?
             }
-            (Integrator::Bdf { order, varies: true }, Method::Elements | Method::Volumes) => {
+            (Integrator::Bdf { order, varies: true }, _) => {
                 let (solve, captured) = self.varying_differences(run, initial.ty())?;
                 let event = self.field_event(run, until, &shape, &Arrangement::Nodes, &captured)?;
                 let nominal = nominal(eqs, &shape, false);
@@ -94,7 +103,7 @@ impl Lower<'_> {
                 };
                 self.multistep_tries(&step, &control, &timeline)
             }
-            (Integrator::Bdf { .. }, Method::Elements | Method::Volumes) => {
+            (Integrator::Bdf { .. }, _) => {
                 return error_help(
                     "run.scheme",
                     span,
@@ -119,7 +128,7 @@ impl Lower<'_> {
                 );
             }
         };
-        let driven = self.drive(&tries, &control, &timeline);
+        let driven = self.drive(&eqs.name, &tries, &control, &timeline);
         let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
@@ -145,17 +154,20 @@ impl Lower<'_> {
         let (rates, captured) = self.rates(run, &shape)?;
         let (func, estimate, dense) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), span)?;
         let limit = match control.cfl {
-            Some(_) => self.longest_step(run, &shape, &captured)?,
+            Some(cfl) if cfl > 1.0 && scheme_is_central(run.scheme.method) => {
+                return error_help(
+                    "run.scheme",
+                    span,
+                    format!("on central differences `cfl` is the part of the longest stable step, {cfl} is beyond it"),
+                    "for example `cfl=0.8`",
+                );
+            }
+            Some(_) if run.scheme.method == Method::Chebyshev => {
+                return unknown_limit(span, "its points crowd at the walls");
+            }
+            Some(_) => Some(self.longest_step(run, tableau, &shape, &captured)?),
             None => None,
         };
-        if control.cfl.is_some() && limit.is_none() {
-            return error_help(
-                "unsupported.library",
-                span,
-                "the longest stable step of this scheme is not known",
-                "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
-            );
-        }
         let event = self.field_event(run, until, &shape, &Arrangement::Components, &captured)?;
         let slope = self.slope_at(timeline.start, &initial, &rates, &captured);
         let step = OneStep {
@@ -173,16 +185,24 @@ impl Lower<'_> {
         Ok(self.one_step_tries(&step, control, timeline))
     }
 
-    /// Explicit steps of spectra.
+    /// Explicit and additive steps of spectra.
     fn spectral_tries(
         &mut self,
         run: &Run,
-        tableau: &Tableau,
+        integrator: Integrator,
         (control, timeline): (&Control, &Timeline),
         until: Option<Value>,
         eqs: &Equations,
         parts: Parts,
     ) -> Result<Tries> {
+        if run.scheme.implicit.is_some() {
+            return error_help(
+                "run.scheme",
+                run.span,
+                "`spectral` treats implicitly what is linear with constant coefficients, whatever its kind",
+                "leave out `implicit`",
+            );
+        }
         if control.cfl.is_some() {
             return error_help(
                 "run.scheme",
@@ -199,37 +219,42 @@ impl Lower<'_> {
             }
         }
         // What only the reading of a state wants is passed along.
-        let rates = {
-            let mut b = Builder::new("rates");
-            let args: Vec<_> = rates.inputs.iter().map(|ty| b.input(ty.clone())).collect();
+        let wider = |f: &Func| {
+            let mut b = Builder::new(f.name.clone());
+            let args: Vec<_> = f.inputs.iter().map(|ty| b.input(ty.clone())).collect();
             captured[own..].iter().for_each(|n| {
                 b.input(n.ty().clone());
             });
-            let out = b.inline(&rates, &args);
+            let out = b.inline(f, &args);
             b.finish(out)
         };
+        let rates = wider(&rates);
         let initial = parts.start.clone();
         let shape = initial.shape().to_vec();
-        let (func, estimate, dense) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), run.span)?;
+        let (func, estimate, dense) = match integrator {
+            Integrator::RungeKutta(tableau) => {
+                let (func, estimate, dense) =
+                    explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), run.span)?;
+                (func, estimate, Some(dense))
+            }
+            // Slopes of stiff modes say nothing of what lies within a step.
+            Integrator::Additive(m) => {
+                let (func, order) = parts.additive_trial(m).expect("compiler bug: an error without weights");
+                (wider(&func), Some(order), None)
+            }
+            _ => unreachable!("compiler bug: refused before"),
+        };
         let event = self.field_event(run, until, &shape, &Arrangement::Spectra(parts.complete), &captured)?;
         let rated = rates::stored(eqs);
         let sizes = eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]);
         let nominal = sizes.zip(rated).filter(|(_, rated)| *rated).map(|(x, _)| x).collect();
         let measure = Measure::Spectra { nominal, points: run.space.mesh.cells.clone() };
-        let memory = vec![self.slope_at(timeline.start, &initial, &rates, &captured)];
-        let rates = Some(rates);
-        let step = OneStep {
-            func,
-            memory,
-            estimate,
-            dense: Some(dense),
-            captured,
-            initial,
-            rates,
-            limit: None,
-            event,
-            measure,
+        let memory = match dense {
+            Some(_) => vec![self.slope_at(timeline.start, &initial, &rates, &captured)],
+            None => vec![],
         };
+        let rates = Some(rates);
+        let step = OneStep { func, memory, estimate, dense, captured, initial, rates, limit: None, event, measure };
         Ok(self.one_step_tries(&step, control, timeline))
     }
 
@@ -305,7 +330,7 @@ impl Lower<'_> {
             _ => {
                 let state = match layout {
                     Arrangement::Nodes => state,
-                    _ => self.centred(run, state, &time)?,
+                    _ => self.completed_state(run, state, &time)?,
                 };
                 let slopes = self.own_slopes(scheme, space, &state, !matches!(layout, Arrangement::Nodes));
                 (state, slopes)
@@ -317,47 +342,109 @@ impl Lower<'_> {
         self.solution(&eqs, solved, span)
     }
 
-    /// `(t, u, captured…) → the time in which the fastest wave crosses a cell`, where the scheme knows its waves.
-    fn longest_step(&mut self, run: &Run, shape: &[usize], wanted: &[Num]) -> Result<Option<Func>> {
+    /// `(t, u, captured…) → the length of which a step is a part`: on finite volumes the time in which the fastest wave crosses a cell, of
+    /// central differences the longest stable step.
+    fn longest_step(&mut self, run: &Run, tableau: &Tableau, shape: &[usize], wanted: &[Num]) -> Result<Func> {
         let Run { problem, scheme, space, span, .. } = *run;
-        if scheme.method != Method::Volumes {
-            return Ok(None);
-        }
         let inputs = [Type::f64([]), Type::f64(shape)];
-        let mut convects = false;
         let (func, captured) = self.timed("courant", &inputs, 0, |l, inputs| {
             let mut eqs = l.equations(problem)?;
             l.settle(&mut eqs, true)?;
             eqs.rates = true;
             let capacity = l.capacities(&mut eqs, space, true, span)?;
             let (balance, shared) = l.balance(&eqs, &Border::None, span)?;
-            convects = capacity.is_none() && conservation::convects(&balance);
-            if !convects {
-                return Ok(vec![Num::scalar(0.0)]);
+            if !eqs.integrals.is_empty() {
+                return unknown_limit(span, "integrals of the unknown couple all of its values");
             }
-            let (made, mut args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
+            let (rate, mut args) = match scheme.method {
+                Method::Grid(Derivatives::Central { order }) => {
+                    if !eqs.velocities.is_empty() {
+                        return unknown_limit(span, "waves of second order in time are not bounded yet");
+                    }
+                    let made = grid::limits(&balance, &space.mesh, order, run.places.is_some())
+                        .map_err(|r| refused(r, span))?;
+                    let (real, imaginary) = intervals(tableau);
+                    if made.carries && imaginary < 0.1 {
+                        return error_help(
+                            "run.scheme",
+                            span,
+                            format!("no step of `{}` is stable for waves on central differences", tableau.name),
+                            "use `ssprk3` or `rk4`",
+                        );
+                    }
+                    let points = Num::Const(space.node_coordinates());
+                    let data = shared.interior_data.iter();
+                    let mut args: Vec<Num> = data.map(|(f, g)| l.discrete_at_points(f, *g, &points)).collect();
+                    args.extend(shared.numbers.iter().cloned());
+                    (slowest(&made.func, (real, imaginary.max(1e-3))), args)
+                }
+                _ if !conservation::convects(&balance) => {
+                    return unknown_limit(span, "no flux carries the unknowns");
+                }
+                _ if capacity.is_some() => return unknown_limit(span, "a capacity stands before the rate"),
+                _ => {
+                    let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
+                    (made.courant, args)
+                }
+            };
             args.insert(0, inputs[1].clone());
+            args.extend(capacity.clone());
             let refs: Vec<&Num> = args.iter().collect();
+            let shape = &space.mesh.cells;
             let step = l.tracer.build(&refs, |b, v| {
-                let all = b.inline(&made.courant, v)[0];
+                let (v, weights) = v.split_at(v.len() - usize::from(capacity.is_some()));
+                let mut all = b.inline(&rate, v)[0];
+                if let Some(&weights) = weights.first() {
+                    // `[N, c]`: the least of the components.
+                    let size = b.unary(Unary::Abs, weights);
+                    let least = b.reduce(Reduce::Min, size, &[1]);
+                    let least = b.reshape(least, shape);
+                    all = b.div(all, least);
+                }
                 let axes: Vec<usize> = (0..b.ty(all).rank()).collect();
                 let fastest = b.reduce(Reduce::Max, all, &axes);
-                let one = b.scalar(1.0);
+                let (one, least) = (b.scalar(1.0), b.scalar(1e-200));
+                let fastest = b.binary(Binary::Max, fastest, least);
                 b.div(one, fastest)
             });
             Ok(vec![step])
         })?;
         let place = |n: &Num| wanted.iter().position(|w| same(w, n));
-        let Some(places) = captured.iter().map(place).collect::<Option<Vec<usize>>>().filter(|_| convects) else {
-            return Ok(None);
+        let Some(places) = captured.iter().map(place).collect::<Option<Vec<usize>>>() else {
+            return unknown_limit(span, "it depends on numbers that the rates do not read");
         };
         let mut b = Builder::new("courant");
         let (t, u) = (b.input(inputs[0].clone()), b.input(inputs[1].clone()));
         let p: Vec<_> = wanted.iter().map(|n| b.input(n.ty().clone())).collect();
         let args: Vec<_> = [t, u].into_iter().chain(places.into_iter().map(|k| p[k])).collect();
         let out = b.inline(&func, &args);
-        Ok(Some(b.finish(out)))
+        Ok(b.finish(out))
     }
+}
+
+fn scheme_is_central(method: Method) -> bool {
+    matches!(method, Method::Grid(Derivatives::Central { .. }))
+}
+
+/// The refusal of `cfl`.
+fn unknown_limit<T>(span: Span, why: &str) -> Result<T> {
+    error_help(
+        "unsupported.library",
+        span,
+        format!("the longest stable step of this scheme is not known: {why}"),
+        "give the step its length, or a tolerance: `dormand_prince(tol=1e-6)`",
+    )
+}
+
+/// 1 over the longest stable step at each point, from bounds of the eigenvalues: between both axes a triangle lies within the region of
+/// stability.
+fn slowest(limits: &Func, (real, imaginary): (f64, f64)) -> Func {
+    let mut b = Builder::new("slowest");
+    let args: Vec<_> = limits.inputs.iter().map(|t| b.input(t.clone())).collect();
+    let found = b.inline(limits, &args);
+    let (waves, decay) = (b.scale(found[0], 1.0 / imaginary), b.scale(found[1], 1.0 / real));
+    let out = b.add(waves, decay);
+    b.finish(vec![out])
 }
 
 /// `(t, h, u, slope, captured…) → (next, slope, error?, bulge?)`, the order of the error, and what is known within a step.
@@ -403,8 +490,10 @@ enum Arrangement {
 
 fn layout(integrator: Integrator, method: Method) -> Arrangement {
     match (integrator, method) {
-        (_, Method::Grid(Derivatives::Central { .. })) => Arrangement::Components,
-        (Integrator::RungeKutta(t), Method::Volumes) if t.explicit() => Arrangement::Components,
+        (
+            Integrator::RungeKutta(t),
+            Method::Volumes | Method::Chebyshev | Method::Grid(Derivatives::Central { .. }),
+        ) if t.explicit() => Arrangement::Components,
         _ => Arrangement::Nodes,
     }
 }

@@ -24,6 +24,7 @@ const RECORDS: &[&str] = &[
     "muscl",
     "fd",
     "spectral",
+    "chebyshev",
     "euler",
     "heun",
     "ssprk3",

@@ -15,12 +15,14 @@ use self::points::data_type;
 pub(super) use self::scheme::{Integrator, Method, Scheme};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::evolve::march::Sought;
 use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Solution, Value};
 use crate::base::Span;
+use crate::discretize::chebyshev::Purpose;
 use crate::discretize::grid::Derivatives;
-use crate::discretize::{self, Balance, Space, finite_element, finite_volume, grid};
+use crate::discretize::{self, Balance, Space, chebyshev, finite_element, finite_volume, grid};
 use crate::ir::{Builder, Op, Tensor, Type};
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -75,7 +77,7 @@ impl Lower<'_> {
             return self.evolve(&problem, &scheme, args, span);
         }
         let mut eqs = self.equations(&problem)?;
-        self.settle(&mut eqs, scheme.method != Method::Elements)?;
+        self.settle(&mut eqs, scheme.method.conservative())?;
         if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_some()) {
             return error_help(
                 "run.scheme",
@@ -173,6 +175,10 @@ impl Lower<'_> {
             }
             Method::Volumes => finite_volume::discretise(balance, &space.mesh, &options),
             Method::Elements => finite_element::discretise(balance, &space, &options),
+            Method::Chebyshev => {
+                let purpose = if scheme.time.is_some() { Purpose::Stage } else { Purpose::Steady };
+                chebyshev::discretise(balance, &space, &options, purpose).map(|made| made.discrete)
+            }
             Method::Grid(Derivatives::Central { order }) => grid::discretise(balance, &space.mesh, order, &options),
             Method::Grid(Derivatives::Fourier(_)) => {
                 return error_help(
@@ -188,6 +194,11 @@ impl Lower<'_> {
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
         spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
+        self.runtime.seeks(&spec.name, &|| Sought {
+            unknowns: eqs.unknowns.iter().map(|u| (u.name.clone(), u.shape.clone())).collect(),
+            space: space.clone(),
+            places: discrete.places.clone(),
+        });
         let mut args = self.data_arguments(&discrete, shared, &space);
         args.extend(shared.numbers.iter().cloned());
         spec.may_fail = matches!(guess, Guess::Try(_));

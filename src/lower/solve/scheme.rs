@@ -38,8 +38,26 @@ pub struct Scheme {
 pub enum Method {
     Elements,
     Volumes,
+    /// Chebyshev collocation.
+    Chebyshev,
     /// A periodic grid of points.
     Grid(Derivatives),
+}
+
+impl Method {
+    /// Whether transport, told in two ways, is taken as the divergence of a flux.
+    pub fn conservative(self) -> bool {
+        matches!(self, Method::Volumes | Method::Grid(_))
+    }
+
+    /// The order of the space of its fields.
+    fn space_order(self, order: usize) -> usize {
+        match self {
+            Method::Elements => order,
+            Method::Chebyshev => 1,
+            Method::Volumes | Method::Grid(_) => 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -86,6 +104,7 @@ impl Lower<'_> {
             _ => None,
         };
         let cells = match (given("n"), given("h")) {
+            (Some(n), None) if r.kind == "chebyshev" => Cells::Lobatto(self.known_int(&n.clone(), "`n`", span)?),
             (Some(n), None) => Cells::Count(self.known_int(&n.clone(), "`n`", span)?),
             (None, Some(h)) => Cells::Size(self.known_real(&h.clone(), span)?),
             (Some(_), Some(_)) => {
@@ -117,6 +136,7 @@ impl Lower<'_> {
         let method = match r.kind.as_str() {
             "fem" => Method::Elements,
             "fv" => Method::Volumes,
+            "chebyshev" => Method::Chebyshev,
             "fd" => Method::Grid(Derivatives::Central { order }),
             "spectral" => Method::Grid(Derivatives::Fourier(self.dealias(given("dealias").cloned(), span)?)),
             other => return error("unsupported.library", span, format!("the scheme `{other}` is not supported yet")),
@@ -163,7 +183,7 @@ impl Lower<'_> {
             time,
             control,
             implicit,
-            resolution: Resolution { order: if method == Method::Elements { order } else { 0 }, element, cells },
+            resolution: Resolution { order: method.space_order(order), element, cells },
             solver,
             tolerance,
             reconstruct,

@@ -204,7 +204,7 @@ impl<'p> Infer<'p> {
                 sample @ Ty::Sample(..) => sample,
                 _ => Ty::Any,
             },
-            "fem" | "fv" | "fd" | "spectral" => {
+            "fem" | "fv" | "fd" | "spectral" | "chebyshev" => {
                 let h = match arg("h") {
                     Ty::Num(n) => Some(n.dim),
                     _ => None,

@@ -44,7 +44,7 @@ impl Lower<'_> {
         let scheme = args.get("scheme").cloned().unwrap_or(Value::None);
         let name = self.program.def(problem.def).name.clone();
         if let Value::Record(r) = &scheme
-            && ["fem", "fv", "fd", "spectral"].contains(&r.kind.as_str())
+            && ["fem", "fv", "fd", "spectral", "chebyshev"].contains(&r.kind.as_str())
         {
             return error_help(
                 "run.scheme",
@@ -131,7 +131,7 @@ impl Lower<'_> {
                 self.one_step_tries(&step, &control, &timeline)
             }
         };
-        let driven = self.drive(&tries, &control, &timeline);
+        let driven = self.drive(&system.name, &tries, &control, &timeline);
         let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
         Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }
