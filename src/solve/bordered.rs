@@ -39,8 +39,8 @@ pub struct Bordered {
 }
 
 impl Plan {
-    /// None where no row or column is long, or too many are.
-    pub fn new(pattern: &Pattern) -> Option<Plan> {
+    /// None where no row or column is long, or too many are. `values`: of one of the matrices, which tells what stays.
+    pub fn new(pattern: &Pattern, values: &[f64]) -> Option<Plan> {
         let n = pattern.n();
         let many = (5.0 * (n as f64).sqrt()) as usize;
         let mut lengths = [vec![0usize; n], vec![0usize; n]];
@@ -69,13 +69,14 @@ impl Plan {
                 term.expect("compiler bug: a line without a term").entries.push((other as u32, e as u32));
             }
         }
-        // What stays: one entry amid those that are in no other long line.
+        // What stays: the largest entry that is in no other long line.
         let mut out = vec![false; pattern.entries()];
         for t in &mut terms {
             let long = if t.row { &long_column } else { &long_row };
-            let free: Vec<usize> = (0..t.entries.len()).filter(|&k| !long[t.entries[k].0 as usize]).collect();
-            if let Some(&anchor) = free.get(free.len() / 2) {
-                t.entries.remove(anchor);
+            let size = |k: &usize| values[t.entries[*k].1 as usize].abs();
+            let free = (0..t.entries.len()).filter(|&k| !long[t.entries[k].0 as usize]);
+            if let Some(largest) = free.max_by(|a, b| size(a).total_cmp(&size(b))) {
+                t.entries.remove(largest);
             }
             t.entries.iter().for_each(|(_, e)| out[*e as usize] = true);
         }
@@ -176,7 +177,7 @@ mod tests {
         let p = Pattern::new(n + 1, &[blocks(&pairs), blocks(&line)]);
         let mut a = vec![0.0; p.entries()];
         p.assemble(&[&values, &whole], &mut a);
-        let plan = Arc::new(Plan::new(&p).expect("long lines"));
+        let plan = Arc::new(Plan::new(&p, &a).expect("long lines"));
         assert_eq!(plan.terms.len(), 2);
         let mut f = Bordered::new(plan, &a).unwrap();
         let b: Vec<f64> = (0..2 * (n + 1)).map(|i| ((i * 37) % 101) as f64 - 50.0).collect();
@@ -200,6 +201,6 @@ mod tests {
     fn sparse_matrices_have_no_border() {
         let pairs: Vec<u32> = (0..399u32).flat_map(|i| [i, i + 1]).collect();
         let p = Pattern::new(400, &[Blocks { rows: &pairs, cols: &pairs, row_size: 2, col_size: 2 }]);
-        assert!(Plan::new(&p).is_none());
+        assert!(Plan::new(&p, &vec![1.0; p.entries()]).is_none());
     }
 }

@@ -175,7 +175,7 @@ fn overgrown(p: &Pattern, matrix: &[f64], b: &[f64], x: &[f64], transposed: bool
 }
 
 fn sparse_lu(plan: &Plan, values: &[f64]) -> Result<Factors, Failure> {
-    if let Some(border) = plan.border()
+    if let Some(border) = plan.border(values)
         && let Ok(factors) = Bordered::new(border, values)
     {
         return Ok(Factors::Bordered(Box::new(factors)));

@@ -154,8 +154,8 @@ impl Plan {
     }
 
     /// Where a few rows or columns hold many unknowns.
-    pub(super) fn border(&self) -> Option<Arc<bordered::Plan>> {
-        self.border.get_or_init(|| bordered::Plan::new(&self.pattern).map(Arc::new)).clone()
+    pub(super) fn border(&self, values: &[f64]) -> Option<Arc<bordered::Plan>> {
+        self.border.get_or_init(|| bordered::Plan::new(&self.pattern, values).map(Arc::new)).clone()
     }
 
     pub(super) fn symbolic(&self, definite: bool) -> Arc<Symbolic> {
