@@ -5,25 +5,37 @@
 use super::dense::Lu;
 use super::direct::{Factor, Symbolic};
 use super::{Failure, Pattern};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Most rows and columns that are taken out.
 const MOST: usize = 8;
+
+/// The long rows and columns of a pattern.
+pub struct Lines {
+    terms: Vec<Term>,
+    /// Plans by the entries that stay, as they were asked for.
+    plans: Mutex<Vec<Arc<Plan>>>,
+}
+
+/// Entries of A beside the diagonal: of one row, or of one column less those of long rows.
+#[derive(Clone)]
+struct Term {
+    line: usize,
+    row: bool,
+    /// The other index, and the entry.
+    entries: Vec<(u32, u32)>,
+    /// Which of them are in another long line.
+    crossed: Vec<bool>,
+}
 
 /// What follows from the pattern: `A = S + Σ U_k V_kᵀ`, one of U_k and V_k a unit vector.
 pub struct Plan {
     sparse: Arc<Symbolic>,
     /// For each entry of S, that of A.
     from: Vec<u32>,
+    /// Without what stays.
     terms: Vec<Term>,
-}
-
-/// Entries of A that are not in S: of one row, or of one column.
-struct Term {
-    line: usize,
-    row: bool,
-    /// The other index, and the entry.
-    entries: Vec<(u32, u32)>,
+    stays: Vec<Option<usize>>,
 }
 
 /// The factors of one matrix.
@@ -38,9 +50,9 @@ pub struct Bordered {
     small: Lu,
 }
 
-impl Plan {
-    /// None where no row or column is long, or too many are. `values`: of one of the matrices, which tells what stays.
-    pub fn new(pattern: &Pattern, values: &[f64]) -> Option<Plan> {
+impl Lines {
+    /// None where no row or column is long, or too many are.
+    pub fn new(pattern: &Pattern) -> Option<Lines> {
         let n = pattern.n();
         let many = (5.0 * (n as f64).sqrt()) as usize;
         let mut lengths = [vec![0usize; n], vec![0usize; n]];
@@ -50,38 +62,58 @@ impl Plan {
             row.for_each(|e| lengths[1][pattern.columns[e] as usize] += 1);
         }
         let [long_row, long_column] = lengths.map(|l| l.iter().map(|l| *l > many).collect::<Vec<bool>>());
-        let count = long_row.iter().chain(&long_column).filter(|l| **l).count();
-        if count == 0 || count > MOST {
+        let lines = |long: &[bool], row: bool| {
+            let each = (0..n).filter(|&i| long[i]);
+            each.map(|line| Term { line, row, entries: vec![], crossed: vec![] }).collect::<Vec<_>>()
+        };
+        let mut terms = lines(&long_row, true);
+        terms.extend(lines(&long_column, false));
+        if terms.is_empty() || terms.len() > MOST {
             return None;
         }
-        let mut terms: Vec<Term> = vec![];
-        let (rows, columns) = ((0..n).filter(|&i| long_row[i]), (0..n).filter(|&j| long_column[j]));
-        terms.extend(rows.map(|line| Term { line, row: true, entries: vec![] }));
-        terms.extend(columns.map(|line| Term { line, row: false, entries: vec![] }));
         for i in 0..n {
             for e in pattern.row_start[i]..pattern.row_start[i + 1] {
                 let j = pattern.columns[e] as usize;
-                let (line, row, other) = if long_row[i] { (i, true, j) } else { (j, false, i) };
                 if i == j || !(long_row[i] || long_column[j]) {
                     continue;
                 }
-                let term = terms.iter_mut().find(|t| t.line == line && t.row == row);
-                term.expect("compiler bug: a line without a term").entries.push((other as u32, e as u32));
+                let (line, other) = if long_row[i] { (i, j) } else { (j, i) };
+                let term = terms.iter_mut().find(|t| t.line == line && t.row == long_row[i]);
+                let term = term.expect("compiler bug: a line without a term");
+                term.entries.push((other as u32, e as u32));
+                term.crossed.push(long_row[i] && long_column[j]);
             }
         }
-        // What stays: the largest entry that is in no other long line.
-        let mut out = vec![false; pattern.entries()];
-        for t in &mut terms {
-            let long = if t.row { &long_column } else { &long_row };
+        Some(Lines { terms, plans: Mutex::default() })
+    }
+
+    /// The plan of a matrix, by what stays of each line: its largest entry. A matter of the matrix alone, so that no result depends on
+    /// those that were solved before.
+    pub fn plan(&self, pattern: &Pattern, values: &[f64]) -> Arc<Plan> {
+        let largest = |t: &Term| {
             let size = |k: &usize| values[t.entries[*k].1 as usize].abs();
-            let free = (0..t.entries.len()).filter(|&k| !long[t.entries[k].0 as usize]);
-            if let Some(largest) = free.max_by(|a, b| size(a).total_cmp(&size(b))) {
-                t.entries.remove(largest);
-            }
+            (0..t.entries.len()).filter(|&k| !t.crossed[k]).max_by(|a, b| size(a).total_cmp(&size(b)))
+        };
+        let stays: Vec<Option<usize>> = self.terms.iter().map(largest).collect();
+        let mut plans = self.plans.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(plan) = plans.iter().find(|p| p.stays == stays) {
+            return plan.clone();
+        }
+        let plan = Arc::new(Plan::new(pattern, self.terms.clone(), stays));
+        plans.push(plan.clone());
+        plan
+    }
+}
+
+impl Plan {
+    fn new(pattern: &Pattern, mut terms: Vec<Term>, stays: Vec<Option<usize>>) -> Plan {
+        let mut out = vec![false; pattern.entries()];
+        for (t, stays) in terms.iter_mut().zip(&stays) {
+            stays.map(|k| t.entries.remove(k));
             t.entries.iter().for_each(|(_, e)| out[*e as usize] = true);
         }
         let (sparse, from) = pattern.restricted(|e| !out[e]);
-        Some(Plan { sparse: Arc::new(Symbolic::new(&sparse, false, None)), from, terms })
+        Plan { sparse: Arc::new(Symbolic::new(&sparse, false, None)), from, terms, stays }
     }
 }
 
@@ -177,7 +209,7 @@ mod tests {
         let p = Pattern::new(n + 1, &[blocks(&pairs), blocks(&line)]);
         let mut a = vec![0.0; p.entries()];
         p.assemble(&[&values, &whole], &mut a);
-        let plan = Arc::new(Plan::new(&p, &a).expect("long lines"));
+        let plan = Lines::new(&p).expect("long lines").plan(&p, &a);
         assert_eq!(plan.terms.len(), 2);
         let mut f = Bordered::new(plan, &a).unwrap();
         let b: Vec<f64> = (0..2 * (n + 1)).map(|i| ((i * 37) % 101) as f64 - 50.0).collect();
@@ -201,6 +233,6 @@ mod tests {
     fn sparse_matrices_have_no_border() {
         let pairs: Vec<u32> = (0..399u32).flat_map(|i| [i, i + 1]).collect();
         let p = Pattern::new(400, &[Blocks { rows: &pairs, cols: &pairs, row_size: 2, col_size: 2 }]);
-        assert!(Plan::new(&p, &vec![1.0; p.entries()]).is_none());
+        assert!(Lines::new(&p).is_none());
     }
 }

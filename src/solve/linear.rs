@@ -86,7 +86,7 @@ pub struct Plan {
     options: Options,
     cholesky: OnceLock<Arc<Symbolic>>,
     lu: OnceLock<Arc<Symbolic>>,
-    border: OnceLock<Option<Arc<bordered::Plan>>>,
+    border: OnceLock<Option<bordered::Lines>>,
     placement: OnceLock<Option<Arc<Placement>>>,
 }
 
@@ -155,7 +155,7 @@ impl Plan {
 
     /// Where a few rows or columns hold many unknowns.
     pub(super) fn border(&self, values: &[f64]) -> Option<Arc<bordered::Plan>> {
-        self.border.get_or_init(|| bordered::Plan::new(&self.pattern, values).map(Arc::new)).clone()
+        Some(self.border.get_or_init(|| bordered::Lines::new(&self.pattern)).as_ref()?.plan(&self.pattern, values))
     }
 
     pub(super) fn symbolic(&self, definite: bool) -> Arc<Symbolic> {
