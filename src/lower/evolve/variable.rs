@@ -128,7 +128,7 @@ impl Lower<'_> {
                 );
             }
         };
-        let driven = self.drive(&tries, &control, &timeline);
+        let driven = self.drive(&eqs.name, &tries, &control, &timeline);
         let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
@@ -161,6 +161,9 @@ impl Lower<'_> {
                     format!("on central differences `cfl` is the part of the longest stable step, {cfl} is beyond it"),
                     "for example `cfl=0.8`",
                 );
+            }
+            Some(_) if run.scheme.method == Method::Chebyshev => {
+                return unknown_limit(span, "its points crowd at the walls");
             }
             Some(_) => Some(self.longest_step(run, tableau, &shape, &captured)?),
             None => None,
