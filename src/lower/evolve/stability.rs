@@ -80,7 +80,8 @@ impl Lower<'_> {
         // What comes out of another run would be computed twice.
         let all: Vec<Num> = std::iter::once(run.initial).chain(run.captured).cloned().collect();
         let before = self.tracer.snapshot(&all)?;
-        if costly(&before) {
+        // In a loss the parameters are not known yet.
+        if !before.inputs.is_empty() || costly(&before) {
             return None;
         }
         let body = product(run.rates);
