@@ -1,9 +1,9 @@
 //! Runs in time against other programs: heat (A), acoustic waves (B), Gray–Scott (C), spectral Burgers and Kuramoto–Sivashinsky (D),
-//! Navier–Stokes (E). `cargo bench --bench time [-- A C …]` prints what each side takes, ratios (above 1 mslc is faster), check
+//! Navier–Stokes (E), and gradients of trajectories (G). `cargo bench --bench time [-- A C …]` prints what each side takes, ratios (above 1 mslc is faster), check
 //! figures and floors. THREADS=1 for one thread, SECONDS for how long each comparison takes.
 //!
 //! The C programs beside this file are built with `gcc -O3 -march=native -fopenmp`. Python programs take part where PEER_PYTHON names
-//! an interpreter and PEER_SCRIPTS a folder with a_heat.py, b_wave.py, c_grayscott.py, d_spectral1d.py and e_ns2d.py. Both sides run
+//! an interpreter (MSLC_TORCH one that has PyTorch) and PEER_SCRIPTS a folder with a_heat.py, b_wave.py, c_grayscott.py, d_spectral1d.py and e_ns2d.py. Both sides run
 //! in turn in short blocks, and the best of each counts: other work on the machine disturbs most of them. With one thread the time is
 //! that of the processor, in which other programs do not count except for the caches that they take.
 
@@ -13,12 +13,15 @@ mod peers;
 mod spectral;
 #[path = "time/steps.rs"]
 mod steps;
+#[path = "time/text.rs"]
+mod text;
 
 use mslc::backend::{Backend, Executable, Options, View, ViewMut, compile};
 use mslc::ir::{Builder, Func, Op, Tensor, Type};
 use peers::Peer;
 use std::sync::Arc;
 use std::time::Instant;
+use text::Text;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -29,6 +32,16 @@ fn main() {
         if wanted.is_empty() || wanted.iter().any(|k| w.name.starts_with(k.as_str())) {
             compare(&w, threads, seconds);
         }
+    }
+    if wanted.is_empty() || wanted.iter().any(|k| k == "G") {
+        let study = "gradient";
+        let single = false;
+        let heat = Text { source: include_str!("time/heat.msl"), study, n: 512, single };
+        text::gradients("G heat 512²", &heat, 500, threads, seconds);
+        let species = Text { source: include_str!("time/gray_scott.msl"), study, n: 256, single };
+        text::gradients("G Gray–Scott 256²", &species, 500, threads, seconds);
+        let flow = Text { source: include_str!("time/vorticity.msl"), study, n: 128, single };
+        text::gradients("G Navier–Stokes 128²", &flow, 500, threads, seconds);
     }
 }
 
@@ -52,6 +65,8 @@ pub struct Workload {
     /// What is compared: a number from the carried values at the end.
     pub check: fn(&[Tensor], usize) -> f64,
     pub peers: Vec<Peer>,
+    /// The same from program text.
+    pub text: Option<Text>,
 }
 
 fn compare(w: &Workload, threads: usize, seconds: f64) {
@@ -64,6 +79,10 @@ fn compare(w: &Workload, threads: usize, seconds: f64) {
         None => results.push(t.to_f64().to_vec()),
     });
     let views: Vec<View> = w.inputs.iter().map(View::of_tensor).collect();
+    // Of two lengths, so that what is done once falls out.
+    let lengths = [w.block, 3 * w.block];
+    let texts: Vec<Executable> = w.text.iter().flat_map(|t| lengths.map(|n| t.compiled(n, threads))).collect();
+    let mut spent = [f64::INFINITY; 2];
     let mut ours = f64::INFINITY;
     let mut theirs = vec![f64::INFINITY; w.peers.len()];
     let mut figures = vec![f64::NAN; w.peers.len()];
@@ -76,6 +95,11 @@ fn compare(w: &Workload, threads: usize, seconds: f64) {
             let t = clock(threads);
             run.run_into(&views, &mut outs).expect("it runs");
             ours = ours.min((clock(threads) - t) / w.block as f64);
+        }
+        for (run, least) in texts.iter().zip(&mut spent) {
+            let t = clock(threads);
+            run.run(&[]).expect("it runs");
+            *least = least.min(clock(threads) - t);
         }
         for (k, peer) in w.peers.iter().enumerate() {
             if let Some((time, figure)) = peer.run(threads, rounds, w.block, w.steps) {
@@ -95,6 +119,10 @@ fn compare(w: &Workload, threads: usize, seconds: f64) {
         1e-9 * rate * w.bytes,
         1e-9 * rate * w.operations
     );
+    if w.text.is_some() {
+        let step = (spent[1] - spent[0]) / (lengths[1] - lengths[0]) as f64;
+        println!("    {:<8} {:>9.1} µs a step, {:.2} × the hand-built", "text", 1e6 * step, step / ours);
+    }
     for ((peer, time), figure) in w.peers.iter().zip(&theirs).zip(&figures) {
         if time.is_finite() {
             println!(

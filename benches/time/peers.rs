@@ -54,7 +54,7 @@ impl Peer {
                 if !round.is_multiple_of(8) {
                     return None;
                 }
-                let python = std::env::var("PEER_PYTHON").ok()?;
+                let python = std::env::var(if self.name == "torch" { "MSLC_TORCH" } else { "PEER_PYTHON" }).ok()?;
                 let scripts = std::env::var("PEER_SCRIPTS").ok()?;
                 let out = Command::new(python)
                     .arg(std::path::Path::new(&scripts).join(script))

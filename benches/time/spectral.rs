@@ -2,7 +2,7 @@
 //! Crank–Nicolson for the viscosity.
 
 use super::peers::Peer;
-use super::{Workload, tabulated};
+use super::{Text, Workload, tabulated};
 use mslc::ir::eval::eval;
 use mslc::ir::{Builder, Op, Tensor, Type, Value};
 use std::f64::consts::{PI, TAU};
@@ -114,6 +114,7 @@ pub fn line(equation: &str) -> Workload {
         operations: 8.0 * 2.5 * 10.0 + 40.0,
         check: |out, _| out[0].to_f64().iter().map(|x| x * x).sum::<f64>().sqrt(),
         peers: ["exponax", "jax"].map(|p| Peer::python(p, "d_spectral1d.py", &run, "mean_energy")).into(),
+        text: None,
     }
 }
 
@@ -235,6 +236,12 @@ pub fn navier_stokes(n: usize, batch: usize, steps: usize) -> Workload {
         bytes: 5.0 * 4.0 * 8.0,
         operations: 5.0 * 2.5 * 16.0 + 20.0,
         check: |out, _| out[0].to_f64().iter().map(|x| x * x).sum::<f64>().sqrt(),
-        peers: ["jax", "exponax"].map(|p| Peer::python(p, "e_ns2d.py", &run, "enstrophy0")).into(),
+        peers: ["jax", "torch", "exponax"].map(|p| Peer::python(p, "e_ns2d.py", &run, "enstrophy0")).into(),
+        text: (batch == 1).then_some(Text {
+            source: include_str!("vorticity.msl"),
+            study: "forward",
+            n,
+            single: false,
+        }),
     }
 }

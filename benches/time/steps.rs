@@ -1,7 +1,7 @@
 //! The steps of the workloads.
 
 use super::peers::Peer;
-use super::{Workload, spectral, tabulated};
+use super::{Text, Workload, spectral, tabulated};
 use mslc::ir::{Builder, Op, Tensor, Type, Value};
 use std::f64::consts::PI;
 
@@ -78,6 +78,7 @@ fn heat(n: usize, steps: usize) -> Workload {
         .into_iter()
         .flatten()
         .collect(),
+        text: Some(Text { source: include_str!("heat.msl"), study: "forward", n, single: false }),
     }
 }
 
@@ -124,7 +125,7 @@ fn acoustic(n: usize, steps: usize) -> Workload {
         inputs: vec![pulse.clone(), pulse, speed],
         carry: 2,
         items: None,
-        block: 25,
+        block: 50,
         steps,
         points: n * n * n,
         bytes: 16.0,
@@ -137,6 +138,7 @@ fn acoustic(n: usize, steps: usize) -> Workload {
         .into_iter()
         .flatten()
         .collect(),
+        text: Some(Text { source: include_str!("acoustic.msl"), study: "forward", n, single: true }),
     }
 }
 
@@ -198,5 +200,6 @@ fn gray_scott(n: usize, steps: usize) -> Workload {
         .into_iter()
         .flatten()
         .collect(),
+        text: Some(Text { source: include_str!("gray_scott.msl"), study: "forward", n, single: false }),
     }
 }

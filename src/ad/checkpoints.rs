@@ -1,17 +1,54 @@
 //! Long loops cut into segments, so that their derivatives need memory for few states instead of for all steps.
 
-use super::split::{Residual, Split};
+use super::split::{Residual, Split, depends};
 use crate::ir::{Builder, Func, Op, Type, Value};
 use std::sync::Arc;
 
 /// What a loop may save before it is cut into segments, in bytes.
 const MOST: usize = 8 << 20;
+/// What a loop may save at any rate.
+const SMALL: usize = 1 << 20;
 /// Loops of fewer steps are left alone.
 const FEWEST: usize = 64;
 
 /// Steps of a segment; 0 where nothing is to be gained.
 pub fn segment(length: usize, saved: usize) -> usize {
     if length < FEWEST || saved <= MOST { 0 } else { length.isqrt() }
+}
+
+/// Whether the linear part of a loop does better to compute a step again from the state before it than to read what the step
+/// saved: where that is more than the state, and the step only moves and combines elements.
+pub fn again(parts: &Split, linear: &[bool], dims: (usize, usize, usize, bool)) -> bool {
+    let (length, carry, xs, _) = dims;
+    let size = |ty: &Type| ty.len() * ty.dtype.size();
+    let inputs = &parts.known.inputs;
+    let carried = (0..carry).filter(|&k| !linear[k]).count();
+    let state: usize = inputs[..carried].iter().map(size).sum();
+    let varies: Vec<bool> = (0..linear.len()).filter(|&k| !linear[k]).map(|k| k < carry + xs).collect();
+    let saved = parts.known.outputs[parts.known_outputs()..].iter();
+    let saved: usize = saved.filter(|v| depends(&parts.known, **v, &varies)).map(|v| size(parts.known.ty(*v))).sum();
+    let light = |op: &Op| {
+        matches!(
+            op,
+            Op::Input(_)
+                | Op::Const(_)
+                | Op::Iota { .. }
+                | Op::Unary(_)
+                | Op::Binary(_)
+                | Op::Compare(_)
+                | Op::Select
+                | Op::Cast(_)
+                | Op::Reshape(_)
+                | Op::Transpose(_)
+                | Op::Broadcast { .. }
+                | Op::Slice { .. }
+                | Op::Concat(_)
+                | Op::Reverse(_)
+                | Op::Roll { .. }
+                | Op::Pad { .. }
+        )
+    };
+    state > 0 && saved > state && saved.saturating_mul(length) > SMALL && parts.known.nodes.iter().all(|n| light(&n.op))
 }
 
 /// A loop as a loop over segments, and one over the steps that are left.

@@ -279,7 +279,7 @@ impl Splitter<'_> {
     fn loop_of(&mut self, body: &Func, dims: (usize, usize, usize, bool), args: &[Slot], again: bool) -> Vec<Slot> {
         let (length, carry, xs, reverse) = dims;
         let (mut parts, linear) = loop_parts(body, dims, &is_linear(args));
-        if again {
+        if again || checkpoints::again(&parts, &linear, dims) {
             parts = checkpoints::computed_again(parts, &linear, carry);
         }
         let count = |range: std::ops::Range<usize>, l: bool| range.filter(|&k| linear[k] == l).count();
@@ -451,7 +451,7 @@ fn loop_parts(body: &Func, dims: (usize, usize, usize, bool), linear: &[bool]) -
 }
 
 /// Whether a value depends on one of these inputs.
-fn depends(f: &Func, v: Value, inputs: &[bool]) -> bool {
+pub(super) fn depends(f: &Func, v: Value, inputs: &[bool]) -> bool {
     let mut needed = vec![false; f.nodes.len()];
     needed[v.index()] = true;
     for i in (0..=v.index()).rev() {

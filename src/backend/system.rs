@@ -1,7 +1,7 @@
 //! What both back ends share of `Solve`: the sparse pattern of its Jacobian, and the words for its failures.
 
 use crate::ad::dense_jacobian;
-use crate::ir::{DType, Fault, Func, GridHint, Jacobian, LinearSolver, SolveSpec, Tensor};
+use crate::ir::{Culprit, DType, Fault, Func, GridHint, Jacobian, LinearSolver, SolveSpec, Tensor};
 use crate::solve::newton::{Cause, NewtonFailure};
 use crate::solve::{self, Failure};
 use std::sync::Arc;
@@ -56,7 +56,8 @@ pub fn newton_fault(spec: &SolveSpec, failure: &NewtonFailure, u: &[f64]) -> Fau
         Some(x) => format!("; unknown {k} is {x:.4e} there{}", place(spec, k)),
         None => place(spec, k),
     });
-    Fault::new(&spec.name, format!("{}{failure}{at}", scale(spec))).help(help)
+    let culprit = unknown.map(|index| Culprit { solve: spec.name.clone(), index, of: u.len() });
+    Fault::new(&spec.name, format!("{}{failure}{at}", scale(spec))).help(help).of_unknown(culprit)
 }
 
 /// The result of a `Solve` that may fail and did.

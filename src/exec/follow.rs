@@ -11,7 +11,7 @@ use crate::backend::watch::{Reached, Saved, Watch};
 use crate::base::Fingerprint;
 use crate::base::fingerprint::Hasher;
 use crate::ir::{DType, Fault, Tensor, Type};
-use crate::lower::evolve::march::{Held, Look, March, Often, marked};
+use crate::lower::evolve::march::{Held, Look, March, Often, marked, of_tries};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::collections::HashMap;
@@ -328,6 +328,10 @@ impl Watch for Follower<'_> {
             Some(stream) => stream.take(steps, rows),
             None => unreachable!("compiler bug: samples that nobody takes"),
         }
+    }
+
+    fn finite(&self, body: &str) -> bool {
+        !of_tries(body)
     }
 
     fn watches(&self, body: &str) -> bool {

@@ -193,3 +193,108 @@ impl Partial {
         let _ = self.fs.remove(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fs;
+    use super::super::fs::faulty::{Faults, Memory};
+    use super::*;
+    use crate::exec::store::Store;
+    use serde_json::json;
+
+    /// Two arrays of four rows.
+    fn arrays() -> Vec<(String, Type)> {
+        vec![("0".into(), Type::f64([4, 3])), ("2".into(), Type::f32([4, 1]))]
+    }
+
+    fn rows(steps: Range<usize>) -> [Vec<u8>; 2] {
+        let wide = steps.clone().flat_map(|k| (0..3).flat_map(move |i| (k as f64 / 3.0 + i as f64).to_le_bytes()));
+        [wide.collect(), steps.flat_map(|k| (k as f32).to_le_bytes()).collect()]
+    }
+
+    fn append(p: &mut Partial, steps: Range<usize>) -> Result<(), DiskFault> {
+        let [a, b] = rows(steps);
+        p.append(&[&a, &b])
+    }
+
+    fn finish(store: &Store, key: &Fingerprint, p: Partial) -> Result<Option<Artifact>, DiskFault> {
+        let others = [("1".to_string(), Tensor::f64([1], [7.0]))].into();
+        store.complete(p, key, ("tensors", &json!({ "task": "a" })), &others)
+    }
+
+    #[test]
+    fn what_grows_row_by_row_is_the_result_that_would_be_kept_whole() {
+        let fs = Arc::new(Memory::default());
+        let store = Store::open("out", fs.clone());
+        let key = Fingerprint::of(b"run");
+        let mut p = store.begin(&key, &arrays()).unwrap().unwrap();
+        append(&mut p, 0..1).unwrap();
+        append(&mut p, 1..4).unwrap();
+        let found = finish(&store, &key, p).unwrap().unwrap();
+        let [a, b] = rows(0..4);
+        assert_eq!((found.arrays["0"].raw(), found.arrays["2"].raw()), (&a[..], &b[..]));
+        assert_eq!(found.arrays["0"].item_at(2).to_f64(), [2.0 / 3.0, 2.0 / 3.0 + 1.0, 2.0 / 3.0 + 2.0]);
+        let read = store.get(&key).unwrap();
+        assert_eq!((read.arrays["0"].raw(), read.arrays["1"].item()), (&a[..], 7.0));
+        assert!(store.complaints().is_empty() && fs.paths().len() == 1);
+    }
+
+    #[test]
+    fn a_run_that_died_anywhere_is_taken_up_to_the_same_bytes() {
+        let key = Fingerprint::of(b"run");
+        let whole = {
+            let fs = Arc::new(Memory::default());
+            let store = Store::open("out", fs.clone());
+            let mut p = store.begin(&key, &arrays()).unwrap().unwrap();
+            append(&mut p, 0..4).unwrap();
+            finish(&store, &key, p).unwrap();
+            (fs::read(&*fs, &fs.paths()[0]).unwrap().unwrap(), fs.steps())
+        };
+        for die_at in (0..whole.1).step_by(3) {
+            let fs = Arc::new(Memory::new(Faults { die_at: Some(die_at), ..Faults::default() }));
+            // What a checkpoint would say: rows, and what identifies them.
+            let mut said = None;
+            let _ = (|| {
+                let store = Store::open("out", fs.clone());
+                let Some(mut p) = store.begin(&key, &arrays())? else { return Ok(None) };
+                append(&mut p, 0..2)?;
+                said = Some((2, p.settled()?));
+                append(&mut p, 2..4)?;
+                finish(&store, &key, p)
+            })();
+            let after = Arc::new(fs.restarted(Faults::default()));
+            let store = Store::open("out", after.clone());
+            let mut p = store.begin(&key, &arrays()).unwrap().unwrap();
+            let from = said.filter(|(rows, content)| p.resume(*rows, *content)).map_or(0, |s| s.0);
+            append(&mut p, from..4).unwrap();
+            finish(&store, &key, p).unwrap();
+            assert_eq!(fs::read(&*after, &after.paths()[0]).unwrap().unwrap(), whole.0, "died at {die_at}");
+        }
+    }
+
+    #[test]
+    fn rows_that_are_not_those_of_the_checkpoint_are_written_anew() {
+        let fs = Arc::new(Memory::default());
+        let store = Store::open("out", fs.clone());
+        let key = Fingerprint::of(b"run");
+        let mut p = store.begin(&key, &arrays()).unwrap().unwrap();
+        append(&mut p, 0..2).unwrap();
+        let content = p.settled().unwrap();
+        drop(p);
+        fs.damage(&fs.paths()[0], |bytes| bytes[format::START + 5] ^= 1);
+        let mut p = store.begin(&key, &arrays()).unwrap().unwrap();
+        assert!(!p.resume(2, content));
+        append(&mut p, 0..4).unwrap();
+        assert!(finish(&store, &key, p).is_ok());
+        assert!(store.get(&key).is_some());
+    }
+
+    #[test]
+    fn a_disk_without_room_is_told_at_once() {
+        let fs = Arc::new(Memory::new(Faults { capacity: Some(100), ..Faults::default() }));
+        let store = Store::open("out", fs.clone());
+        let fault = store.begin(&Fingerprint::of(b"run"), &arrays()).err().unwrap();
+        assert!(fault.full && fault.to_string().contains("make room"), "{fault}");
+        assert!(fs.paths().is_empty());
+    }
+}

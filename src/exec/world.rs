@@ -10,7 +10,7 @@ use super::journal::Journal;
 use super::key;
 use super::objective::Objective;
 use super::outcome::TaskRecord;
-use super::progress::Progress;
+use super::progress::{Progress, short};
 use super::store::{Artifact, Store};
 use super::stream::{self, Stream};
 use super::training::{self, Watch};
@@ -19,15 +19,14 @@ use crate::backend::watch::Watch as _;
 use crate::base::fingerprint::Hasher;
 use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::data::read::{self, Loaded, Options};
-use crate::ir::fault::Fault;
-use crate::ir::{Func, Op, Tensor};
-use crate::lower::evolve::march::{self, March};
+use crate::ir::{Culprit, Fault, Func, Op, Tensor};
+use crate::lower::evolve::march::{self, March, Sought};
 use crate::lower::runtime::{Failure, Runtime, Trained, Training};
 use crate::passes;
 use crate::sema::hir::DefId;
 use crate::train::{self, Checkpoint, TrainError};
 use indexmap::IndexMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -45,6 +44,8 @@ pub struct World {
     /// Seconds between two checkpoints of a run in time, where the command says so.
     pub checkpoint_every: Option<f64>,
     marches: Marches,
+    /// The unknowns of solves, by their names: of every size that was met.
+    sought: HashMap<String, Vec<Sought>>,
     open: Vec<(usize, Instant)>,
 }
 
@@ -66,6 +67,7 @@ impl World {
             journal: None,
             checkpoint_every: None,
             marches: Marches::new(),
+            sought: HashMap::new(),
             open: vec![],
         }
     }
@@ -95,6 +97,19 @@ impl World {
                 task.notes.push(format!("online {name}: asked at {asked} points, computed at {computed}"));
             }
         }
+    }
+
+    /// A failure that names an unknown by what it is and where it lies, not by its number.
+    fn named(&self, mut fault: Fault) -> Fault {
+        let Some(Culprit { solve, index, of }) = &fault.unknown else { return fault };
+        let sizes = self.sought.get(solve).into_iter().flatten();
+        let Some(sought) = sizes.min_by_key(|s| s.places.ty.len().abs_diff(*of)) else { return fault };
+        let Some((name, x)) = sought.named(*index) else { return fault };
+        let number = format!("unknown {index}");
+        let x: Vec<String> = x.iter().map(|x| short(*x)).collect();
+        let what = fault.what.replacen(&number, &format!("`{name}` at ({})", x.join(", ")), 1);
+        fault.what = what.replace(&number, &format!("`{name}`"));
+        fault
     }
 
     fn trained(&mut self, t: &Trained) {
@@ -176,7 +191,7 @@ impl Runtime for World {
                     (Some(broken), _) => guard::diagnosed(&broken, self.marches.get(&broken.mark), span),
                     (None, Some(fault)) => self.disk(&fault, span),
                     (None, None) if interrupt::asked() => interrupted(span),
-                    (None, None) => failed(fault, span),
+                    (None, None) => failed(self.named(fault), span),
                 });
             }
         };
@@ -202,6 +217,16 @@ impl Runtime for World {
             task.notes.push(words);
         }
         Ok(tensors)
+    }
+
+    fn seeks(&mut self, solve: &str, sought: &dyn Fn() -> Sought) {
+        const MOST: usize = 8;
+        let known = self.sought.entry(solve.into()).or_default();
+        let new = sought();
+        // The same solve may be traced thousands of times.
+        if known.len() < MOST && !known.iter().any(|k| k.places.ty == new.places.ty) {
+            known.push(new);
+        }
     }
 
     fn streams(&self, bytes: usize) -> bool {

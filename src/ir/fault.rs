@@ -9,15 +9,33 @@ pub struct Fault {
     pub place: String,
     pub what: String,
     pub help: Option<String>,
+    /// The unknown of a solve that `what` speaks of, as `unknown 17`.
+    pub unknown: Option<Culprit>,
+}
+
+/// An unknown of a solve, by number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Culprit {
+    /// Name of the solve.
+    pub solve: String,
+    pub index: usize,
+    /// How many unknowns it has.
+    pub of: usize,
 }
 
 impl Fault {
     pub fn new(place: impl Into<String>, what: impl Into<String>) -> Fault {
-        Fault { place: place.into(), what: what.into(), help: None }
+        Fault { place: place.into(), what: what.into(), help: None, unknown: None }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Fault {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Of an unknown of a solve.
+    pub fn of_unknown(mut self, culprit: Option<Culprit>) -> Fault {
+        self.unknown = culprit;
         self
     }
 

@@ -93,7 +93,8 @@ pub enum Data {
     Index(Elements<u32>),
 }
 
-/// A dense value. Equality and hashing are by bits (NaN equals itself, 0 differs from -0), as hash-consing needs.
+/// A dense value. Equality and hashing are by bits (NaN equals itself, 0 differs from -0), as hash-consing needs;
+/// elements in a file are what they are by their place in it, and are not read for this.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub ty: Type,
@@ -237,6 +238,10 @@ impl Tensor {
 
     /// The one value all elements share (by bits), if there is one.
     pub fn splat(&self) -> Option<f64> {
+        if self.in_file().is_some() {
+            // Not worth reading a file for.
+            return None;
+        }
         fn all<T: Copy>(d: &[T], bits: impl Fn(T) -> u64) -> Option<T> {
             let first = *d.first()?;
             d.iter().all(|&x| bits(x) == bits(first)).then_some(first)
@@ -260,6 +265,11 @@ impl Tensor {
 
 impl PartialEq for Tensor {
     fn eq(&self, other: &Tensor) -> bool {
+        if let (here, there) = (self.in_file(), other.in_file())
+            && (here.is_some() || there.is_some())
+        {
+            return self.ty == other.ty && here == there;
+        }
         self.ty == other.ty
             && match (&self.data, &other.data) {
                 (Data::F64(a), Data::F64(b)) => {
@@ -279,6 +289,9 @@ impl Eq for Tensor {}
 impl std::hash::Hash for Tensor {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.ty.hash(state);
+        if let Some(place) = self.in_file() {
+            return place.hash(state);
+        }
         // A prefix is enough to spread keys; equality settles the rest.
         match &self.data {
             Data::F64(d) => d.iter().take(64).for_each(|x| x.to_bits().hash(state)),

@@ -2,7 +2,7 @@
 
 use super::error::{Result, error};
 use super::eval::Lower;
-use super::evolve::march::March;
+use super::evolve::march::{March, Sought};
 use super::value::{
     Artefact, Behind, Closure, Column, Discrete, Env, Field, Function, Integral, Leaf, Num, PortedNet, Problem, Record,
     Sample, Solution, Value,
@@ -36,6 +36,9 @@ pub trait Runtime {
 
     /// Tells of a run in time, one step of which this function is; it may be marked, so that its loop is known by its name.
     fn marches(&mut self, _march: March, _step: &mut Func) {}
+
+    /// Tells what the unknowns of a solve of this name are.
+    fn seeks(&mut self, _solve: &str, _sought: &dyn Fn() -> Sought) {}
 
     /// Whether samples of a run in time that take so many bytes are to be computed on their own, so that they can go to a file.
     fn streams(&self, _bytes: usize) -> bool {

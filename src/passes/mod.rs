@@ -8,6 +8,7 @@ mod prune;
 mod simplify;
 mod single;
 mod stencils;
+mod sums;
 
 pub use batch::{batch, runs_item_by_item};
 pub use flatten::flatten;
@@ -32,6 +33,7 @@ pub const PIPELINE: &[Pass] = &[
     Pass { name: "hoist", run: hoist::hoist },
     Pass { name: "flatten", run: flatten::flatten_nets },
     Pass { name: "simplify", run: simplify::simplify },
+    Pass { name: "sums", run: sums::sums },
     Pass { name: "stencils", run: stencils::stencils },
     Pass { name: "prune", run: prune::prune },
 ];

@@ -170,9 +170,9 @@ fn share_ranges(maps: &mut [FieldMap]) {
 /// Unit of length for coordinates up to this many metres, and its number in a metre.
 fn metre(largest: f64) -> (&'static str, f64) {
     match largest {
-        l if l < 2e-6 => ("nm", 1e9),
-        l if l < 2e-3 => ("µm", 1e6),
-        l if l < 2.0 => ("mm", 1e3),
+        l if l < 5e-7 => ("nm", 1e9),
+        l if l < 5e-4 => ("µm", 1e6),
+        l if l < 0.5 => ("mm", 1e3),
         l if l < 5e3 => ("m", 1.0),
         _ => ("km", 1e-3),
     }

@@ -1,6 +1,7 @@
 //! What a system ensures while a run in time goes: conserved numbers and bounds, in every kind of run.
 
 use super::{Folder, code, err, mslc, path};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Heat on a circle keeps its integral, an explosion does not; transport by central differences makes negative values.
 const SYSTEMS: &str = "let D = interval(0..1, periodic=true)
@@ -39,7 +40,8 @@ system Growth() {
 ";
 
 fn run(study: &str) -> (i32, String) {
-    let f = Folder::new("ensure");
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let f = Folder::new(&format!("ensure-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     let program = f.file("ensure.msl", &format!("{SYSTEMS}study s {{\n{study}\n}}\n"));
     let o = mslc(["run", path(&program), "--out", path(&f.0.join("out"))]);
     (code(&o), err(&o).split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", ""))

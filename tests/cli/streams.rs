@@ -18,7 +18,7 @@ study s {
   let slope = mean2(∂x(a.u[160]))
   check abs(e[160]/e[0]/exp(-16*π^2*0.02*0.016) - 1) < 1e-4
   check abs(slope/(4*π^2*e[160]) - 1) < 1e-3
-  save(\"a\", e=e)
+  save(\"a\", e=stack(e))
 }
 ";
 /// Bytes of all samples.

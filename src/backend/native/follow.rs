@@ -261,7 +261,9 @@ enum Wrong {
 }
 
 fn wrong(context: &Context, watch: &dyn Watch, watched: bool, now: &Reached, state: &[Buffer]) -> Option<Wrong> {
-    if let Some((k, entry)) = not_finite(context, state) {
+    if watch.finite(now.body)
+        && let Some((k, entry)) = not_finite(context, state)
+    {
         return Some(Wrong::NotFinite(k, entry));
     }
     let state = views(state);

@@ -309,7 +309,7 @@ pub fn pointer(v: &View) -> *mut u8 {
     }
 }
 
-fn pointer_mut(v: &mut ViewMut) -> *mut u8 {
+pub fn pointer_mut(v: &mut ViewMut) -> *mut u8 {
     match v {
         ViewMut::F64(x) => x.as_mut_ptr().cast(),
         ViewMut::F32(x) => x.as_mut_ptr().cast(),

@@ -19,6 +19,7 @@ mod processors;
 mod repeats;
 mod run;
 mod scalar;
+mod small;
 mod strips;
 mod structured;
 mod wide;
@@ -188,11 +189,15 @@ impl Program {
                 || self.outputs.iter().any(|o| o.copy.is_some_and(|p| here(&p)))
         };
         for step in &self.steps {
-            let lower::Kind::Scan { body, carry, reverse: false, .. } = &step.kind else { continue };
-            let rows = &step.results[*carry..];
+            let (name, carry) = match &step.kind {
+                lower::Kind::Scan { body, carry, reverse: false, .. } => (&body.program.name[..], *carry),
+                lower::Kind::Blocked(scan) if let Some(forwards) = scan.forwards() => forwards,
+                _ => continue,
+            };
+            let rows = &step.results[carry..];
             let outputs: Vec<usize> =
                 rows.iter().filter_map(|(r, _)| if let Root::Output(k) = r { Some(*k) } else { None }).collect();
-            if outputs.len() == rows.len() && !outputs.iter().any(|k| read(*k)) && watch.takes(&body.program.name) {
+            if outputs.len() == rows.len() && !outputs.iter().any(|k| read(*k)) && watch.takes(name) {
                 outputs.iter().for_each(|k| taken[*k] = true);
             }
         }

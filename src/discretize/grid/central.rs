@@ -189,11 +189,15 @@ impl Law<'_> {
             let data: Vec<Vec<Value>> = data.collect();
             let mut at_faces = Faces { points: &mut at_points, axis, arrays: HashMap::new() };
             let flux = self.at(b, Some(axis), data, &mut at_faces).swap_remove(0);
+            // One unknown that its flux carries, without any gradient: an equation of first order, which has no condition where it
+            // flows out. In systems, as of pressure and velocity, it is what reflects.
+            let read = &at_faces.arrays;
+            let carries = c == 1 && !read.is_empty() && read.keys().all(|i| i.axes.is_empty());
             for k in 0..c {
                 let Some(flux) = flux[k * d + axis] else { continue };
                 let shape = self.faces(axis);
                 let flux = spread(b, flux, &shape);
-                let div = self.divergence(b, flux, axis, k);
+                let div = self.divergence(b, flux, axis, k, carries);
                 rates[k] = b.sub(rates[k], div);
             }
         }
@@ -296,7 +300,8 @@ impl Law<'_> {
         valid(b, &stencil, wide, axis, ghosts - beyond, self.faces(axis)[axis])
     }
 
-    fn divergence(&self, b: &mut Builder, flux: Value, axis: usize, component: usize) -> Value {
+    /// `carries`: through walls where nothing is given passes what arrives; else nothing.
+    fn divergence(&self, b: &mut Builder, flux: Value, axis: usize, component: usize, carries: bool) -> Value {
         let stencil = stencil::from_faces(self.order, self.spacing(axis));
         if self.mesh.periodic[axis] {
             return apply(b, &stencil, flux, axis);
@@ -306,6 +311,7 @@ impl Law<'_> {
             let side = Side { axis, high };
             let given = match self.walls.get(&side).and_then(|w| w[component]) {
                 Some(Wall::Value(_)) => return flux,
+                None if carries => return flux,
                 Some(Wall::Flux(v)) => {
                     if high {
                         v

@@ -10,7 +10,7 @@ use crate::exec::study::{SavedField, Series, Writer};
 use crate::exec::{key, stream, training, world};
 use crate::ir::func::Node;
 use crate::ir::{DType, Func, Op, SolveSpec, Tensor, Type};
-use crate::lower::evolve::march::{self, March};
+use crate::lower::evolve::march::{self, Layout, March};
 use crate::lower::runtime::{Failure, Runtime, Trained, Training};
 use crate::lower::value::Value;
 use crate::sema::hir::DefId;
@@ -135,7 +135,10 @@ impl Runtime for Dry {
     fn marches(&mut self, march: March, step: &mut Func) {
         let mark = march.mark();
         march::mark_step(step, &mark);
-        self.marches.entry(mark).or_insert(march);
+        // Of numbers there is nothing to tell: no grid, nothing that is chosen.
+        if !matches!(march.layout, Layout::Numbers(_)) {
+            self.marches.entry(mark).or_insert(march);
+        }
     }
 
     fn train(&mut self, _label: &str, training: Training, _span: Span) -> Result<Trained, Failure> {

@@ -4,6 +4,7 @@
 //! A stage is the steady problem of the implicit terms. On grids and volumes the explicit ones are rates, which enter its base; on
 //! elements, where rates would need the mass matrix, they enter it as fields of the stages before.
 
+use super::change::Base;
 use super::rates::Terms;
 use super::terms::{Implicit, Kind, Parts, gradient_of};
 use super::{Run, Step};
@@ -78,7 +79,7 @@ impl Lower<'_> {
                 let earlier: Vec<Earlier> = (0..i).map(earlier).collect();
                 at = self.solve_amended(
                     run,
-                    u,
+                    (u, Base::State),
                     Guess::Values(u.clone()),
                     &Num::scalar(gamma * h),
                     time.clone(),
@@ -98,7 +99,7 @@ impl Lower<'_> {
         let earlier: Vec<Earlier> =
             stages.iter().zip(&rest).map(|(stage, &explicit)| Earlier { stage, implicit: 0.0, explicit }).collect();
         let time = self.later(t, h);
-        self.solve_amended(run, &at, Guess::Values(at.clone()), &Num::scalar(h), time, |l, mut eqs| {
+        self.solve_amended(run, (&at, Base::State), Guess::Values(at.clone()), &Num::scalar(h), time, |l, mut eqs| {
             if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_none()) {
                 return error_help(
                     "run.scheme",
@@ -160,7 +161,7 @@ impl Lower<'_> {
                 let base = self.combined(u, &found, &weights, h);
                 at = self.solve_amended(
                     run,
-                    &base,
+                    (&base, Base::Combined),
                     Guess::Values(base.clone()),
                     &Num::scalar(gamma * h),
                     time.clone(),

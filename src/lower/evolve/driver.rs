@@ -7,6 +7,7 @@
 //! & Bischof 1999]
 
 use super::control::Control;
+use super::march::mark_tries;
 use super::timeline::Timeline;
 use crate::base::Span;
 use crate::ir::{Binary, Builder, Compare, Func, Op, Reduce, Tensor, Type, Value};
@@ -52,7 +53,7 @@ pub struct Driven {
 
 impl Lower<'_> {
     /// Runs over the samples of a timeline.
-    pub(super) fn drive(&mut self, tries: &Tries, control: &Control, timeline: &Timeline) -> Driven {
+    pub(super) fn drive(&mut self, name: &str, tries: &Tries, control: &Control, timeline: &Timeline) -> Driven {
         let n = timeline.samples;
         let ends: Vec<f64> = (0..n).map(|k| timeline.start + (k + 1) as f64 * timeline.step).collect();
         let last = ends[n - 1];
@@ -61,7 +62,10 @@ impl Lower<'_> {
         args.push(Num::Const(Tensor::f64([n], ends)));
         args.extend(tries.captured.iter().cloned());
         let refs: Vec<&Num> = args.iter().collect();
-        let body = sample(tries, control, last);
+        let mut body = sample(tries, control, last);
+        let march = self.describe_tries(name, timeline, vec![]);
+        self.runtime.marches(march, &mut body);
+        mark_tries(&mut body);
         let op = Op::Scan { body: Arc::new(body), length: n, carry, xs: 1, reverse: false };
         let out = self.tracer.build_all(&refs, |b, v| b.ops(op, v));
         let (times, states, failed) = (&out[carry], &out[carry + 1], &out[carry + 2]);

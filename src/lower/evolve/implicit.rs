@@ -1,5 +1,6 @@
 //! Implicit steps: each stage is a steady problem around a known base.
 
+use super::change::Base;
 use super::ordinary::{same, starter};
 use super::{Run, Step};
 use crate::base::Span;
@@ -10,7 +11,7 @@ use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::solve::{Guess, Integrator};
 use crate::lower::system::Equations;
-use crate::lower::value::{Field, Leaf, Num, Value};
+use crate::lower::value::{Num, Value};
 use crate::sema::hir::Op;
 use std::sync::Arc;
 
@@ -124,6 +125,7 @@ impl Lower<'_> {
         // h·k_j of each stage: what it adds, over its diagonal coefficient.
         let mut slopes: Vec<Num> = first.into_iter().cloned().collect();
         let mut stage = u.clone();
+        let kind = if tableau.stages() == 1 { Base::State } else { Base::Combined };
         for i in slopes.len()..tableau.stages() {
             let refs: Vec<&Num> = std::iter::once(u).chain(&slopes).collect();
             let base = self.tracer.build(&refs, |b, v| {
@@ -138,7 +140,7 @@ impl Lower<'_> {
                 b.add(v[0], shift)
             });
             let weight = self.tracer.build(&[h], |b, v| b.scale(v[0], gamma));
-            stage = self.solve_stage(run, &base, Guess::Values(base.clone()), &weight, time)?;
+            stage = self.solve_stage(run, (&base, kind), Guess::Values(base.clone()), &weight, time)?;
             slopes.push(self.tracer.build(&[&stage, &base], |b, v| {
                 let change = b.sub(v[0], v[1]);
                 b.scale(change, 1.0 / gamma)
@@ -166,6 +168,7 @@ impl Lower<'_> {
         let ty = start.ty().clone();
         let mut inputs = vec![ty; order];
         inputs.push(Type::f64([]));
+        let kind = if order == 1 { Base::State } else { Base::Combined };
         let differences = self.timed("step", &inputs, order, |l, v| {
             let past: Vec<&Num> = v[..order].iter().collect();
             let both = l.tracer.build_all(&past, |b, v| {
@@ -184,7 +187,7 @@ impl Lower<'_> {
                 b.add(v[0], shift)
             });
             let weight = Num::scalar(formula.weight * h);
-            Ok(vec![l.solve_stage(run, &both[0], Guess::Values(both[1].clone()), &weight, time)?])
+            Ok(vec![l.solve_stage(run, (&both[0], kind), Guess::Values(both[1].clone()), &weight, time)?])
         })?;
         if order == 1 {
             return Ok(Step { func: differences.0, captured: differences.1, initial: vec![start] });
@@ -222,7 +225,8 @@ impl Lower<'_> {
                 let Equation { guess, base, weight } = equation(b, v[0], v[1], v[2]);
                 vec![b.reshape(guess, &ty.shape), b.reshape(base, &ty.shape), weight]
             });
-            let next = l.solve_stage(run, &made[1], Guess::Try(made[0].clone()), &made[2], v[0].clone())?;
+            let next =
+                l.solve_stage(run, (&made[1], Base::Combined), Guess::Try(made[0].clone()), &made[2], v[0].clone())?;
             let flat = |l: &mut Self, n: &Num| {
                 l.tracer.build(&[n], |b, v| {
                     let all = b.ty(v[0]).len();
@@ -234,7 +238,7 @@ impl Lower<'_> {
     }
 
     /// The solution of `(stored(u) - stored(base))/weight + ∇·flux + source = 0` at a time: `[N, c]`.
-    fn solve_stage(&mut self, run: &Run, base: &Num, guess: Guess, weight: &Num, time: Num) -> Result<Num> {
+    fn solve_stage(&mut self, run: &Run, base: (&Num, Base), guess: Guess, weight: &Num, time: Num) -> Result<Num> {
         let conservative = run.scheme.method.conservative();
         self.solve_amended(run, base, guess, weight, time, |l, mut eqs| {
             l.settle(&mut eqs, conservative)?;
@@ -246,7 +250,7 @@ impl Lower<'_> {
     pub(super) fn solve_amended(
         &mut self,
         run: &Run,
-        base: &Num,
+        (base, kind): (&Num, Base),
         guess: Guess,
         weight: &Num,
         time: Num,
@@ -269,13 +273,7 @@ impl Lower<'_> {
             let of = eqs.problem;
             for equation in &mut eqs.balances {
                 let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };
-                let before: Field = l.substitute(&stored, |leaf| match leaf {
-                    Leaf::Unknown { problem, index, order } if *problem == of => {
-                        Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *order == 1 })
-                    }
-                    _ => None,
-                });
-                let change = l.apply(&Op::Sub, &[Value::Field(stored), Value::Field(before)], equation.span)?;
+                let change = l.change_of(&stored, of, &fields, kind, equation.span)?;
                 let rate = l.apply(&Op::Divide, &[change, Value::Num(weight.clone())], equation.span)?;
                 let source = match equation.residual.source.take() {
                     Some(s) => l.apply(&Op::Add, &[rate, s], equation.span)?,

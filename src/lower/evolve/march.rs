@@ -7,7 +7,7 @@ pub use super::watched::{Held, Look, Rule, Watched};
 use crate::base::Span;
 use crate::base::fingerprint::Hasher;
 use crate::discretize::Space;
-use crate::ir::Func;
+use crate::ir::{Func, Tensor};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error};
 use crate::lower::solve::{Integrator, given};
@@ -145,37 +145,81 @@ impl March {
     }
 
     fn named(&self, place: Option<(usize, usize)>) -> (String, Option<usize>) {
-        let Some((component, point)) = place else { return ("the state".into(), None) };
-        let mut first = 0;
-        for (name, shape) in &self.unknowns {
-            let n: usize = shape.iter().product();
-            if component < first + n {
-                let mut rest = component - first;
-                let mut index = vec![];
-                for extent in shape.iter().rev() {
-                    index.push((rest % extent).to_string());
-                    rest /= extent;
-                }
-                index.reverse();
-                let index = if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) };
-                return (format!("`{name}{index}`"), Some(point));
-            }
-            first += n;
-        }
-        ("the state".into(), None)
+        let named = place.and_then(|(component, point)| Some((component_name(&self.unknowns, component)?, point)));
+        named.map_or(("the state".into(), None), |(name, point)| (format!("`{name}`"), Some(point)))
     }
 
     /// Where a point lies.
     pub fn coordinates(&self, point: usize) -> Vec<f64> {
-        let Some(space) = &self.points else { return vec![] };
-        let d = space.mesh.dimension();
-        space.node_coordinates().to_f64()[point * d..][..d].to_vec()
+        self.points.as_ref().map_or(vec![], |space| coordinates(space, point))
     }
+}
+
+/// The unknowns of a solve, by their numbers in it.
+#[derive(Clone)]
+pub struct Sought {
+    /// Unknown fields with their shapes.
+    pub unknowns: Vec<(String, Vec<usize>)>,
+    pub space: Rc<Space>,
+    /// Where each number stands among all values `[node, component]`.
+    pub places: Tensor,
+}
+
+impl Sought {
+    /// Name and place of an unknown number: `v[1]`, and the coordinates of its node.
+    pub fn named(&self, index: usize) -> Option<(String, Vec<f64>)> {
+        let at = *self.places.as_index()?.get(index)? as usize;
+        let components: usize = self.unknowns.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        let name = component_name(&self.unknowns, at % components.max(1))?;
+        Some((name, coordinates(&self.space, at / components.max(1))))
+    }
+}
+
+/// `u`, `v[1]`, `σ[0, 1]`
+fn component_name(unknowns: &[(String, Vec<usize>)], component: usize) -> Option<String> {
+    let mut first = 0;
+    for (name, shape) in unknowns {
+        let n: usize = shape.iter().product();
+        if component < first + n {
+            let mut rest = component - first;
+            let mut index = vec![];
+            for extent in shape.iter().rev() {
+                index.push((rest % extent).to_string());
+                rest /= extent;
+            }
+            index.reverse();
+            return Some(if index.is_empty() { name.clone() } else { format!("{name}[{}]", index.join(", ")) });
+        }
+        first += n;
+    }
+    None
+}
+
+fn coordinates(space: &Space, node: usize) -> Vec<f64> {
+    let d = space.mesh.dimension();
+    let all = space.node_coordinates();
+    all.as_f64().and_then(|x| x.get(node * d..(node + 1) * d)).map_or(vec![], <[f64]>::to_vec)
 }
 
 /// The mark of a loop, by the name of its body, and whether a round of it is a sample of several steps.
 pub fn marked(body: &str) -> Option<(&str, bool)> {
-    body.strip_prefix("step of ").map(|m| (m, false)).or_else(|| body.strip_prefix("sample of ").map(|m| (m, true)))
+    let tries = || body.strip_prefix(TRIES).map(|m| (m, false));
+    let step = body.strip_prefix("step of ").map(|m| (m, false));
+    step.or_else(|| body.strip_prefix("sample of ").map(|m| (m, true))).or_else(tries)
+}
+
+const TRIES: &str = "tries of ";
+
+/// Whether a round of this loop is made of tries, some of which may come to nothing: numbers that are not finite are no failure there.
+pub fn of_tries(body: &str) -> bool {
+    body.starts_with(TRIES)
+}
+
+/// Gives what makes a sample out of tries the name by which its loop is found.
+pub(super) fn mark_tries(sample: &mut Func) {
+    if let Some((mark, _)) = marked(&sample.name) {
+        sample.name = format!("{TRIES}{mark}");
+    }
 }
 
 /// Gives a step the name by which its loop is found.
@@ -237,8 +281,18 @@ impl Lower<'_> {
                 }
             }
         }
+        let steps = timeline.samples * timeline.per_sample;
         March {
-            system: system.name.clone(),
+            steps,
+            per_sample: timeline.keep.then_some(timeline.per_sample),
+            ..self.describe_tries(&system.name, timeline, names)
+        }
+    }
+
+    /// Describes a run whose steps are found on the way: known are its samples and the names of its numbers.
+    pub(super) fn describe_tries(&self, system: &str, timeline: &Timeline, names: Vec<String>) -> March {
+        March {
+            system: system.into(),
             scale: None,
             unknowns: vec![],
             layout: Layout::Numbers(names),
@@ -248,8 +302,8 @@ impl Lower<'_> {
             implicit: String::new(),
             start: timeline.start,
             step: timeline.step,
-            steps: timeline.samples * timeline.per_sample,
-            per_sample: timeline.keep.then_some(timeline.per_sample),
+            steps: timeline.samples,
+            per_sample: None,
             equations: vec![],
             checkpoint: None,
             watched: None,

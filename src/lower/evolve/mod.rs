@@ -5,6 +5,7 @@
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
 mod additive;
+mod change;
 mod control;
 mod driver;
 mod events;

@@ -68,6 +68,11 @@ impl Lower<'_> {
         let Some(slopes) = slopes(run.scheme.method, &run.space.mesh, &shapes) else { return Ok(None) };
         self.runtime.marches(march.clone(), &mut step.func);
         let states = step.initial.len();
+        // On their own, so that the memory that making them takes is free again when the run begins.
+        let known = self.compute(&[&step.initial[..], &step.captured].concat(), self.here)?;
+        let mut known = known.into_iter().map(Num::Const);
+        step.initial = known.by_ref().take(states).collect();
+        step.captured = known.collect();
         let captured: &[Num] = if let Whole::Of(_, (_, captured)) = &whole { captured } else { &[] };
         // (states…, t, captured…) → unknowns…
         let finish = {

@@ -5,6 +5,7 @@ use super::{Run, Step, rates};
 use crate::base::Span;
 use crate::discretize::grid::{self, Dealias, Semilinear, Structure};
 use crate::discretize::{Mesh, Space};
+use crate::integrate::Additive;
 use crate::integrate::additive::{Inverses, additive_step};
 use crate::integrate::diagonal::Diagonal;
 use crate::integrate::exponential::Exponential;
@@ -36,6 +37,31 @@ impl Parts {
         let l = Diagonal { re: l[0], im: l.get(1).copied() };
         let captured = [&self.linear[..], &self.nonlinear.1].concat();
         (with_linear(&self.nonlinear.0, l, self.start.ty()), captured)
+    }
+}
+
+impl Parts {
+    /// `(t, h, z, captured…) → (next, error)` of an additive method and the order of the error, where it has embedded weights; captured as
+    /// by the rates.
+    pub fn additive_trial(&self, method: &Additive) -> Option<(Func, usize)> {
+        let (_, order) = method.explicit.embedded?;
+        let mut b = Builder::new("trial");
+        let (t, h) = (b.input(Type::f64([])), b.input(Type::f64([])));
+        let z = b.input(self.start.ty().clone());
+        let l: Vec<_> = self.linear.iter().map(|n| b.input(n.ty().clone())).collect();
+        let l = Diagonal { re: l[0], im: l.get(1).copied() };
+        let (nonlinear, captured) = &self.nonlinear;
+        let p: Vec<_> = captured.iter().map(|n| b.input(n.ty().clone())).collect();
+        let inverses = Inverses::new(&mut b, method, l, h);
+        let shift = |b: &mut Builder, c: f64| {
+            let shift = b.scale(h, c);
+            b.add(t, shift)
+        };
+        let n = |b: &mut Builder, t: crate::ir::Value, z: crate::ir::Value| {
+            b.inline(nonlinear, &[&[z, t], &p[..]].concat())[0]
+        };
+        let (next, error) = additive_step(&mut b, method, (l, &inverses, h), z, shift, n);
+        Some((b.finish(vec![next, error?]), order))
     }
 }
 
@@ -196,7 +222,10 @@ impl Lower<'_> {
             let l = Diagonal { re: v[0], im: v.get(1).copied() };
             method = match integrator {
                 Integrator::Exponential { order } => Method::Exponential(Exponential::new(b, order, l, h)),
-                Integrator::Additive(a) => Method::Additive(a, Inverses::new(b, a, l, h)),
+                Integrator::Additive(a) => {
+                    let h = b.scalar(h);
+                    Method::Additive(a, Inverses::new(b, a, l, h))
+                }
                 _ => Method::Explicit,
             };
             match &method {
@@ -232,7 +261,10 @@ impl Lower<'_> {
         };
         let next = match (method, integrator) {
             (Method::Exponential(e), _) => e.from_values(&coefficients).step(&mut b, z, shift, n),
-            (Method::Additive(a, i), _) => additive_step(&mut b, a, (l, &i.from_values(&coefficients), h), z, shift, n),
+            (Method::Additive(a, i), _) => {
+                let h = b.scalar(h);
+                additive_step(&mut b, a, (l, &i.from_values(&coefficients), h), z, shift, n).0
+            }
             (Method::Explicit, Integrator::RungeKutta(tableau)) => {
                 let rates = with_linear(nonlinear, l, state);
                 let step = b.scalar(h);

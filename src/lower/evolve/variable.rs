@@ -61,14 +61,21 @@ impl Lower<'_> {
             (Integrator::RungeKutta(t), Method::Grid(Derivatives::Fourier(dealias))) if t.explicit() => {
                 let parts = self.spectral_parts(run, dealias, initial)?;
                 layout = Arrangement::Spectra(parts.complete.clone());
-                self.spectral_tries(run, t, (&control, &timeline), until, eqs, parts)?
+                self.spectral_tries(run, integrator, (&control, &timeline), until, eqs, parts)?
+            }
+            (Integrator::Additive(m), Method::Grid(Derivatives::Fourier(dealias)))
+                if m.explicit.embedded.is_some() && control.tolerance.is_some() =>
+            {
+                let parts = self.spectral_parts(run, dealias, initial)?;
+                layout = Arrangement::Spectra(parts.complete.clone());
+                self.spectral_tries(run, integrator, (&control, &timeline), until, eqs, parts)?
             }
             (_, Method::Grid(Derivatives::Fourier(_))) => {
                 return error_help(
                     "unsupported.library",
                     span,
-                    "in spectral space only explicit steps follow the error, or end at an event, so far",
-                    "use `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
+                    "in spectral space explicit steps and `ark4` follow the error, or end at an event, no others so far",
+                    "use `ark4(tol=…)`, `dormand_prince(tol=…)` or `bogacki_shampine(tol=…)`, or give the step its length: `time=etdrk4(1e-3 [s])`",
                 );
             }
             (Integrator::RungeKutta(t), Method::Grid(_) | Method::Volumes | Method::Chebyshev) if t.explicit() => {
@@ -121,7 +128,7 @@ impl Lower<'_> {
                 );
             }
         };
-        let driven = self.drive(&tries, &control, &timeline);
+        let driven = self.drive(&eqs.name, &tries, &control, &timeline);
         let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
@@ -155,6 +162,9 @@ impl Lower<'_> {
                     "for example `cfl=0.8`",
                 );
             }
+            Some(_) if run.scheme.method == Method::Chebyshev => {
+                return unknown_limit(span, "its points crowd at the walls");
+            }
             Some(_) => Some(self.longest_step(run, tableau, &shape, &captured)?),
             None => None,
         };
@@ -175,16 +185,24 @@ impl Lower<'_> {
         Ok(self.one_step_tries(&step, control, timeline))
     }
 
-    /// Explicit steps of spectra.
+    /// Explicit and additive steps of spectra.
     fn spectral_tries(
         &mut self,
         run: &Run,
-        tableau: &Tableau,
+        integrator: Integrator,
         (control, timeline): (&Control, &Timeline),
         until: Option<Value>,
         eqs: &Equations,
         parts: Parts,
     ) -> Result<Tries> {
+        if run.scheme.implicit.is_some() {
+            return error_help(
+                "run.scheme",
+                run.span,
+                "`spectral` treats implicitly what is linear with constant coefficients, whatever its kind",
+                "leave out `implicit`",
+            );
+        }
         if control.cfl.is_some() {
             return error_help(
                 "run.scheme",
@@ -201,37 +219,42 @@ impl Lower<'_> {
             }
         }
         // What only the reading of a state wants is passed along.
-        let rates = {
-            let mut b = Builder::new("rates");
-            let args: Vec<_> = rates.inputs.iter().map(|ty| b.input(ty.clone())).collect();
+        let wider = |f: &Func| {
+            let mut b = Builder::new(f.name.clone());
+            let args: Vec<_> = f.inputs.iter().map(|ty| b.input(ty.clone())).collect();
             captured[own..].iter().for_each(|n| {
                 b.input(n.ty().clone());
             });
-            let out = b.inline(&rates, &args);
+            let out = b.inline(f, &args);
             b.finish(out)
         };
+        let rates = wider(&rates);
         let initial = parts.start.clone();
         let shape = initial.shape().to_vec();
-        let (func, estimate, dense) = explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), run.span)?;
+        let (func, estimate, dense) = match integrator {
+            Integrator::RungeKutta(tableau) => {
+                let (func, estimate, dense) =
+                    explicit_trial(tableau, &rates, &shape, control.tolerance.is_some(), run.span)?;
+                (func, estimate, Some(dense))
+            }
+            // Slopes of stiff modes say nothing of what lies within a step.
+            Integrator::Additive(m) => {
+                let (func, order) = parts.additive_trial(m).expect("compiler bug: an error without weights");
+                (wider(&func), Some(order), None)
+            }
+            _ => unreachable!("compiler bug: refused before"),
+        };
         let event = self.field_event(run, until, &shape, &Arrangement::Spectra(parts.complete), &captured)?;
         let rated = rates::stored(eqs);
         let sizes = eqs.unknowns.iter().flat_map(|u| vec![u.nominal; u.shape.iter().product::<usize>()]);
         let nominal = sizes.zip(rated).filter(|(_, rated)| *rated).map(|(x, _)| x).collect();
         let measure = Measure::Spectra { nominal, points: run.space.mesh.cells.clone() };
-        let memory = vec![self.slope_at(timeline.start, &initial, &rates, &captured)];
-        let rates = Some(rates);
-        let step = OneStep {
-            func,
-            memory,
-            estimate,
-            dense: Some(dense),
-            captured,
-            initial,
-            rates,
-            limit: None,
-            event,
-            measure,
+        let memory = match dense {
+            Some(_) => vec![self.slope_at(timeline.start, &initial, &rates, &captured)],
+            None => vec![],
         };
+        let rates = Some(rates);
+        let step = OneStep { func, memory, estimate, dense, captured, initial, rates, limit: None, event, measure };
         Ok(self.one_step_tries(&step, control, timeline))
     }
 

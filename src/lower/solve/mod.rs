@@ -15,6 +15,7 @@ use self::points::data_type;
 pub(super) use self::scheme::{Integrator, Method, Scheme};
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::evolve::march::Sought;
 use super::functional::refused;
 use super::system::Equations;
 use super::value::{Discrete, Num, Solution, Value};
@@ -193,6 +194,11 @@ impl Lower<'_> {
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
         spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
+        self.runtime.seeks(&spec.name, &|| Sought {
+            unknowns: eqs.unknowns.iter().map(|u| (u.name.clone(), u.shape.clone())).collect(),
+            space: space.clone(),
+            places: discrete.places.clone(),
+        });
         let mut args = self.data_arguments(&discrete, shared, &space);
         args.extend(shared.numbers.iter().cloned());
         spec.may_fail = matches!(guess, Guess::Try(_));

@@ -18,7 +18,7 @@ use super::kernel::{Code, Compiled, Compiler, Pointers};
 use super::structured::{Body, Nested};
 use super::{Buffer, Context, follow, lower};
 use crate::ir::build::drop_dead;
-use crate::ir::{DType, Fault, Func, Op, Type, Value};
+use crate::ir::{DType, Fault, Func, Node, Op, Type, Value};
 use layout::{Field, Memory};
 use read::{Extent, Source};
 use roots::Roots;
@@ -33,6 +33,8 @@ pub struct Blocked {
     carry: usize,
     length: usize,
     reverse: bool,
+    /// What a step leaves besides its state.
+    rows: Vec<Type>,
     dtype: DType,
     grid: Vec<usize>,
     /// What the sweeps read and write; the place in this list is the number of the buffer in their nests.
@@ -63,6 +65,8 @@ enum Kind {
     Between,
     /// An item of an argument that is split over the steps, in place.
     Item(usize),
+    /// What the step leaves as a row of a result, in place.
+    Row(usize),
     /// An argument that stays the same; or result k of the prologue.
     Shared(usize),
     Prologue(usize),
@@ -98,9 +102,16 @@ impl Blocked {
         (length, carry, xs, reverse): (usize, usize, usize, bool),
         threads: usize,
     ) -> Result<Option<Blocked>, Fault> {
-        if length < 2 || carry == 0 || body.outputs.len() != carry || !super::kernel::available() {
+        if length < 2 || carry == 0 || !super::kernel::available() {
             return Ok(None);
         }
+        let with_copies;
+        let body = if body.outputs.len() > carry {
+            with_copies = rows_apart(body, carry);
+            &with_copies
+        } else {
+            body
+        };
         let shape = &body.inputs[0].shape;
         let dtype = body.inputs[0].dtype;
         let rank = shape.len();
@@ -170,6 +181,7 @@ impl Blocked {
             carry,
             length,
             reverse,
+            rows: body.outputs[carry..].iter().map(|v| body.ty(*v).clone()).collect(),
             dtype,
             grid: grid.to_vec(),
             slots,
@@ -182,35 +194,43 @@ impl Blocked {
         }))
     }
 
+    /// The name of the body and the number of carried values, where the loop goes forwards.
+    pub fn forwards(&self) -> Option<(&str, usize)> {
+        (!self.reverse).then_some((&self.name, self.carry))
+    }
+
     /// Arguments and results of the scan.
     pub fn run(&self, context: &Context, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
         let apart = Context { follow: None, ..*context };
+        let (outs, rows) = outs.split_at_mut(self.carry);
         match context.follow {
             Some(follow) if follow.watch.follows(&self.name) => {
                 let (length, carry, reverse) = (self.length, self.carry, self.reverse);
                 let of = follow::Loop { name: &self.name, length, carry, reverse, holds_loop: false };
-                let types: Vec<Type> = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()])).collect();
+                let states = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()]));
+                let types: Vec<Type> = states.chain(self.rows.iter().cloned()).collect();
                 let start = &args[..carry];
-                let rows = follow::Rows::new(&mut [], &[]);
-                follow::followed(&apart, follow, of, &types, start, (outs, rows), &mut |_, steps, from, to, _| {
-                    self.run_steps(&apart, steps, &[from, &args[carry..]].concat(), to)
+                let rows = follow::Rows::new(rows, &self.rows);
+                follow::followed(&apart, follow, of, &types, start, (outs, rows), &mut |_, steps, from, to, rows| {
+                    self.run_steps(&apart, steps, &[from, &args[carry..]].concat(), to, rows)
                 })
             }
-            _ => self.run_steps(&apart, 0..self.length, args, outs),
+            _ => self.run_steps(&apart, 0..self.length, args, outs, rows),
         }
     }
 
-    /// Some of the steps, from a state before the first of them to that after the last.
+    /// Some of the steps, from a state before the first of them to that after the last and to the rows of these steps.
     pub fn run_steps(
         &self,
         context: &Context,
         steps: Range<usize>,
         args: &[View],
         outs: &mut [ViewMut],
+        rows: &mut [ViewMut],
     ) -> Result<(), Fault> {
         let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let mut memory = reused.unwrap_or_else(|| self.memory());
-        let outcome = self.run_in(context, &mut memory, steps, args, outs);
+        let outcome = self.run_in(context, &mut memory, steps, args, outs, rows);
         self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(memory);
         outcome
     }
@@ -229,7 +249,7 @@ impl Blocked {
         }
         for s in &self.slots {
             let own = matches!(s.kind, Kind::Between) || s.field.ghosts();
-            let own = own && !matches!(s.kind, Kind::Old(_) | Kind::New(_));
+            let own = own && !matches!(s.kind, Kind::Old(_) | Kind::New(_) | Kind::Row(_));
             let bytes = if own { s.field.len * self.dtype.size() } else { 0 };
             m.others.push(layout::Aligned::zeros(bytes, m.others.len() + 5));
         }
@@ -243,7 +263,12 @@ impl Blocked {
         steps: Range<usize>,
         args: &[View],
         outs: &mut [ViewMut],
+        rows: &mut [ViewMut],
     ) -> Result<(), Fault> {
+        let fits = |(r, ty): (&ViewMut, &Type)| r.view().len() == steps.len() * ty.len();
+        assert!(rows.len() == self.rows.len() && rows.iter().zip(&self.rows).all(fits), "compiler bug: rows of a loop");
+        // The item of the first row.
+        let first = if self.reverse { self.length - steps.end } else { steps.start };
         let mut made: Vec<Buffer> = vec![];
         if let Some((body, nested)) = &self.prologue {
             made = super::buffers(body.program.output_types());
@@ -258,6 +283,10 @@ impl Blocked {
                 Kind::Shared(a) | Kind::Item(a) => args[a],
                 Kind::Prologue(r) => made[r].view(),
                 Kind::Constant(_) => slot.field.constant(),
+                Kind::Row(r) => {
+                    fixed[k] = super::kernel::pointer_mut(&mut rows[r]);
+                    continue;
+                }
                 Kind::Between => {
                     fixed[k] = memory.others[k].pointer();
                     continue;
@@ -300,6 +329,8 @@ impl Blocked {
                     Kind::New(k) => states[after[k]],
                     // SAFETY: an item lies within the argument, whose length the plan guarantees.
                     Kind::Item(_) => unsafe { fixed.add(item * slot.field.len * size) },
+                    // SAFETY: as many rows as steps.
+                    Kind::Row(_) => unsafe { fixed.add((item - first) * slot.field.len * size) },
                     _ => fixed,
                 });
                 tables.push(table.collect());
@@ -341,6 +372,19 @@ impl Blocked {
 
 fn simple_nexts(body: &Func, roots: &Roots, carry: usize) -> Vec<Next> {
     (0..carry).map(|k| roots.taken(body, k).map_or(Next::Made, Next::Taken)).collect()
+}
+
+/// Rows are values of their own, which nothing else reads: copies.
+fn rows_apart(body: &Func, carry: usize) -> Func {
+    let mut f = body.clone();
+    for k in carry..f.outputs.len() {
+        let v = f.outputs[k];
+        let ty = f.ty(v).clone();
+        let op = Op::Broadcast { shape: ty.shape.clone(), axes: (0..ty.rank()).collect() };
+        f.nodes.push(Node { op, args: vec![v], types: vec![ty] });
+        f.outputs[k] = Value(f.nodes.len() as u32 - 1);
+    }
+    f
 }
 
 /// A value may be written over one that is read nowhere but at the point that is computed, for this value alone.
@@ -391,6 +435,12 @@ fn lay_out(
             numbers.insert(Source::Root(body.outputs[k]), slots.len());
             slots.push(Slot { kind: Kind::New(k), field });
         }
+    }
+    for (row, &v) in body.outputs[carry..].iter().enumerate() {
+        let shape = &body.ty(v).shape;
+        numbers.insert(Source::Root(v), slots.len());
+        let none = vec![0; shape.len()];
+        slots.push(Slot { kind: Kind::Row(row), field: Field::of(shape, (none.clone(), none), dtype) });
     }
     for &(v, _) in &roots.all {
         if let std::collections::hash_map::Entry::Vacant(place) = numbers.entry(Source::Root(v)) {

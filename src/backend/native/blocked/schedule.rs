@@ -7,6 +7,7 @@
 //! against the one before. No array is overwritten before its last reader is past: two sweeps that use one array in turn
 //! are at least one sweep apart, and each is `reach` rows behind the one before.
 
+use crate::backend::native::small::Flush;
 use crate::backend::native::{Context, processors};
 
 /// Rows of the first axis, and of the second one of three.
@@ -157,6 +158,7 @@ impl Schedule {
         if self.in_turn {
             for time in 0..times {
                 context.parallel(self.parts, &|p, _| {
+                    let _flush = Flush::new();
                     let rows = (bound(p) as usize, bound(p + 1) as usize);
                     work(time, &Box { rows, columns: (0, self.columns) });
                 });
@@ -182,6 +184,7 @@ impl Schedule {
 
     /// All strips of some rows.
     fn part(&self, times: usize, rows: Range, work: &dyn Fn(usize, &Box)) {
+        let _flush = Flush::new();
         let n = self.columns as isize;
         if self.strips == 1 {
             return self.wave(times, rows, Range { low: 0, high: n, low_by: 0, high_by: 0 }, work);

@@ -32,14 +32,15 @@ fn check(body: Func, carry: usize, xs: usize, length: usize, reverse: bool) {
     let expected = eval(&b.finish(outs), &inputs).expect("a run");
     let mut scan = Blocked::new(&body, (length, carry, xs, reverse), 2).expect("code").expect("a blocked scan");
     let views: Vec<View> = inputs.iter().map(View::of_tensor).collect();
+    let types_of_results: Vec<Type> = expected.iter().map(|t| t.ty.clone()).collect();
     let (own, per_step) = (scan.schedule.clone(), scan.sweeps.len());
     let compare = |scan: &Blocked, threads: usize| {
         let pool = Pool::new(threads);
-        let mut results = buffers(body.inputs[..carry].iter());
+        let mut results = buffers(types_of_results.iter());
         let mut outs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
         scan.run(&Context { pool: Some(&pool), follow: None }, &views, &mut outs).expect("a run");
         for (k, (r, e)) in results.iter().zip(&expected).enumerate() {
-            let got = r.view().to_tensor(&body.inputs[k]);
+            let got = r.view().to_tensor(&types_of_results[k]);
             let bits = |t: &Tensor| t.to_f64().iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&got), bits(e), "carried value {k}, {} threads, {:?}", threads, scan.schedule);
         }
@@ -244,6 +245,22 @@ fn zeros_beyond_a_box() {
     }
     let out = b.scale(sum, 0.4);
     check(b.finish(vec![out]), 1, 0, 7, false);
+}
+
+/// States, and what is made of them, as rows: forwards and backwards.
+#[test]
+fn rows_of_every_step() {
+    for reverse in [false, true] {
+        let mut b = Builder::new("rows");
+        let (u, v, f) = (b.input(Type::f64([24, 20])), b.input(Type::f64([24, 20])), b.input(Type::f64([24, 20])));
+        let sum = around(&mut b, u, 0, &[0.3, 0.1]);
+        let square = b.mul(sum, v);
+        let next = b.add(square, f);
+        let next = b.scale(next, 0.5);
+        let slope = around(&mut b, f, 1, &[0.0, 0.25]);
+        let slope = b.mul(slope, u);
+        check(b.finish(vec![next, u, u, square, slope]), 2, 1, 7, reverse);
+    }
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl Lower<'_> {
                 self.one_step_tries(&step, &control, &timeline)
             }
         };
-        let driven = self.drive(&tries, &control, &timeline);
+        let driven = self.drive(&system.name, &tries, &control, &timeline);
         let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
         Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }

@@ -1,34 +1,20 @@
-//! Fast Fourier transforms of real arrays: rows by realfft, the other axes by rustfft, a few columns at a time. Between the two lie
+//! Transforms of arrays of any size: rows by realfft, the other axes by rustfft, a few columns at a time. Between the two lie
 //! complex numbers in the memory of one item, which the passes over rows and columns fill and take apart as they go.
-//!
-//! Work is cut into whole rows and columns, each of which is transformed alone, so the bits do not depend on threads.
 
-use super::Context;
-use crate::ir::DType;
+use super::{Shared, each};
+use crate::backend::native::Context;
 use realfft::{ComplexToReal, FftNum, RealFftPlanner, RealToComplex};
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 use std::sync::{Arc, Mutex};
 
-/// A planned transform of arrays `[lead, n₁, …, n_r]` of numbers to or from half spectra `[lead, 2, n₁, …, n_r/2 + 1]`.
-pub struct Fourier {
-    lead: usize,
-    /// Extents n₁ … n_r.
-    shape: Vec<usize>,
-    inverse: bool,
-    plans: Plans,
-}
-
-enum Plans {
-    Double(Axes<f64>),
-    Single(Axes<f32>),
-}
-
-struct Axes<T: FftNum> {
+/// Plans for the axes of one shape, and memory.
+pub struct Axes<T: FftNum> {
     forward: Arc<dyn RealToComplex<T>>,
     backward: Arc<dyn ComplexToReal<T>>,
     /// Of every axis but the last.
     others: Vec<Arc<dyn Fft<T>>>,
+    shape: Vec<usize>,
     /// Memory that no task uses now.
     idle: Mutex<Vec<Work<T>>>,
     spectra: Mutex<Vec<Vec<Complex<T>>>>,
@@ -45,69 +31,6 @@ struct Work<T> {
 const COLUMNS: usize = 8;
 /// Rows of a task.
 const ROWS: usize = 8;
-/// Points below which one thread is faster.
-const LEAST: usize = 8192;
-
-impl Fourier {
-    /// Of numbers of this shape, over the last `rank` axes.
-    pub fn forward(shape: &[usize], rank: usize, dtype: DType) -> Fourier {
-        Fourier::new(shape, rank, dtype, false)
-    }
-
-    /// To numbers of this shape.
-    pub fn backward(shape: &[usize], rank: usize, dtype: DType) -> Fourier {
-        Fourier::new(shape, rank, dtype, true)
-    }
-
-    fn new(shape: &[usize], rank: usize, dtype: DType, inverse: bool) -> Fourier {
-        let (lead, shape) = shape.split_at(shape.len() - rank);
-        let plans = match dtype {
-            DType::F32 => Plans::Single(Axes::new(shape, inverse)),
-            DType::F64 | DType::Index => Plans::Double(Axes::new(shape, inverse)),
-        };
-        Fourier { lead: lead.iter().product(), shape: shape.to_vec(), inverse, plans }
-    }
-
-    pub fn run64(&self, context: &Context, x: &[f64], y: &mut [f64]) {
-        match &self.plans {
-            Plans::Double(axes) => self.run(context, axes, x, y),
-            Plans::Single(_) => unreachable!("compiler bug: a transform of another precision"),
-        }
-    }
-
-    pub fn run32(&self, context: &Context, x: &[f32], y: &mut [f32]) {
-        match &self.plans {
-            Plans::Single(axes) => self.run(context, axes, x, y),
-            Plans::Double(_) => unreachable!("compiler bug: a transform of another precision"),
-        }
-    }
-
-    fn run<T: FftNum>(&self, context: &Context, axes: &Axes<T>, x: &[T], y: &mut [T]) {
-        let n = self.shape[self.shape.len() - 1];
-        let modes = n / 2 + 1;
-        let rows: usize = self.shape[..self.shape.len() - 1].iter().product();
-        let (from, to) = if self.inverse { (2 * rows * modes, rows * n) } else { (rows * n, 2 * rows * modes) };
-        // One item of a batch is worked on by one thread, if there are enough of them.
-        let alone = self.lead.is_multiple_of(context.threads()) || self.lead >= 4 * context.threads();
-        let large = self.lead * rows * n >= LEAST;
-        let items = Shared(y.as_mut_ptr());
-        let one = |item: usize, workers: Option<&Context>| {
-            // SAFETY: items are disjoint ranges of `y`, which has `lead` of them.
-            let y = unsafe { std::slice::from_raw_parts_mut(items.at(item * to), to) };
-            let x = &x[item * from..(item + 1) * from];
-            let t = Item { axes, shape: &self.shape, rows, n, modes };
-            match self.inverse {
-                false => t.analyse(workers, x, y),
-                true => t.synthesise(workers, x, y),
-            }
-        };
-        if large && alone {
-            context.parallel(self.lead, &|item, _| one(item, None));
-        } else {
-            (0..self.lead).for_each(|item| one(item, large.then_some(context)));
-        }
-    }
-}
 
 /// The transform of one item of a batch.
 struct Item<'a, T: FftNum> {
@@ -124,6 +47,24 @@ struct Item<'a, T: FftNum> {
 enum Place<'a, T> {
     Together,
     Apart(&'a Shared<T>, &'a Shared<T>),
+}
+
+impl<T: FftNum> Axes<T> {
+    /// Numbers to modes.
+    pub fn analyse(&self, workers: Option<&Context>, x: &[T], y: &mut [T]) {
+        self.item().analyse(workers, x, y)
+    }
+
+    /// Modes to numbers.
+    pub fn synthesise(&self, workers: Option<&Context>, x: &[T], y: &mut [T]) {
+        self.item().synthesise(workers, x, y)
+    }
+
+    fn item(&self) -> Item<'_, T> {
+        let n = self.shape[self.shape.len() - 1];
+        let rows = self.shape[..self.shape.len() - 1].iter().product();
+        Item { axes: self, shape: &self.shape, rows, n, modes: n / 2 + 1 }
+    }
 }
 
 impl<T: FftNum> Item<'_, T> {
@@ -251,7 +192,7 @@ impl<T: FftNum> Item<'_, T> {
 }
 
 impl<T: FftNum> Axes<T> {
-    fn new(shape: &[usize], inverse: bool) -> Axes<T> {
+    pub fn new(shape: &[usize], inverse: bool) -> Axes<T> {
         let n = shape[shape.len() - 1];
         let mut real = RealFftPlanner::new();
         let mut complex = FftPlanner::new();
@@ -263,6 +204,7 @@ impl<T: FftNum> Axes<T> {
                 .iter()
                 .map(|&n| if inverse { complex.plan_fft_inverse(n) } else { complex.plan_fft_forward(n) })
                 .collect(),
+            shape: shape.to_vec(),
             idle: Mutex::new(vec![]),
             spectra: Mutex::new(vec![]),
         }
@@ -294,27 +236,5 @@ impl<T: FftNum> Axes<T> {
         let result = f(&mut z);
         idle().push(z);
         result
-    }
-}
-
-/// `f` for each task, over the workers where there are any.
-fn each(workers: Option<&Context>, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
-    match workers {
-        Some(context) => context.parallel(tasks, &|t, _| f(t)),
-        None => (0..tasks).for_each(f),
-    }
-}
-
-/// An array of which tasks write disjoint elements.
-struct Shared<T>(*mut T);
-
-// SAFETY: whoever uses `at` says why no two threads touch the same element.
-unsafe impl<T: Send> Sync for Shared<T> {}
-
-impl<T> Shared<T> {
-    /// # Safety
-    /// `i` lies within the array, and no other thread uses what is read or written there.
-    unsafe fn at(&self, i: usize) -> *mut T {
-        unsafe { self.0.add(i) }
     }
 }

@@ -1,0 +1,206 @@
+//! Fast Fourier transforms of real arrays.
+//!
+//! Over several axes, where the processor has wide vectors and extents are products of small primes, many lines are transformed at
+//! once ([`lanes`]); all else is left to libraries ([`library`]). Work is cut into lines or blocks of lines in a way that
+//! the shape alone decides, so the bits do not depend on threads.
+
+#[cfg(target_arch = "x86_64")]
+mod butterflies;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+mod library;
+#[cfg(target_arch = "x86_64")]
+mod vector;
+
+use super::Context;
+use crate::ir::DType;
+use library::Axes;
+
+/// A planned transform of arrays `[lead, n₁, …, n_r]` of numbers to or from half spectra `[lead, 2, n₁, …, n_r/2 + 1]`.
+pub struct Fourier {
+    lead: usize,
+    /// Extents n₁ … n_r.
+    shape: Vec<usize>,
+    inverse: bool,
+    plans: Plans,
+}
+
+enum Plans {
+    Double(Axes<f64>),
+    Single(Axes<f32>),
+    #[cfg(target_arch = "x86_64")]
+    WideDouble(lanes::Grid<vector::Double>),
+    #[cfg(target_arch = "x86_64")]
+    WideSingle(lanes::Grid<vector::Single>),
+}
+
+/// Points below which one thread is faster.
+const LEAST: usize = 8192;
+
+impl Fourier {
+    /// Of numbers of this shape, over the last `rank` axes.
+    pub fn forward(shape: &[usize], rank: usize, dtype: DType) -> Fourier {
+        Fourier::new(shape, rank, dtype, false)
+    }
+
+    /// To numbers of this shape.
+    pub fn backward(shape: &[usize], rank: usize, dtype: DType) -> Fourier {
+        Fourier::new(shape, rank, dtype, true)
+    }
+
+    fn new(shape: &[usize], rank: usize, dtype: DType, inverse: bool) -> Fourier {
+        let (lead, shape) = shape.split_at(shape.len() - rank);
+        let plans = Plans::wide(shape, dtype).unwrap_or_else(|| Plans::of_library(shape, dtype, inverse));
+        Fourier { lead: lead.iter().product(), shape: shape.to_vec(), inverse, plans }
+    }
+
+    pub fn run64(&self, context: &Context, x: &[f64], y: &mut [f64]) {
+        match &self.plans {
+            Plans::Double(axes) if self.inverse => self.run(context, &|w, x, y| axes.synthesise(w, x, y), x, y),
+            Plans::Double(axes) => self.run(context, &|w, x, y| axes.analyse(w, x, y), x, y),
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideDouble(grid) if self.inverse => self.run(context, &|w, x, y| grid.synthesise(w, x, y), x, y),
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideDouble(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x, y),
+            _ => unreachable!("compiler bug: a transform of another precision"),
+        }
+    }
+
+    pub fn run32(&self, context: &Context, x: &[f32], y: &mut [f32]) {
+        match &self.plans {
+            Plans::Single(axes) if self.inverse => self.run(context, &|w, x, y| axes.synthesise(w, x, y), x, y),
+            Plans::Single(axes) => self.run(context, &|w, x, y| axes.analyse(w, x, y), x, y),
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideSingle(grid) if self.inverse => self.run(context, &|w, x, y| grid.synthesise(w, x, y), x, y),
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideSingle(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x, y),
+            _ => unreachable!("compiler bug: a transform of another precision"),
+        }
+    }
+
+    /// `one` item after the other, or each by a thread of its own.
+    fn run<T: Copy + Send + Sync>(&self, context: &Context, one: &OneItem<T>, x: &[T], y: &mut [T]) {
+        let n = self.shape[self.shape.len() - 1];
+        let modes = n / 2 + 1;
+        let rows: usize = self.shape[..self.shape.len() - 1].iter().product();
+        let (from, to) = if self.inverse { (2 * rows * modes, rows * n) } else { (rows * n, 2 * rows * modes) };
+        // One item of a batch is worked on by one thread, if there are enough of them.
+        let alone = self.lead.is_multiple_of(context.threads()) || self.lead >= 4 * context.threads();
+        let large = self.lead * rows * n >= LEAST;
+        let items = Shared(y.as_mut_ptr());
+        let at = |item: usize, workers: Option<&Context>| {
+            // SAFETY: items are disjoint ranges of `y`, which has `lead` of them.
+            let y = unsafe { std::slice::from_raw_parts_mut(items.at(item * to), to) };
+            one(workers, &x[item * from..(item + 1) * from], y)
+        };
+        if large && alone {
+            context.parallel(self.lead, &|item, _| at(item, None));
+        } else {
+            (0..self.lead).for_each(|item| at(item, large.then_some(context)));
+        }
+    }
+}
+
+/// Transforms one item of a batch, over the workers where there are any.
+type OneItem<'a, T> = dyn Fn(Option<&Context>, &[T], &mut [T]) + Sync + 'a;
+
+impl Plans {
+    fn of_library(shape: &[usize], dtype: DType, inverse: bool) -> Plans {
+        match dtype {
+            DType::F32 => Plans::Single(Axes::new(shape, inverse)),
+            DType::F64 | DType::Index => Plans::Double(Axes::new(shape, inverse)),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn wide(shape: &[usize], dtype: DType) -> Option<Plans> {
+        match dtype {
+            DType::F32 => lanes::Grid::new(shape).map(Plans::WideSingle),
+            DType::F64 => lanes::Grid::new(shape).map(Plans::WideDouble),
+            DType::Index => None,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn wide(_: &[usize], _: DType) -> Option<Plans> {
+        None
+    }
+}
+
+/// `f` for each task, over the workers where there are any.
+fn each(workers: Option<&Context>, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+    match workers {
+        Some(context) => context.parallel(tasks, &|t, _| f(t)),
+        None => (0..tasks).for_each(f),
+    }
+}
+
+/// An array of which tasks write disjoint elements.
+struct Shared<T>(*mut T);
+
+// SAFETY: whoever uses `at` says why no two threads touch the same element.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// # Safety
+    /// `i` lies within the array, and no other thread uses what is read or written there.
+    unsafe fn at(&self, i: usize) -> *mut T {
+        unsafe { self.0.add(i) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::eval::eval;
+    use crate::ir::{Builder, Op, Tensor, Type};
+
+    /// Against sums of cosines and sines: extents with each radix, blocks of rows and columns that are not full, three axes.
+    #[test]
+    fn transforms_are_what_the_interpreter_says() {
+        let context = Context { pool: None, follow: None };
+        for shape in
+            [vec![16, 16], vec![30, 18], vec![20, 27], vec![9, 32], vec![16, 10, 24], vec![40, 64], vec![6, 6, 45]]
+        {
+            for (dtype, tolerance) in [(DType::F64, 2e-13), (DType::F32, 2e-5)] {
+                let (rank, n) = (shape.len(), shape[shape.len() - 1]);
+                let all = [vec![2], shape.clone()].concat();
+                let ty = Type::new(dtype, all.clone());
+                let mut b = Builder::new("there");
+                let x = b.input(ty.clone());
+                let z = b.op(Op::Rfft { rank }, &[x]);
+                let there = b.finish(vec![z]);
+                let spectrum = there.ty(z).clone();
+                let mut b = Builder::new("back");
+                let z = b.input(spectrum.clone());
+                let x = b.op(Op::Irfft { rank, n }, &[z]);
+                let back = b.finish(vec![x]);
+                for (f, ty, inverse) in [(there, &ty, false), (back, &spectrum, true)] {
+                    let data: Vec<f64> =
+                        (0..ty.len()).map(|i| ((i * 7919 + 13) % 1009) as f64 / 1009.0 - 0.5).collect();
+                    let x = match dtype {
+                        DType::F32 => Tensor::f32(ty.shape.clone(), data.iter().map(|x| *x as f32).collect::<Vec<_>>()),
+                        _ => Tensor::f64(ty.shape.clone(), data),
+                    };
+                    let wanted = eval(&f, std::slice::from_ref(&x)).unwrap().swap_remove(0).to_f64().to_vec();
+                    let made = match inverse {
+                        false => Fourier::forward(&all, rank, dtype),
+                        true => Fourier::backward(&all, rank, dtype),
+                    };
+                    let mut got = vec![0.0; wanted.len()];
+                    match x.as_f32() {
+                        Some(x) => {
+                            let mut y = vec![0.0f32; got.len()];
+                            made.run32(&context, x, &mut y);
+                            got.iter_mut().zip(y).for_each(|(g, y)| *g = y as f64);
+                        }
+                        None => made.run64(&context, &x.to_f64(), &mut got),
+                    }
+                    let scale = wanted.iter().map(|x| x.abs()).fold(0.0, f64::max);
+                    let worst = wanted.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                    assert!(worst < tolerance * scale, "{shape:?} {dtype:?} inverse {inverse}: {worst:e} of {scale:e}");
+                }
+            }
+        }
+    }
+}
