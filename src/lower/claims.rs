@@ -49,9 +49,9 @@ impl Lower<'_> {
     /// Notes a statement.
     pub(super) fn claim(&mut self, name: &str, e: &Expr, env: &Env) -> Result<()> {
         // Integrals stay what they are: numbers of the state, not parts of an equation.
-        let integrals = self.integrals.take();
+        let (integrals, convolutions) = (self.integrals.take(), self.convolutions.take());
         let kinds = self.claimed(e, env);
-        self.integrals = integrals;
+        (self.integrals, self.convolutions) = (integrals, convolutions);
         let kinds = kinds?;
         for (kind, span) in kinds {
             let text = self.program.sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,5 +1,6 @@
 //! The evaluator: what each expression of the HIR means, by tracing.
 
+use super::convolution::Convolution;
 use super::error::{Error, Result, error, error_help};
 use super::runtime::Runtime;
 use super::system::Standing;
@@ -35,6 +36,8 @@ pub struct Lower<'p> {
     pub(super) time: Option<Num>,
     /// Integrals of the unknown inside the terms of equations that change in time, by the numbers that stand for them.
     pub(super) integrals: Option<Vec<Standing>>,
+    /// The same of convolutions.
+    pub(super) convolutions: Option<Vec<Convolution>>,
     /// What must hold while a run in time goes, where that is asked for.
     pub(super) claims: Option<Vec<super::claims::Claim>>,
     /// What moves, while the equations of a system of numbers are being read.
@@ -63,6 +66,7 @@ impl<'p> Lower<'p> {
             domains: vec![],
             time: None,
             integrals: None,
+            convolutions: None,
             claims: None,
             motion: None,
             velocities: vec![],

@@ -5,6 +5,7 @@ pub mod arith;
 pub mod call;
 pub mod claims;
 mod closure;
+mod convolution;
 pub mod dataset;
 mod declared;
 mod define;

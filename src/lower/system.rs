@@ -1,6 +1,7 @@
 //! A system with its arguments becomes equations: each a divergence of a flux plus a source, conditions sorted into essential
 //! and natural ones by what they contain, gauges set apart.
 
+use super::convolution::Convolution;
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
@@ -27,6 +28,8 @@ pub struct Equations {
     pub gauges: Vec<Gauge>,
     /// Integrals of the unknown inside terms.
     pub integrals: Vec<Standing>,
+    /// Convolutions of the unknown inside terms.
+    pub convolutions: Vec<Convolution>,
     pub conditions: Vec<Boundary>,
     /// The rates of the unknowns are asked for, not a solution.
     pub rates: bool,
@@ -119,6 +122,7 @@ impl Lower<'_> {
             balances: vec![],
             gauges: vec![],
             integrals: vec![],
+            convolutions: vec![],
             conditions: vec![],
             rates: false,
             velocities: vec![],
@@ -127,10 +131,12 @@ impl Lower<'_> {
         };
         let mut env = p.args.clone();
         let (domains, velocities) = (self.domains.len(), self.velocities.len());
-        let outer = self.integrals.take();
+        let (outer, around) = (self.integrals.take(), self.convolutions.take());
         self.integrals = self.time.is_some().then(Vec::new);
+        self.convolutions = self.time.is_some().then(Vec::new);
         let result = self.system_statements(system, &mut env, &mut out, true);
         out.integrals = std::mem::replace(&mut self.integrals, outer).unwrap_or_default();
+        out.convolutions = std::mem::replace(&mut self.convolutions, around).unwrap_or_default();
         self.domains.truncate(domains);
         self.velocities.truncate(velocities);
         result?;

@@ -34,6 +34,7 @@ macro_rules! programs {
 }
 
 programs! {
-    additive backward_differences beam chebyshev conservation constraints coupled courant dense_output diffusion elasticity
+    additive backward_differences beam chebyshev conservation constraints convolution coupled courant dense_output diffusion
+    elasticity
     heat_in_time hexahedra interval laminate numbers_in_time solid spectral staggered stokes tensor walls waves
 }

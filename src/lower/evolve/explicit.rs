@@ -77,13 +77,13 @@ impl Lower<'_> {
                 }
             };
             let mut parts = l.balance(&eqs, &Border::None, span)?;
-            if !eqs.integrals.is_empty() {
+            if !eqs.integrals.is_empty() || !eqs.convolutions.is_empty() {
                 let state = l.completed_by(run, &eqs, &parts, inputs[1].clone())?;
                 let nodal = l.tracer.build(&[&state], |b, v| {
                     let flat = b.reshape(v[0], &[shape[0], space.node_count()]);
                     b.transpose(flat, &[1, 0])
                 });
-                l.integrated(&eqs, &mut parts.1.numbers, &nodal, space, span)?;
+                l.integrated(&eqs, &mut parts.1, &nodal, space, span)?;
             }
             let (balance, shared) = parts;
             let (func, data) = match scheme.method {

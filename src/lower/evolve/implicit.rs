@@ -267,6 +267,7 @@ impl Lower<'_> {
                     "use an explicit method on a grid or on finite volumes, or `spectral`",
                 );
             }
+            l.no_convolutions(&eqs)?;
             let mut eqs = amend(l, eqs)?;
             let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;

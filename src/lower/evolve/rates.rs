@@ -9,6 +9,7 @@ use crate::ir::{Builder, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::field::prune;
+use crate::lower::solve::Shared;
 use crate::lower::system::{Equation, Equations};
 use crate::lower::value::{Field, Leaf, Num, Value};
 use std::rc::Rc;
@@ -145,22 +146,24 @@ impl Lower<'_> {
         Ok(Some(self.tracer.build(&refs, |b, v| b.concat(v, 1))))
     }
 
-    /// Integrals of the unknown inside the equations, from its values at the nodes `[N, c]`, in the place of the numbers that stand for
+    /// Integrals and convolutions of the unknown inside the equations, from its values at the nodes `[N, c]`, in the place of the numbers that stand for
     /// them.
     pub(super) fn integrated(
         &mut self,
         eqs: &Equations,
-        numbers: &mut [Num],
+        shared: &mut Shared,
         nodal: &Num,
         space: &Rc<Space>,
         span: Span,
     ) -> Result<()> {
+        let convolved = self.convolutions_at(eqs, shared, nodal, space)?;
+        let numbers = &mut shared.numbers;
         if eqs.integrals.is_empty() {
             return Ok(());
         }
         let fields = self.unknown_fields(eqs, nodal, None, space);
         for standing in &eqs.integrals {
-            let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.solved(leaf, &fields, &[]));
+            let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.filled(leaf, &fields, &[], &convolved));
             let value = self.functional_value(&standing.integral, &solved, span)?;
             let place =
                 |n: &&mut Num| Leaf::Shared((**n).clone()).same(&Leaf::Shared(standing.number.placeholder.clone()));

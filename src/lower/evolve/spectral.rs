@@ -166,9 +166,17 @@ impl Lower<'_> {
         let capacity = self.capacities(&mut eqs, &points, false, span)?;
         let (balance, mut shared) = self.balance(&eqs, &Border::None, span)?;
         let Num::Traced { frame: here, .. } = &inputs[0] else { unreachable!("compiler bug: a constant input") };
-        if !eqs.integrals.is_empty() {
+        if let Some(c) = eqs.convolutions.first().filter(|_| points.mesh != space.mesh) {
+            return error_help(
+                "unsupported.library",
+                c.span,
+                "convolutions of the unknown at more points than there are modes are not supported yet",
+                "use `dealias=2/3`, or `false`",
+            );
+        }
+        if !eqs.integrals.is_empty() || !eqs.convolutions.is_empty() {
             let nodal = self.at_cells(&inputs[0], &components, space);
-            self.integrated(&eqs, &mut shared.numbers, &nodal, space, span)?;
+            self.integrated(&eqs, &mut shared, &nodal, space, span)?;
         }
         let of_this_step = |n: &Num| matches!(n, Num::Traced { frame, .. } if frame == here);
         let fixed: Vec<bool> = shared.numbers.iter().map(|n| !of_this_step(n)).collect();

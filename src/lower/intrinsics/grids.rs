@@ -18,6 +18,7 @@ pub fn call(l: &mut Lower, name: &str, args: &Named, span: Span) -> Option<Resul
         "spectrum" => spectrum(l, args, span),
         "filter" => filter(l, args, span),
         "stable" => stable(l, args, span),
+        "convolve" => crate::lower::convolution::convolve(l, args, span),
         _ => return None,
     })
 }

@@ -44,7 +44,11 @@ impl Lower<'_> {
         for (number, value) in eqs.numbers.iter().zip(&numbers) {
             members.insert(number.name.clone(), Value::Num(value.clone()));
         }
-        let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.solved(leaf, &fields, &numbers));
+        let convolved = match fields.first() {
+            Some(first) => self.convolutions_of(eqs, &fields, &first.space)?,
+            None => vec![],
+        };
+        let solved = |l: &Self, f: &Field| l.substitute(f, |leaf| eqs.filled(leaf, &fields, &numbers, &convolved));
         for (name, value) in &eqs.lets {
             let value = match value {
                 Value::Field(f) => Value::Field(solved(self, f)),

@@ -146,6 +146,28 @@ impl<'p> Infer<'p> {
                 Ty::List(..) => Ty::Any,
                 field => field,
             },
+            "convolve" => match arg("u") {
+                // ∫ K(x - y) u(y) dy, where K takes a separation.
+                Ty::Num(u) => {
+                    let over = u.field;
+                    let (length, space) = match over {
+                        Some(over) => self.metric(over),
+                        None => (self.dims.fresh(), None),
+                    };
+                    let rank = if space == Some(1) { Rank::Scalar } else { Rank::Vec(space) };
+                    let apart = Given { name: None, ty: num(length, rank), span };
+                    let kernel = self.call(&arg("kernel"), vec![apart], None, span, span);
+                    match kernel {
+                        Ty::Num(k) => {
+                            let both = Ty::Num(Num { field: over, ..u.with(u.dim.times(&k.dim)) });
+                            let summed = self.integral(&both, None, span);
+                            self.over(summed, over)
+                        }
+                        _ => Ty::Any,
+                    }
+                }
+                _ => Ty::Any,
+            },
             "freeze" | "helmholtz" => first(),
             "values" => self.each(&first(), |_, n| Num { field: None, ..n.clone().ranked(None) }),
             "spectrum" => match first() {
