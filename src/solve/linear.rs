@@ -112,7 +112,14 @@ const MOST: usize = 300;
 
 impl Plan {
     pub fn new(pattern: Pattern, options: Options) -> Plan {
-        Plan { pattern, options, cholesky: OnceLock::new(), lu: OnceLock::new(), border: OnceLock::new(), placement: OnceLock::new() }
+        Plan {
+            pattern,
+            options,
+            cholesky: OnceLock::new(),
+            lu: OnceLock::new(),
+            border: OnceLock::new(),
+            placement: OnceLock::new(),
+        }
     }
 
     pub fn pattern(&self) -> &Pattern {

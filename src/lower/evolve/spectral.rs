@@ -34,11 +34,7 @@ pub struct Parts {
 
 /// `∂xx u, through `p`` of the terms in L, an item for each unknown.
 pub fn linear_words(eqs: &Equations, kept: &[(usize, Input)]) -> String {
-    let names: Vec<&str> = eqs
-        .unknowns
-        .iter()
-        .flat_map(|u| vec![u.name.as_str(); u.shape.iter().product()])
-        .collect();
+    let names: Vec<&str> = eqs.unknowns.iter().flat_map(|u| vec![u.name.as_str(); u.shape.iter().product()]).collect();
     let mut out: Vec<String> = vec![];
     for (row, input) in kept {
         let axes: String = input.axes.iter().map(|a| ["x", "y", "z"][*a]).collect();

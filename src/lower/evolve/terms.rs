@@ -109,8 +109,7 @@ impl Lower<'_> {
             let steady = eqs.balances.iter().filter(|e| e.residual.stored.is_none());
             steady.into_iter().any(|e| fields(e).any(|f| reads(f, |index| index == k)))
         };
-        let free: Vec<bool> =
-            (0..eqs.unknowns.len()).map(|k| !super::rates::has_rate(&eqs, k) && !given(k)).collect();
+        let free: Vec<bool> = (0..eqs.unknowns.len()).map(|k| !super::rates::has_rate(&eqs, k) && !given(k)).collect();
         let mut explicit = vec![];
         let (mut inside, mut outside) = (vec![], vec![]);
         for e in &mut eqs.balances {
