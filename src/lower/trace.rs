@@ -62,6 +62,11 @@ impl Tracer {
         self.frames = aside.0;
     }
 
+    /// Whether what is traced can be computed now: it is inside of no body, and no loss's parameters are open.
+    pub fn known_now(&self) -> bool {
+        matches!(&self.frames[..], [only] if only.builder.func().inputs.is_empty())
+    }
+
     pub fn depth(&self) -> usize {
         self.frames.len()
     }
@@ -144,7 +149,7 @@ impl Tracer {
     /// The outermost function as built so far, ending in these numbers; the trace goes on. Only the outermost frame has
     /// no inputs, so only there can a number be had before the trace ends.
     pub fn snapshot(&mut self, outputs: &[Num]) -> Option<Func> {
-        if self.frames.len() != 1 {
+        if !self.known_now() {
             return None;
         }
         let values: Vec<Value> = outputs.iter().map(|n| self.lift(n)).collect();

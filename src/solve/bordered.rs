@@ -71,17 +71,17 @@ impl Lines {
         if terms.is_empty() || terms.len() > MOST {
             return None;
         }
-        for i in 0..n {
+        for (i, &long) in long_row.iter().enumerate() {
             for e in pattern.row_start[i]..pattern.row_start[i + 1] {
                 let j = pattern.columns[e] as usize;
-                if i == j || !(long_row[i] || long_column[j]) {
+                if i == j || !(long || long_column[j]) {
                     continue;
                 }
-                let (line, other) = if long_row[i] { (i, j) } else { (j, i) };
-                let term = terms.iter_mut().find(|t| t.line == line && t.row == long_row[i]);
+                let (line, other) = if long { (i, j) } else { (j, i) };
+                let term = terms.iter_mut().find(|t| t.line == line && t.row == long);
                 let term = term.expect("compiler bug: a line without a term");
                 term.entries.push((other as u32, e as u32));
-                term.crossed.push(long_row[i] && long_column[j]);
+                term.crossed.push(long && long_column[j]);
             }
         }
         Some(Lines { terms, plans: Mutex::default() })

@@ -65,6 +65,8 @@ pub fn places(balance: &Balance, mesh: &Mesh, names: &dyn Fn(usize) -> String) -
     let (c, d) = (balance.components, balance.dimension);
     let groups = groups(c, &odd);
     let mut of = vec![vec![false; d]; c];
+    // An axis is the second index of the places.
+    #[allow(clippy::needless_range_loop)]
     for axis in 0..d {
         let Some(colours) = coloured(c, axis, &odd) else {
             return Ok(Placement::None(contradiction(axis, &odd, names)));

@@ -99,7 +99,7 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<(Num, Num)> {
         let Driven { states, times, status } = driven;
-        if self.tracer.depth() != 1 || self.runtime.guesses() {
+        if !self.tracer.known_now() || self.runtime.guesses() {
             return Ok((states, times));
         }
         let all: Vec<Num> = [states, times].into_iter().chain(status).collect();

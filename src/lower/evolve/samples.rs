@@ -62,7 +62,7 @@ impl Lower<'_> {
         let width = |shape: &Vec<usize>| shape.iter().product::<usize>();
         let components: usize = shapes.iter().map(width).sum();
         let bytes = timeline.samples * nodes * components * size_of::<f64>();
-        if !timeline.keep || self.tracer.depth() != 1 || !self.runtime.streams(bytes) {
+        if !timeline.keep || !self.tracer.known_now() || !self.runtime.streams(bytes) {
             return Ok(None);
         }
         let Some(slopes) = slopes(run.scheme.method, &run.space.mesh, &shapes) else { return Ok(None) };

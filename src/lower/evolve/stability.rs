@@ -74,14 +74,13 @@ impl Lower<'_> {
     /// what the run starts from, or where the run is too short to ask.
     fn dominant(&mut self, run: &Explicit, stages: usize) -> Option<(f64, f64)> {
         let iterations = (run.steps * stages / 20).min(MOST);
-        if iterations < LEAST || self.tracer.depth() != 1 || self.runtime.guesses() {
+        if iterations < LEAST || !self.tracer.known_now() || self.runtime.guesses() {
             return None;
         }
         // What comes out of another run would be computed twice.
         let all: Vec<Num> = std::iter::once(run.initial).chain(run.captured).cloned().collect();
         let before = self.tracer.snapshot(&all)?;
-        // In a loss the parameters are not known yet.
-        if !before.inputs.is_empty() || costly(&before) {
+        if costly(&before) {
             return None;
         }
         let body = product(run.rates);

@@ -52,7 +52,7 @@ impl Held {
     pub fn broken(&self, values: &[f64]) -> Option<(usize, f64)> {
         match self.rule {
             Rule::Conserved { start, allowed } => {
-                values.first().filter(|x| !((**x - start).abs() <= allowed)).map(|x| (0, *x))
+                values.first().filter(|x| x.is_nan() || (**x - start).abs() > allowed).map(|x| (0, *x))
             }
             Rule::Margin { strict, .. } => {
                 // Without branches first: nearly always all is well.
@@ -78,7 +78,7 @@ impl Lower<'_> {
         step: &Step,
         (whole, by_component): (&Whole, bool),
     ) -> Result<Option<Watched>> {
-        if self.tracer.depth() != 1 || !self.has_claims(run.problem.def) {
+        if !self.tracer.known_now() || !self.has_claims(run.problem.def) {
             return Ok(None);
         }
         let mut types: Vec<Type> = step.initial.iter().map(|s| s.ty().clone()).collect();
@@ -147,7 +147,7 @@ impl Lower<'_> {
     /// What shows all unknowns of a state that is not made of values at points. None where that cannot be had now.
     pub(super) fn shown(&mut self, step: &Step, whole: &Whole) -> Result<Option<Look>> {
         let Whole::Of(n, (func, captured)) = whole else { return Ok(None) };
-        if self.tracer.depth() != 1 {
+        if !self.tracer.known_now() {
             return Ok(None);
         }
         let mut b = Builder::new("unknowns");

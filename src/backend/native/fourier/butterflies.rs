@@ -170,8 +170,8 @@ impl<V: Vector> Pass<V> {
         // SAFETY: the caller's.
         unsafe {
             let mut z = [from.get(q + self.each * p); R];
-            for k in 1..R {
-                z[k] = from.get(q + self.each * (p + k * self.groups));
+            for (k, z) in z.iter_mut().enumerate().skip(1) {
+                *z = from.get(q + self.each * (p + k * self.groups));
             }
             butterfly(z)
         }

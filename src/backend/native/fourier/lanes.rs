@@ -143,6 +143,8 @@ impl<V: Vector> Grid<V> {
             let zero = V::splat(V::number(0.0));
             for k in (0..modes).step_by(V::LANES) {
                 let mut parts = [[zero; 16]; 4];
+                // A lane is the second index of the parts.
+                #[allow(clippy::needless_range_loop)]
                 for i in 0..V::LANES.min(modes - k) {
                     let [x, y] = *b.0.add(k + i);
                     let [u, v] = *b.0.add((n - k - i) % n);
@@ -211,9 +213,9 @@ impl<V: Vector> Grid<V> {
         unsafe {
             let mask = lanes(end - j);
             let mut v = [V::splat(V::number(0.0)); 16];
-            for i in 0..V::LANES {
+            for (i, v) in v.iter_mut().enumerate().take(V::LANES) {
                 if row + i < self.rows {
-                    v[i] = V::load(x.add((row + i) * apart + j), mask);
+                    *v = V::load(x.add((row + i) * apart + j), mask);
                 }
             }
             transpose(&mut v);
@@ -226,9 +228,9 @@ impl<V: Vector> Grid<V> {
         // SAFETY: the caller's.
         unsafe {
             let mask = lanes(end - j);
-            for i in 0..V::LANES {
+            for (i, v) in v.iter().enumerate().take(V::LANES) {
                 if row + i < self.rows {
-                    v[i].store(y.add((row + i) * apart + j), mask);
+                    v.store(y.add((row + i) * apart + j), mask);
                 }
             }
         }

@@ -293,7 +293,7 @@ impl Lower<'_> {
 
     /// The claims of the system over the states of its steps.
     fn watched_numbers(&mut self, system: &Ordinary, step: &Step, start: f64) -> Result<Option<Watched>> {
-        if system.claims.is_empty() || self.tracer.depth() != 1 {
+        if system.claims.is_empty() || !self.tracer.known_now() {
             return Ok(None);
         }
         let mut b = Builder::new("ensure");
