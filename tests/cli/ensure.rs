@@ -42,7 +42,7 @@ system Growth() {
 fn run(study: &str) -> (i32, String) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let f = Folder::new(&format!("ensure-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    let program = f.file("ensure.msl", &format!("{SYSTEMS}study s {{\n{study}\n}}\n"));
+    let program = f.file("ensure.msl", format!("{SYSTEMS}study s {{\n{study}\n}}\n"));
     let o = mslc(["run", path(&program), "--out", path(&f.0.join("out"))]);
     (code(&o), err(&o).split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", ""))
 }

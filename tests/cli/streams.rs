@@ -52,7 +52,7 @@ fn found(out: &Path, ending: &str) -> Vec<u64> {
 #[cfg(target_os = "linux")]
 fn samples_are_never_in_memory_all_at_once() {
     let f = Folder::new("stream-memory");
-    let program = f.file("large.msl", &LARGE.replace("study s {", "study s {\n  let more = 1"));
+    let program = f.file("large.msl", LARGE.replace("study s {", "study s {\n  let more = 1"));
     let out = f.0.join("out");
     let mut most = 0;
     // Computed, then found in the cache.

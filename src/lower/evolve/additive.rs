@@ -6,7 +6,7 @@
 
 use super::change::Base;
 use super::rates::Terms;
-use super::terms::{Implicit, Kind, Parts, gradient_of};
+use super::terms::{Implicit, Kind, Parts, gradient_of, multipliers};
 use super::{Run, Step};
 use crate::base::Span;
 use crate::integrate::Additive;
@@ -36,6 +36,7 @@ struct Stage {
 impl Lower<'_> {
     pub(super) fn additive(&mut self, run: &Run, method: &'static Additive, start: Num) -> Result<Step> {
         let kinds = run.scheme.implicit.unwrap_or_default();
+        let start = self.consistent(run, start)?;
         let ty = start.ty().clone();
         let (func, captured) = self.timed("step", &[ty, Type::f64([])], 1, |l, v| {
             let next = match run.scheme.method {
@@ -45,6 +46,31 @@ impl Lower<'_> {
             Ok(vec![next])
         })?;
         Ok(Step { func, captured, initial: vec![start] })
+    }
+
+    /// The start with those unknowns without a rate that follow from the others: explicit terms of the first stage read them.
+    fn consistent(&mut self, run: &Run, start: Num) -> Result<Num> {
+        let time = Num::scalar(run.start);
+        let eqs = self.at_time(time.clone(), |l| l.equations(run.problem))?;
+        let complete = eqs.balances.iter().all(|e| e.residual.stored.is_some());
+        if complete || multipliers(&eqs).contains(&true) {
+            return Ok(start);
+        }
+        let conservative = run.scheme.method != Method::Elements;
+        let guess = Guess::Values(start.clone());
+        self.solve_amended(run, (&start, Base::State), guess, &Num::scalar(1.0), time, |l, mut eqs| {
+            l.settle(&mut eqs, conservative)?;
+            // `stored(u) = stored(start)` beside the equations without a rate.
+            let moving: Vec<bool> = eqs.balances.iter().map(|e| e.residual.stored.is_some()).collect();
+            for e in eqs.balances.iter_mut().filter(|e| e.residual.stored.is_some()) {
+                (e.residual.flux, e.residual.source) = (None, None);
+            }
+            let rows: Vec<bool> =
+                eqs.conditions.iter().map(|c| gradient_of(c).is_none_or(|k| !moving[eqs.flux_of(k)])).collect();
+            let mut keep = rows.into_iter();
+            eqs.conditions.retain(|_| keep.next().unwrap_or(true));
+            Ok(eqs)
+        })
     }
 
     /// What of the system is implicit, in words.

@@ -105,11 +105,7 @@ impl Lower<'_> {
         conservative: bool,
         span: Span,
     ) -> Result<Parts> {
-        let given = |k: usize| {
-            let steady = eqs.balances.iter().filter(|e| e.residual.stored.is_none());
-            steady.into_iter().any(|e| fields(e).any(|f| reads(f, |index| index == k)))
-        };
-        let free: Vec<bool> = (0..eqs.unknowns.len()).map(|k| !super::rates::has_rate(&eqs, k) && !given(k)).collect();
+        let free = multipliers(&eqs);
         let mut explicit = vec![];
         let (mut inside, mut outside) = (vec![], vec![]);
         for e in &mut eqs.balances {
@@ -234,6 +230,15 @@ impl Lower<'_> {
         }
         Ok(out)
     }
+}
+
+/// Which unknowns are given neither by a rate nor by an equation without one: they keep a constraint.
+pub fn multipliers(eqs: &Equations) -> Vec<bool> {
+    let given = |k: usize| {
+        let mut steady = eqs.balances.iter().filter(|e| e.residual.stored.is_none());
+        steady.any(|e| fields(e).any(|f| reads(f, |index| index == k)))
+    };
+    (0..eqs.unknowns.len()).map(|k| !super::rates::has_rate(eqs, k) && !given(k)).collect()
 }
 
 /// The unknown whose flux a condition gives; none where it gives a value.

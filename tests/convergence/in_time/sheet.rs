@@ -39,7 +39,7 @@ impl Sheet<'_> {
             self.sections.iter().enumerate().flat_map(|(s, x)| (0..x.rows.len()).map(move |r| (s, r))).collect();
         let which = |k: usize, section: usize| -> Vec<usize> {
             let all = 0..self.sections[section].methods.len();
-            all.filter(|i| page::blessing() || (3 * k + i) % self.one_of == 0).collect()
+            all.filter(|i| page::blessing() || (3 * k + i).is_multiple_of(self.one_of)).collect()
         };
         let cells: Vec<Vec<Cell>> =
             rows.par_iter().enumerate().map(|(k, &(s, r))| measure(s, r, &which(k, s))).collect();
