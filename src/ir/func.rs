@@ -36,6 +36,16 @@ impl Func {
         &self.nodes[v.index()]
     }
 
+    /// The number every element of a node equals, if its operations show it.
+    pub fn splat(&self, v: Value) -> Option<f64> {
+        let node = self.node(v);
+        match &node.op {
+            Op::Const(t) if t.ty.len() == 1 => Some(t.item()),
+            Op::Broadcast { .. } | Op::Reshape(_) => self.splat(node.args[0]),
+            _ => None,
+        }
+    }
+
     pub fn ty(&self, v: Value) -> &Type {
         &self.nodes[v.index()].types[0]
     }

@@ -79,9 +79,9 @@ fn is_base(forms: &[Option<Form>], v: Value) -> bool {
 fn linear(f: &Func, v: Value, forms: &[Option<Form>]) -> Option<Form> {
     let node = f.node(v);
     let of = |k: usize| forms[node.args[k].index()].clone();
-    let number = |k: usize| splat(f, node.args[k]);
+    let number = |k: usize| f.splat(node.args[k]);
     match &node.op {
-        Op::Broadcast { .. } | Op::Const(_) => splat(f, v).map(|constant| Form { terms: BTreeMap::new(), constant }),
+        Op::Broadcast { .. } | Op::Const(_) => f.splat(v).map(|constant| Form { terms: BTreeMap::new(), constant }),
         Op::Unary(Unary::Neg) => Some(of(0)?.times(-1.0)),
         Op::Binary(Binary::Add) => Some(of(0)?.plus(of(1)?)),
         Op::Binary(Binary::Sub) => Some(of(0)?.plus(of(1)?.times(-1.0))),
@@ -229,15 +229,6 @@ fn written(b: &mut Builder, f: &Func, v: Value, form: &Form, new: &[Value]) -> V
         add(b, u);
     }
     sum.unwrap_or_else(|| b.zeros(&ty))
-}
-
-fn splat(f: &Func, v: Value) -> Option<f64> {
-    let node = f.node(v);
-    match &node.op {
-        Op::Const(t) if t.ty.len() == 1 => Some(t.item()),
-        Op::Broadcast { .. } | Op::Reshape(_) => splat(f, node.args[0]),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -291,7 +291,7 @@ impl Site<'_> {
     }
 
     fn fresh(&mut self, v: Value, at: &[Affine]) -> Result<Id, Cut> {
-        if let Some(x) = splat(self.f, v) {
+        if let Some(x) = self.f.splat(v) {
             return Ok(self.graph.constant(x));
         }
         if let (Some(&place), true) = (self.places[v.index()].first(), self.homes[v.index()] != Home::Inlined) {
@@ -445,16 +445,6 @@ fn flat(shape: &[usize], at: &[Affine], start: usize, loops: usize) -> Affine {
     }
     sum.offset += start as isize;
     sum
-}
-
-/// The number every element of a node equals, if that is known.
-fn splat(f: &Func, v: Value) -> Option<f64> {
-    let node = f.node(v);
-    match &node.op {
-        Op::Const(t) if t.ty.len() == 1 => Some(t.item()),
-        Op::Broadcast { .. } | Op::Reshape(_) => splat(f, node.args[0]),
-        _ => None,
-    }
 }
 
 /// The nests of a pointwise or moving node, which stores its own result.

@@ -286,7 +286,7 @@ impl Reader<'_> {
     fn fresh(&mut self, v: Value, at: &[Affine]) -> Result<Id, Stop> {
         let f = self.f;
         let node = f.node(v);
-        if let Some(x) = splat(f, v) {
+        if let Some(x) = f.splat(v) {
             return Ok(self.graph.constant(x));
         }
         if let Some(source) = self.source(v) {
@@ -556,15 +556,5 @@ fn moves(f: &Func, v: Value) -> bool {
         | Op::Roll { .. } => node.types[0].dtype.is_float(),
         Op::Pad { interior, .. } => interior.iter().all(|&k| k == 0),
         _ => false,
-    }
-}
-
-/// The number every element of a node equals, if that is known.
-fn splat(f: &Func, v: Value) -> Option<f64> {
-    let node = f.node(v);
-    match &node.op {
-        Op::Const(t) if t.ty.len() == 1 => Some(t.item()),
-        Op::Broadcast { .. } | Op::Reshape(_) => splat(f, node.args[0]),
-        _ => None,
     }
 }
