@@ -1,7 +1,8 @@
 //! What a discretisation is given: a system of balance laws, pointwise, without any grid.
 //!
 //! The equation of component i is `∇·flux_i + source_i = 0`. Tested with v and integrated by parts:
-//! `∫ -flux·∇v + source·v dΩ + ∫ (flux·n) v ds = 0`, where `flux·n` comes from a [`Condition::Natural`] (zero where none is given).
+//! `∫ -flux·∇v + source·v dΩ + ∫ (flux·n) v ds = 0`, where `flux·n` comes from a [`Condition::Natural`] (zero where there is
+//! none: what a law carries through walls where nothing is given is such a condition, too).
 
 use super::Refusal;
 use crate::ir::{Func, Type};
@@ -61,5 +62,20 @@ pub enum Condition {
     /// `u[component] = value(x[d], point data…, shared…)`, a scalar.
     Essential { component: usize, value: Func },
     /// `flux·n = value(x[d], u[c], n[d], point data…, shared…)`, of shape `[c]`.
-    Natural { value: Func },
+    Natural {
+        /// The components whose flux it is, `[c]`; the value of others is zero.
+        rows: Vec<bool>,
+        value: Func,
+        /// What gradients drive is given, and the value is that and all that is carried.
+        driven: bool,
+        /// Nothing is given there: the value is what the law carries through the wall, with the state inside.
+        open: bool,
+    },
+}
+
+impl Condition {
+    /// The flux of every component, as it is given.
+    pub fn flux(components: usize, value: Func) -> Condition {
+        Condition::Natural { rows: vec![true; components], value, driven: false, open: false }
+    }
 }

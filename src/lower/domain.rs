@@ -33,6 +33,21 @@ impl Domain {
         }
     }
 
+    /// Names of the sides, axis by axis.
+    pub fn sides(&self) -> &'static [&'static str] {
+        const SIDES: [&str; 6] = ["left", "right", "bottom", "top", "back", "front"];
+        if self.periodic { &[] } else { &SIDES[..2 * self.dimension()] }
+    }
+
+    /// The sides that a part of the boundary is made of.
+    pub fn sides_of(&self, part: &str) -> &'static [&'static str] {
+        let all = self.sides();
+        match all.iter().position(|s| *s == part) {
+            Some(k) => &all[k..=k],
+            None => all,
+        }
+    }
+
     /// Names of the parts of the boundary.
     pub fn parts(&self) -> &'static [&'static str] {
         if self.periodic {

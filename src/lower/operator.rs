@@ -402,18 +402,25 @@ impl Lower<'_> {
         Ok(sum.unwrap_or_else(|| v.clone()))
     }
 
-    /// Decides what the transport terms of equations are: fluxes where the scheme is `conservative`, else pointwise terms.
+    /// Decides what the transport terms of equations are: fluxes where the scheme is `conservative`, else pointwise terms; and with that
+    /// what passes walls where nothing is given: transport, and of a law that no gradient drives the whole flux.
     pub(super) fn settle(&mut self, eqs: &mut Equations, conservative: bool) -> Result<()> {
         for e in &mut eqs.balances {
-            let Some(t) = e.residual.transport.take() else { continue };
-            let (into, term) = match conservative {
-                true => (&mut e.residual.flux, t.flux),
-                false => (&mut e.residual.source, t.pointwise),
-            };
-            *into = Some(match into.take() {
-                Some(before) => self.apply(&Op::Add, &[before, term], e.span)?,
-                None => term,
-            });
+            let r = &mut e.residual;
+            if let Some(t) = r.transport.take() {
+                let (into, term) = match conservative {
+                    true => (&mut r.flux, t.flux.clone()),
+                    false => (&mut r.source, t.pointwise),
+                };
+                *into = Some(match into.take() {
+                    Some(before) => self.apply(&Op::Add, &[before, term], e.span)?,
+                    None => term,
+                });
+                r.carried = conservative.then_some(t.flux);
+            }
+            if eqs.carries {
+                r.carried = r.flux.clone();
+            }
         }
         Ok(())
     }
@@ -449,7 +456,7 @@ impl Lower<'_> {
             _ => None,
         };
         let source = join(a.source, b.source)?;
-        Ok(Value::Residual(Rc::new(Residual { stored, flux, transport, source })))
+        Ok(Value::Residual(Rc::new(Residual { stored, flux, transport, source, carried: None })))
     }
 
     fn numeric_or_int(&mut self, v: &Value, span: Span) -> Result<Value> {

@@ -280,6 +280,7 @@ pub fn replace(v: &Value, f: &dyn Fn(&Num) -> Num) -> Value {
                 .as_ref()
                 .map(|t| super::value::Transport { flux: replace(&t.flux, f), pointwise: replace(&t.pointwise, f) }),
             source: r.source.as_ref().map(|v| replace(v, f)),
+            carried: r.carried.as_ref().map(|v| replace(v, f)),
         })),
         Value::Functional(x) => {
             let term = |t: &Integral| Integral { integrand: replace_field(&t.integrand, f), ..t.clone() };

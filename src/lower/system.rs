@@ -31,6 +31,8 @@ pub struct Equations {
     /// Convolutions of the unknown inside terms.
     pub convolutions: Vec<Convolution>,
     pub conditions: Vec<Boundary>,
+    /// No gradient drives any flux: what arrives at a wall where nothing is given leaves.
+    pub carries: bool,
     /// The rates of the unknowns are asked for, not a solution.
     pub rates: bool,
     /// Unknowns with a second derivative in time.
@@ -93,9 +95,32 @@ pub struct Boundary {
     /// `u[i] = …`: of one component of an unknown vector.
     pub component: Option<usize>,
     pub condition: Field,
-    /// The flux that the condition is about is zero instead.
-    pub sealed: bool,
+    pub through: Through,
     pub span: Span,
+}
+
+/// What passes where a condition on a flux stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Through {
+    /// What the condition says.
+    Given,
+    /// Nothing: the condition is on all that flows, and other terms see to it.
+    Nothing,
+    /// What is carried: the condition is on other terms alone.
+    Carried,
+}
+
+impl Equations {
+    /// Laws that carry what they are of, without any gradient. In a system one that is not of rates alone is something else: half of an
+    /// equation of second order, `∇·q = f` beside `q = -k*∇u`.
+    fn is_of_first_order(&self) -> bool {
+        let one = self.unknowns.len() == 1 && self.unknowns[0].shape.iter().product::<usize>() == 1;
+        let driven = |v: &Value| matches!(v, Value::Field(f) if f.leaves.iter().any(|l| matches!(l, Leaf::Unknown { order: 1.., .. })));
+        self.balances.iter().all(|e| {
+            let transport = e.residual.transport.as_ref().map(|t| &t.flux);
+            (one || e.residual.stored.is_some()) && !e.residual.flux.iter().chain(transport).any(driven)
+        })
+    }
 }
 
 impl Lower<'_> {
@@ -124,6 +149,7 @@ impl Lower<'_> {
             integrals: vec![],
             convolutions: vec![],
             conditions: vec![],
+            carries: false,
             rates: false,
             velocities: vec![],
             initial: vec![],
@@ -156,6 +182,7 @@ impl Lower<'_> {
             );
         }
         out.pair();
+        out.carries = out.is_of_first_order();
         Ok(out)
     }
 
@@ -252,7 +279,7 @@ impl Lower<'_> {
                             part: place.part.clone(),
                             component,
                             condition,
-                            sealed: false,
+                            through: Through::Given,
                             span: place.span,
                         });
                     }

@@ -201,6 +201,8 @@ pub struct Residual {
     pub flux: Option<Value>,
     pub transport: Option<Transport>,
     pub source: Option<Value>,
+    /// Of the flux, once it is settled what transport is: what passes walls where nothing is given, with the state inside.
+    pub carried: Option<Value>,
 }
 
 /// `∂x(f)` of values of the unknown, told in two ways: the scheme chooses (finite volumes and grids the flux), and a factor that
@@ -322,7 +324,8 @@ impl Residual {
             None => None,
         };
         let mut part = |v: &Option<Value>| v.as_ref().map(&mut f).transpose();
-        Ok(Residual { stored: part(&self.stored)?, flux: part(&self.flux)?, transport, source: part(&self.source)? })
+        let (stored, flux, source) = (part(&self.stored)?, part(&self.flux)?, part(&self.source)?);
+        Ok(Residual { stored, flux, transport, source, carried: part(&self.carried)? })
     }
 }
 

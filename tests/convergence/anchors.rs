@@ -253,7 +253,7 @@ fn data_may_come_as_arrays() {
             point_data: one.clone(),
             shared: vec![Type::f64([])],
             boundary: vec![
-                on("boundary", Condition::Natural { value: natural }),
+                on("boundary", Condition::flux(1, natural)),
                 on("left", Condition::Essential { component: 0, value: essential }),
             ],
             constant_kernel: false,

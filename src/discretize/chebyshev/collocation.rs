@@ -183,18 +183,21 @@ impl Law<'_> {
                     here(k) && matches!(on.condition, Condition::Essential { component, .. } if component == i)
                 })
             };
-            let natural = balance.boundary.iter().enumerate().find_map(|(k, on)| match &on.condition {
-                Condition::Natural { value } if here(k) => Some((k, value)),
-                _ => None,
-            });
+            let naturals: Vec<(usize, &Vec<bool>, &Func)> = (balance.boundary.iter().enumerate())
+                .filter_map(|(k, on)| match &on.condition {
+                    Condition::Natural { rows, value, .. } if here(k) => Some((k, rows, value)),
+                    _ => None,
+                })
+                .collect();
             let mut mask = vec![0.0; n * c];
-            for i in (0..c).filter(|&i| self.diffusive[i] && !given(i)) {
+            let replaced = |i: usize| self.diffusive[i] || naturals.iter().any(|(_, rows, _)| rows[i]);
+            for i in (0..c).filter(|&i| replaced(i) && !given(i)) {
                 nodes.iter().for_each(|&node| mask[node as usize * c + i] = 1.0);
             }
             if !mask.contains(&1.0) {
                 continue;
             }
-            let value = natural.map(|(k, value)| {
+            let values: Vec<Value> = naturals.into_iter().map(|(k, _, value)| {
                 let family = Family::facets(&space.mesh, side, space.gauss);
                 let m = nodes.len();
                 let index = b.constant(Tensor::index([m], nodes.clone()));
@@ -208,7 +211,8 @@ impl Law<'_> {
                 let value = at_all_points(b, &family, value, &leaves)[0];
                 let value = b.reshape(value, &[m, c]);
                 b.scatter_add(n, index, value)
-            });
+            }).collect();
+            let value = values.into_iter().reduce(|sum, v| b.add(sum, v));
             out.push(OnSide { side, mask, value });
         }
         out

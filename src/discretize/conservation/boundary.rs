@@ -58,14 +58,14 @@ impl Sides {
         found
     }
 
-    /// How each unknown goes on beyond the ends of an axis.
-    pub fn ghosts(&self, b: &mut Builder, law: &Law, line: Line, inputs: &Inputs) -> Vec<[Ghost; 2]> {
+    /// How each unknown goes on beyond the ends of an axis; `open` where none is given.
+    pub fn ghosts(&self, b: &mut Builder, law: &Law, line: Line, inputs: &Inputs, open: Ghost) -> Vec<[Ghost; 2]> {
         if line.periodic {
             return vec![[Ghost::Constant; 2]; law.balance.components];
         }
         let [low, high] = [false, true].map(|high| {
             let given = self.values(b, law, Side { axis: line.axis, high }, inputs);
-            let rest = if given.iter().all(Option::is_none) { Ghost::Constant } else { Ghost::Even };
+            let rest = if given.iter().all(Option::is_none) { open } else { Ghost::Even };
             given.into_iter().map(move |v| v.map_or(rest, Ghost::Odd)).collect::<Vec<_>>()
         });
         low.into_iter().zip(high).map(|(l, h)| [l, h]).collect()
@@ -106,23 +106,22 @@ impl Sides {
         let c = law.balance.components;
         let mut found = vec![None; c];
         let has = |on: &crate::discretize::Boundary, k: usize| {
-            matches!(on.condition, Condition::Natural { .. }) && self.of[k].contains(&side)
+            matches!(on.condition, Condition::Natural { open: false, .. }) && self.of[k].contains(&side)
         };
         if !law.balance.boundary.iter().enumerate().any(|(k, on)| has(on, k)) {
             return found;
         }
         let given = self.values(b, law, side, inputs);
         for (k, on) in law.balance.boundary.iter().enumerate() {
-            let Condition::Natural { value } = &on.condition else { continue };
+            let Condition::Natural { rows, value, open: false, .. } = &on.condition else { continue };
             let Some(data) = self.data(b, law, k, side, inputs) else { continue };
             let x = coordinates(b, law, side);
-            let cell = if high { line.cells - 1 } else { 0 };
-            let u = inputs.u.iter().map(|&u| b.slice(u, line.axis, cell, cell + 1)).collect();
+            let u = (inputs.u.iter().zip(&given)).map(|(&u, g)| g.unwrap_or_else(|| line.at_end(b, u, high))).collect();
             let normal = side.normal(law.balance.dimension).iter().map(|&n| b.scalar(n)).collect();
             let args: Vec<Vec<Value>> =
                 [x, u, normal].into_iter().chain(data).chain(inputs.shared.iter().cloned()).collect();
             let flux = over_points(b, value, &args).swap_remove(0);
-            for i in (0..c).filter(|&i| given[i].is_none()) {
+            for i in (0..c).filter(|&i| rows[i] && given[i].is_none()) {
                 found[i].get_or_insert(spread(b, flux[i], &shape(law, side)));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Face k lies between cells k - 1 and k of a bounded axis (n + 1 faces), between cells k and k + 1 of a periodic one (n faces).
 
+use super::reconstruct::Limiter;
 use crate::ir::{Builder, Op, Value};
 
 /// The faces along one axis.
@@ -15,8 +16,11 @@ pub struct Line {
 /// How a field goes on beyond one end of an axis.
 #[derive(Clone, Copy, Debug)]
 pub enum Ghost {
-    /// As in the last cell: whatever arrives leaves.
+    /// As in the last cell.
     Constant,
+    /// On a straight line, of the smaller of the last two slopes, none where they differ in sign: whatever arrives leaves, and what is
+    /// positive stays so.
+    Linear,
     /// Mirrored.
     Even,
     /// Mirrored about a value at the boundary, an array of extent 1 along the axis.
@@ -44,6 +48,22 @@ impl Line {
                 let cell = b.slice(v, axis, last, last + 1);
                 b.concat(&vec![cell; reach], axis)
             }
+            Ghost::Linear => {
+                let last = if high { n - 1 } else { 0 };
+                let cell = b.slice(v, axis, last, last + 1);
+                let slope = self.slope_outwards(b, v, high);
+                // The cell next to the boundary first.
+                let mut cells: Vec<Value> = (1..=reach)
+                    .map(|k| {
+                        let further = b.scale(slope, k as f64);
+                        b.add(cell, further)
+                    })
+                    .collect();
+                if !high {
+                    cells.reverse();
+                }
+                b.concat(&cells, axis)
+            }
             Ghost::Even => mirrored(b, if high { n - reach } else { 0 }),
             Ghost::Odd(value) => {
                 let inner = mirrored(b, if high { n - reach } else { 0 });
@@ -55,6 +75,30 @@ impl Line {
         let low = end(b, ends[0], false);
         let high = end(b, ends[1], true);
         b.concat(&[low, v, high], axis)
+    }
+
+    /// The limited slope a cell at one end, outwards: an array of extent 1 along the axis.
+    fn slope_outwards(self, b: &mut Builder, v: Value, high: bool) -> Value {
+        let mut cell = |k: usize| {
+            let k = if high { self.cells - 1 - k } else { k };
+            b.slice(v, self.axis, k, k + 1)
+        };
+        if self.cells < 3 {
+            let one = cell(0);
+            return b.zeros_like(one);
+        }
+        let [near, second, third] = [cell(0), cell(1), cell(2)];
+        let (last, before) = (b.sub(near, second), b.sub(second, third));
+        Limiter::Minmod.slope(b, last, before)
+    }
+
+    /// The value at one end, by the limited slope: an array of extent 1 along the axis.
+    pub fn at_end(self, b: &mut Builder, v: Value, high: bool) -> Value {
+        let last = if high { self.cells - 1 } else { 0 };
+        let cell = b.slice(v, self.axis, last, last + 1);
+        let slope = self.slope_outwards(b, v, high);
+        let half = b.scale(slope, 0.5);
+        b.add(cell, half)
     }
 
     /// At each face the value `k` cells after the one before it (k = 0, 1 are the cells beside the face).

@@ -187,7 +187,7 @@ impl Law<'_> {
     /// Fluxes of reconstructed states, arrays over the faces.
     fn convective(&self, b: &mut Builder, line: Line, face: &Func, inputs: &Inputs) -> Vec<Value> {
         let (c, reach) = (self.balance.components, self.reconstruction.reach());
-        let ghosts = self.sides.ghosts(b, self, line, inputs);
+        let ghosts = self.sides.ghosts(b, self, line, inputs, Ghost::Linear);
         let extended: Vec<Value> =
             inputs.u.iter().zip(&ghosts).map(|(&u, &ends)| line.extend(b, u, reach, ends)).collect();
         let (mut left, mut right) = (vec![], vec![]);
@@ -240,7 +240,7 @@ impl Law<'_> {
         let mut slopes = vec![b.scalar(0.0); self.balance.components * d];
         for axis in 0..d {
             let line = self.line(axis);
-            let ghosts = self.sides.ghosts(b, self, line, inputs);
+            let ghosts = self.sides.ghosts(b, self, line, inputs, Ghost::Constant);
             for (k, (&u, ends)) in inputs.u.iter().zip(ghosts).enumerate() {
                 let extended = line.extend(b, u, 1, ends);
                 let jump = jump(b, line, extended);
@@ -264,7 +264,7 @@ impl Law<'_> {
     /// What gradients add to the flux, at the faces of an axis.
     fn diffusive(&self, b: &mut Builder, line: Line, slopes: &[Value], inputs: &Inputs) -> Vec<Value> {
         let (c, d) = (self.balance.components, self.balance.dimension);
-        let ghosts = self.sides.ghosts(b, self, line, inputs);
+        let ghosts = self.sides.ghosts(b, self, line, inputs, Ghost::Constant);
         let extended: Vec<Value> = inputs.u.iter().zip(ghosts).map(|(&u, ends)| line.extend(b, u, 1, ends)).collect();
         let at_faces: Vec<Value> = extended.iter().map(|&u| mean(b, line, u)).collect();
         let gradient: Vec<Value> = (0..c * d)

@@ -144,7 +144,7 @@ impl Reconstruction {
 
 impl Limiter {
     /// A slope between the two differences; zero at an extremum.
-    fn slope(self, b: &mut Builder, p: Value, q: Value) -> Value {
+    pub(super) fn slope(self, b: &mut Builder, p: Value, q: Value) -> Value {
         match self {
             Limiter::Minmod => minmod(b, p, q),
             Limiter::Mc => {

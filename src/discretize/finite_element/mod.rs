@@ -189,7 +189,7 @@ mod tests {
         };
         let mut on: Vec<Boundary> =
             (0..c).map(|component| boundary("left", Condition::Essential { component, value: value(true) })).collect();
-        on.push(boundary("right", Condition::Natural { value: value(false) }));
+        on.push(boundary("right", Condition::flux(c, value(false))));
         Balance {
             name: "Test".into(),
             dimension: d,

@@ -107,7 +107,7 @@ impl System<'_> {
         let (d, c) = (self.balance.dimension, self.balance.components);
         let mut all = vec![];
         for (k, on) in self.balance.boundary.iter().enumerate() {
-            let Condition::Natural { value } = &on.condition else { continue };
+            let Condition::Natural { value, .. } = &on.condition else { continue };
             let mut first = 0;
             for &side in &self.sides[k] {
                 let (family, table, nodes) = self.space.facets(side);

@@ -164,7 +164,7 @@ fn check_two_point(balance: &Balance) -> Result<(), Refusal> {
     }
     // Natural conditions of vectors: each component's flux by its own value.
     for on in &balance.boundary {
-        let Condition::Natural { value } = &on.condition else { continue };
+        let Condition::Natural { value, open: false, .. } = &on.condition else { continue };
         let directions: Vec<Direction> = (0..c).map(|element| Direction { input: 1, element }).collect();
         let pattern = nonzero_pattern(&derivative(value, &directions));
         if pattern.iter().enumerate().any(|(j, column)| (0..c).any(|i| i != j && column[i] != 0.0)) {

@@ -1,5 +1,8 @@
-//! Fluxes through the boundary. The value at the face is eliminated between the condition and the half cell's own flux
-//! `flux·n = f₀·n + 2D (u_face - u)/h`; a natural condition that is not affine in u is taken to first order in `u_face - u`.
+//! Fluxes through the boundary.
+//!
+//! The value at the face is eliminated between the condition and the half cell's own flux `flux·n = f₀·n + 2D (u_face - u)/h`; where
+//! nothing is driven by a gradient it is extrapolated. A natural condition that is not affine in u is taken to first order in
+//! `u_face - u`. What is carried, f₀, is that of the value at the face.
 
 use super::cells::{CellSlopes, CellValues};
 use super::faces::{at_cells, quotient_or, unit};
@@ -7,6 +10,7 @@ use super::{Inputs, Scheme};
 use crate::ad::jvp_into;
 use crate::discretize::Side;
 use crate::discretize::balance::Condition;
+use crate::discretize::conservation::convection;
 use crate::discretize::element_map::{LocalLeaf, at_all_points};
 use crate::discretize::family::{Family, Table};
 use crate::ir::{Block, Builder, Func, Type, Value};
@@ -17,6 +21,8 @@ pub(super) struct BoundarySide {
     family: Family,
     /// The cell behind each facet.
     pub cells: Vec<u32>,
+    /// The one behind that; the same where an axis has one cell.
+    next: Vec<u32>,
     /// Conditions on it, with the number of facets that come before this side's in the condition's data.
     conditions: Vec<(usize, usize)>,
 }
@@ -38,7 +44,10 @@ impl Scheme<'_> {
                 }
             }
             let cells = self.space.side_nodes(side);
-            BoundarySide { side, family: Family::facets(mesh, side, 1), cells, conditions }
+            let stride: usize = mesh.cells[side.axis + 1..].iter().product();
+            let inwards = if mesh.cells[side.axis] == 1 { 0 } else { stride as u32 };
+            let next = cells.iter().map(|&c| if side.high { c - inwards } else { c + inwards }).collect();
+            BoundarySide { side, family: Family::facets(mesh, side, 1), cells, next, conditions }
         };
         mesh.sides().into_iter().map(with_conditions).collect()
     }
@@ -58,7 +67,7 @@ impl Scheme<'_> {
         b.index(q, 1, 0)
     }
 
-    /// `[F, c, c]`, unless nothing depends on u.
+    /// `[F, c, 2c]` over the cell and the one behind it, unless nothing depends on u.
     pub fn side_block(
         &self,
         b: &mut Builder,
@@ -73,13 +82,12 @@ impl Scheme<'_> {
         let mut body = Builder::new("boundary matrix");
         let args: Vec<Value> = outflow.inputs.iter().map(|ty| body.input(ty.clone())).collect();
         let mut columns = vec![];
-        for j in 0..c {
+        for (input, j) in [1, 2].into_iter().flat_map(|input| (0..c).map(move |j| (input, j))) {
             let mut tangents = vec![None; args.len()];
-            tangents[1] = Some(unit(&mut body, c, j));
-            for (k, of_cells) in [(2, slopes.offset[j]), (3, slopes.diffusion[j])] {
-                let Some(of_cells) = of_cells else { continue };
+            tangents[input] = Some(unit(&mut body, c, j));
+            if let (1, Some(of_cells)) = (input, slopes.diffusion[j]) {
                 leaves.push(self.behind(b, on, of_cells));
-                tangents[k] = Some(body.input(Type::f64([c])));
+                tangents[3] = Some(body.input(Type::f64([c])));
             }
             columns.push(jvp_into(&mut body, &outflow, &args, &tangents).1[0]);
         }
@@ -92,18 +100,20 @@ impl Scheme<'_> {
         let matrix = body.scale(matrix, self.area(on.side.axis));
         let body = body.finish(vec![matrix]);
         let matrices = at_all_points(b, &on.family, &body, &leaves)[0];
-        let places = self.places(&on.cells, 1);
-        Some((b.index(matrices, 1, 0), Block { rows: places.clone(), cols: places }))
+        let pairs: Vec<u32> = on.cells.iter().zip(&on.next).flat_map(|(&cell, &next)| [cell, next]).collect();
+        let block = Block { rows: self.places(&on.cells, 1), cols: self.places(&pairs, 2) };
+        Some((b.index(matrices, 1, 0), block))
     }
 
-    /// `(x[d], u[c], f₀[c], D[c], data of each condition…, shared…) → flux·n [c]`
+    /// `(x[d], u[c], u[c] of the next cell, D[c], interior data…, data of each condition…, shared…) → flux·n [c]`
     fn outflow(&self, on: &BoundarySide) -> Func {
         let (d, c) = (self.balance.dimension, self.balance.components);
         let h = self.space.mesh.spacing()[on.side.axis];
         let mut b = Builder::new("boundary flux");
         let x = b.input(Type::f64([d]));
-        let [u, offset, diffusion] = [0; 3].map(|_| b.input(Type::f64([c])));
+        let [u, next, diffusion] = [0; 3].map(|_| b.input(Type::f64([c])));
         let boundary = &self.balance.boundary;
+        let interior: Vec<Value> = self.balance.point_data.iter().map(|ty| b.input(ty.clone())).collect();
         let data: Vec<Vec<Value>> = on
             .conditions
             .iter()
@@ -111,41 +121,63 @@ impl Scheme<'_> {
             .collect();
         let shared: Vec<Value> = self.balance.shared.iter().map(|ty| b.input(ty.clone())).collect();
         let normal = b.constant(crate::ir::Tensor::f64([d], on.side.normal(d)));
-        let outward = if on.side.high { offset } else { b.neg(offset) };
+        let law = convection(self.balance, on.side.axis);
+        let around: Vec<Value> = interior.iter().chain(&shared).copied().collect();
+        // f₀·n of a state, and along all components at once where that is asked.
+        let carried = |b: &mut Builder, u: Value, along: Option<Value>| {
+            let args = [&[u, x], &around[..]].concat();
+            let mut tangents = vec![None; args.len()];
+            tangents[0] = along;
+            let (value, slope) = jvp_into(b, &law, &args, &tangents);
+            let outward = |b: &mut Builder, v: Value| if on.side.high { v } else { b.neg(v) };
+            (outward(b, value[0]), slope[0].map(|s| outward(b, s)))
+        };
+        let conductance = b.scale(diffusion, 2.0 / h);
+        let ones = b.full(&Type::f64([c]), 1.0);
 
+        // The value at the face, and the fluxes that conditions say, by component.
+        let mut face: Vec<Option<Value>> = vec![None; c];
         let mut flux: Vec<Option<Value>> = vec![None; c];
         for (&(k, _), data) in on.conditions.iter().zip(&data) {
             let Condition::Essential { component, value } = &boundary[k].condition else { continue };
             let args: Vec<Value> = [x].iter().chain(data).chain(&shared).copied().collect();
             let given = b.inline(value, &args)[0];
-            let [u, f, stiffness] = [u, outward, diffusion].map(|v| b.index(v, 0, *component));
-            let difference = b.sub(given, u);
-            let q = b.mul(stiffness, difference);
-            let q = b.scale(q, 2.0 / h);
-            let q = b.add(f, q);
-            flux[*component].get_or_insert(q);
+            face[*component].get_or_insert(given);
         }
+        let held: Vec<bool> = face.iter().map(Option::is_some).collect();
         for (&(k, _), data) in on.conditions.iter().zip(&data) {
-            let Condition::Natural { value } = &boundary[k].condition else { continue };
+            let Condition::Natural { rows, value, driven, .. } = &boundary[k].condition else { continue };
             let args: Vec<Value> = [x, u, normal].iter().chain(data).chain(&shared).copied().collect();
             let mut tangents = vec![None; args.len()];
             // Components are independent (checked): one step of all reads off the diagonal.
-            tangents[1] = Some(b.full(&Type::f64([c]), 1.0));
+            tangents[1] = Some(ones);
             let (values, slopes) = jvp_into(&mut b, value, &args, &tangents);
-            let q = match slopes[0] {
-                None => values[0],
-                Some(slope) => {
-                    let double = b.scale(diffusion, 2.0);
-                    let slope = b.scale(slope, h);
-                    let of_value = b.mul(double, values[0]);
-                    let of_offset = b.mul(slope, outward);
-                    let numerator = b.sub(of_value, of_offset);
-                    let sum = b.sub(double, slope);
-                    quotient_or(&mut b, numerator, sum, values[0])
-                }
-            };
-            for (i, flux) in flux.iter_mut().enumerate() {
-                flux.get_or_insert_with(|| b.index(q, 0, i));
+            let slope = slopes[0].unwrap_or_else(|| b.zeros_like(values[0]));
+            let (inside, of_inside) = carried(&mut b, u, driven.then_some(ones));
+            // 2D/h δ = v - f₀ + (v' - f₀') δ; a condition on all that flows takes f₀ as it is in the cell.
+            let moved = of_inside.map_or(slope, |s| b.sub(slope, s));
+            let excess = b.sub(values[0], inside);
+            let stiffness = b.sub(conductance, moved);
+            let across = b.sub(u, next);
+            let extrapolated = b.scale(across, 0.5);
+            let step = quotient_or(&mut b, excess, stiffness, extrapolated);
+            let more = b.mul(slope, step);
+            let (q, at_face) = (b.add(values[0], more), b.add(u, step));
+            for i in (0..c).filter(|&i| rows[i] && !held[i]) {
+                flux[i].get_or_insert_with(|| b.index(q, 0, i));
+                face[i].get_or_insert_with(|| b.index(at_face, 0, i));
+            }
+        }
+        if held.contains(&true) {
+            let face: Vec<Value> =
+                face.into_iter().enumerate().map(|(i, v)| v.unwrap_or_else(|| b.index(u, 0, i))).collect();
+            let face = b.stack(&face, 0);
+            let (f, _) = carried(&mut b, face, None);
+            let difference = b.sub(face, u);
+            let driven = b.mul(conductance, difference);
+            let q = b.add(f, driven);
+            for i in (0..c).filter(|&i| held[i]) {
+                flux[i] = Some(b.index(q, 0, i));
             }
         }
         let flux: Vec<Value> = flux.into_iter().map(|q| q.unwrap_or_else(|| b.scalar(0.0))).collect();
@@ -159,8 +191,15 @@ impl Scheme<'_> {
         let local = b.reshape(u, &[count, 1, c]);
         let table = Table { values: vec![1.0], gradients: vec![], nodes: 1 };
         let mut leaves = vec![LocalLeaf::Coordinates, LocalLeaf::Value { table, local }];
-        leaves.push(self.behind(b, on, cells.offset));
+        let next = at_cells(b, inputs.u, &on.next);
+        leaves.push(LocalLeaf::Data(b.reshape(next, &[count, 1, c])));
         leaves.push(self.behind(b, on, cells.diffusion));
+        for &v in &inputs.interior {
+            // Known at the centres of cells.
+            let [near, far] = [&on.cells, &on.next].map(|cells| at_cells(b, v, cells));
+            let (near, far) = (b.scale(near, 1.5), b.scale(far, -0.5));
+            leaves.push(LocalLeaf::Data(b.add(near, far)));
+        }
         for &(k, first) in &on.conditions {
             leaves.extend(inputs.boundary[k].iter().map(|&v| LocalLeaf::Data(b.slice(v, 0, first, first + count))));
         }

@@ -104,15 +104,15 @@ impl Law<'_> {
     fn read_walls(&mut self, b: &mut Builder) -> Result<(), Refusal> {
         for side in self.mesh.sides() {
             let found = conditions(self.balance, self.mesh, side)?;
-            let walls = (0..self.balance.components)
-                .map(|k| {
-                    Ok(match found[k] {
-                        Some(c) => Some(self.wall(b, side, k, &c)?),
-                        None => None,
-                    })
-                })
-                .collect::<Result<_, Refusal>>()?;
-            self.walls.insert(side, walls);
+            self.walls.insert(side, vec![None; self.balance.components]);
+            // Values first: fluxes read them.
+            for values in [true, false] {
+                for (k, condition) in found.iter().enumerate() {
+                    let Some(c) = condition.filter(|c| matches!(c.kind, Kind::Value(_)) == values) else { continue };
+                    let wall = self.wall(b, side, k, &c)?;
+                    self.walls.get_mut(&side).expect("compiler bug: a side got lost")[k] = Some(wall);
+                }
+            }
         }
         Ok(())
     }
@@ -132,8 +132,13 @@ impl Law<'_> {
         let mut args = vec![Argument::Values(x)];
         let func = match c.kind {
             Kind::Value(f) => f,
-            Kind::Flux(f) => {
-                let u = self.u.iter().map(|&u| walls::beyond(b, u, side, None, self.fit(), 0.0)).collect();
+            Kind::Flux(f) | Kind::Open(f) => {
+                let u = (self.u.iter().enumerate())
+                    .map(|(k, &u)| match self.walls[&side][k] {
+                        Some(Wall::Value(given)) => given,
+                        _ => walls::beyond(b, u, side, None, self.fit(), 0.0),
+                    })
+                    .collect();
                 let normal = (0..d).map(|a| {
                     let n = if a != side.axis {
                         0.0
@@ -169,7 +174,7 @@ impl Law<'_> {
         };
         Ok(match c.kind {
             Kind::Value(_) => Wall::Value(whole(out[0][0])),
-            Kind::Flux(_) => Wall::Flux(whole(out[0][component])),
+            Kind::Flux(_) | Kind::Open(_) => Wall::Flux(whole(out[0][component])),
         })
     }
 
@@ -189,15 +194,11 @@ impl Law<'_> {
             let data: Vec<Vec<Value>> = data.collect();
             let mut at_faces = Faces { points: &mut at_points, axis, arrays: HashMap::new() };
             let flux = self.at(b, Some(axis), data, &mut at_faces).swap_remove(0);
-            // One unknown that its flux carries, without any gradient: an equation of first order, which has no condition where it
-            // flows out. In systems, as of pressure and velocity, it is what reflects.
-            let read = &at_faces.arrays;
-            let carries = c == 1 && !read.is_empty() && read.keys().all(|i| i.axes.is_empty());
             for k in 0..c {
                 let Some(flux) = flux[k * d + axis] else { continue };
                 let shape = self.faces(axis);
                 let flux = spread(b, flux, &shape);
-                let div = self.divergence(b, flux, axis, k, carries);
+                let div = self.divergence(b, flux, axis, k);
                 rates[k] = b.sub(rates[k], div);
             }
         }
@@ -300,8 +301,8 @@ impl Law<'_> {
         valid(b, &stencil, wide, axis, ghosts - beyond, self.faces(axis)[axis])
     }
 
-    /// `carries`: through walls where nothing is given passes what arrives; else nothing.
-    fn divergence(&self, b: &mut Builder, flux: Value, axis: usize, component: usize, carries: bool) -> Value {
+    /// Through walls without a condition nothing passes.
+    fn divergence(&self, b: &mut Builder, flux: Value, axis: usize, component: usize) -> Value {
         let stencil = stencil::from_faces(self.order, self.spacing(axis));
         if self.mesh.periodic[axis] {
             return apply(b, &stencil, flux, axis);
@@ -311,7 +312,6 @@ impl Law<'_> {
             let side = Side { axis, high };
             let given = match self.walls.get(&side).and_then(|w| w[component]) {
                 Some(Wall::Value(_)) => return flux,
-                None if carries => return flux,
                 Some(Wall::Flux(v)) => {
                     if high {
                         v

@@ -242,7 +242,7 @@ impl Pattern {
 /// values and fluxes behind the wall are extrapolated from.
 fn along_axis(mesh: &Mesh, axis: usize, i: usize, order: usize, derivatives: usize) -> Vec<usize> {
     let n = mesh.cells[axis];
-    let reach = (order - 1).max(order / 2 + derivatives.div_ceil(2) - 1);
+    let reach = (order - 1 + derivatives / 2).max(order / 2 + derivatives.div_ceil(2) - 1);
     if mesh.periodic[axis] {
         return (0..=2 * reach.min(n / 2)).map(|k| (i + n + k - reach.min(n / 2)) % n).collect();
     }

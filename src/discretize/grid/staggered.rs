@@ -186,8 +186,8 @@ impl<'a> Law<'a> {
     fn moved(&self, b: &mut Builder, v: Value, axis: usize, (from, to): (bool, bool), m: usize) -> Value {
         let h = self.mesh.extent[axis] / self.mesh.cells[axis] as f64;
         let stencil = match (from, to) {
-            (false, true) => stencil::to_above(self.order, m, h),
-            (true, false) => stencil::to_above(self.order, m, h).into_iter().map(|(k, w)| (k - 1, w)).collect(),
+            (false, true) => stencil::to_faces(self.order, m, h),
+            (true, false) => stencil::to_faces(self.order, m, h).into_iter().map(|(k, w)| (k - 1, w)).collect(),
             _ => stencil::central(self.order, m, h),
         };
         match self.mesh.periodic[axis] {

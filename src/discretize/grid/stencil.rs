@@ -41,13 +41,6 @@ pub fn central(order: usize, m: usize, h: f64) -> Stencil {
 /// The m-th derivative (0: the value) halfway between the points: from cells to the face at +½. Result i is the face between
 /// cells i and i + 1.
 pub fn to_faces(order: usize, m: usize, h: f64) -> Stencil {
-    let reach = (order / 2) as isize;
-    let offsets: Vec<isize> = (1 - reach..=reach).collect();
-    scaled(&offsets, &offsets.iter().map(|&k| k as f64 - 0.5).collect::<Vec<_>>(), m, h)
-}
-
-/// As [`to_faces`], as wide as the order asks for of higher derivatives, too.
-pub fn to_above(order: usize, m: usize, h: f64) -> Stencil {
     let reach = (order / 2 + m / 2) as isize;
     let offsets: Vec<isize> = (1 - reach..=reach).collect();
     scaled(&offsets, &offsets.iter().map(|&k| k as f64 - 0.5).collect::<Vec<_>>(), m, h)
@@ -91,6 +84,8 @@ mod tests {
         assert_eq!(central(8, 2, 1.0).len(), 9);
         assert_eq!(central(2, 4, 1.0).len(), 5);
         assert_eq!(to_faces(4, 0, 1.0).iter().map(|s| s.0).collect::<Vec<_>>(), [-1, 0, 1, 2]);
+        assert_eq!(to_faces(2, 2, 1.0).iter().map(|s| s.1).collect::<Vec<_>>(), [0.5, -0.5, -0.5, 0.5]);
+        assert_eq!(to_faces(2, 3, 1.0).iter().map(|s| s.1).collect::<Vec<_>>(), [-1.0, 3.0, -3.0, 1.0]);
         assert_eq!(from_faces(2, 1.0), [(-1, -1.0), (0, 1.0)]);
     }
 }

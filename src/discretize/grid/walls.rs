@@ -18,6 +18,8 @@ pub struct Condition1<'a> {
 pub enum Kind<'a> {
     Value(&'a Func),
     Flux(&'a Func),
+    /// The flux of what is carried, where nothing is given.
+    Open(&'a Func),
 }
 
 /// The condition of each component on a side; none is no flux.
@@ -31,9 +33,10 @@ pub fn conditions<'a>(balance: &'a Balance, mesh: &Mesh, side: Side) -> Result<V
             Condition::Essential { component, value } => {
                 out[*component] = Some(Condition1 { index, kind: Kind::Value(value) });
             }
-            Condition::Natural { value } => {
-                for place in out.iter_mut().filter(|p| p.is_none()) {
-                    *place = Some(Condition1 { index, kind: Kind::Flux(value) });
+            Condition::Natural { rows, value, open, .. } => {
+                for (place, _) in out.iter_mut().zip(rows).filter(|(p, row)| **row && p.is_none()) {
+                    let kind = if *open { Kind::Open(value) } else { Kind::Flux(value) };
+                    *place = Some(Condition1 { index, kind });
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use super::change::Base;
 use super::rates::Terms;
-use super::terms::{Implicit, Kind, Parts, gradient_of, multipliers};
+use super::terms::{Implicit, Kind, Part, Parts, gradient_of, multipliers};
 use super::{Run, Step};
 use crate::base::Span;
 use crate::integrate::Additive;
@@ -27,8 +27,8 @@ struct Earlier<'a> {
 
 /// The terms of a stage as known fields.
 struct Stage {
-    implicit: Vec<[Option<Value>; 2]>,
-    explicit: Vec<[Option<Value>; 2]>,
+    implicit: Vec<Part>,
+    explicit: Vec<Part>,
     /// Of each condition on a flux: what is the implicit and what the explicit terms'.
     conditions: Vec<[Option<Field>; 2]>,
 }
@@ -125,7 +125,8 @@ impl Lower<'_> {
         let earlier: Vec<Earlier> =
             stages.iter().zip(&rest).map(|(stage, &explicit)| Earlier { stage, implicit: 0.0, explicit }).collect();
         let time = self.later(t, h);
-        self.solve_amended(run, (&at, Base::State), Guess::Values(at.clone()), &Num::scalar(h), time, |l, mut eqs| {
+        self.solve_amended(run, (&at, Base::State), Guess::Values(at.clone()), &Num::scalar(h), time, |l, eqs| {
+            let Parts { implicit: mut eqs, of_conditions, .. } = l.split_terms(eqs, kinds, false, run.span)?;
             if let Some(e) = eqs.balances.iter().find(|e| e.residual.stored.is_none()) {
                 return error_help(
                     "run.scheme",
@@ -135,10 +136,12 @@ impl Lower<'_> {
                 );
             }
             for e in &mut eqs.balances {
-                (e.residual.flux, e.residual.source, e.residual.transport) = (None, None, None);
+                let r = &mut e.residual;
+                (r.flux, r.source, r.transport, r.carried) = (None, None, None, None);
             }
-            // Through walls where the flux is given nothing flows explicitly.
-            eqs.conditions.retain(|c| gradient_of(c).is_none());
+            for (c, explicit) in eqs.conditions.iter_mut().zip(of_conditions) {
+                c.through = explicit.through;
+            }
             l.with_earlier(eqs, &earlier)
         })
     }
@@ -241,14 +244,19 @@ impl Lower<'_> {
             Some(Value::Field(f)) => Some(Value::Field(known(f))),
             other => other.clone(),
         };
-        let parts = implicit.balances.iter().map(|e| [value(&e.residual.flux), value(&e.residual.source)]);
+        let part = |flux: &Option<Value>, source: &Option<Value>, carried: &Option<Value>| Part {
+            flux: value(flux),
+            source: value(source),
+            carried: value(carried),
+        };
+        let ours = implicit.balances.iter().map(|e| part(&e.residual.flux, &e.residual.source, &e.residual.carried));
         let conditions = implicit.conditions.iter().zip(&of_conditions).map(|(c, theirs)| {
             let ours = gradient_of(c).is_some().then(|| known(&c.condition));
-            [ours, theirs.as_ref().map(&known)]
+            [ours, theirs.flux.as_ref().map(&known)]
         });
         Ok(Stage {
-            implicit: parts.collect(),
-            explicit: explicit.iter().map(|p| [value(&p.flux), value(&p.source)]).collect(),
+            implicit: ours.collect(),
+            explicit: explicit.iter().map(|p| part(&p.flux, &p.source, &p.carried)).collect(),
             conditions: conditions.collect(),
         })
     }
@@ -262,11 +270,10 @@ impl Lower<'_> {
             }
             for e in earlier {
                 for (terms, weight) in [(&e.stage.implicit[k], e.implicit), (&e.stage.explicit[k], e.explicit)] {
-                    let [flux, source] = terms;
-                    let residual = &mut eqs.balances[k].residual;
-                    residual.flux = self.plus(residual.flux.take(), flux, weight, span)?;
-                    let residual = &mut eqs.balances[k].residual;
-                    residual.source = self.plus(residual.source.take(), source, weight, span)?;
+                    let r = &mut eqs.balances[k].residual;
+                    r.flux = self.plus(r.flux.take(), &terms.flux, weight, span)?;
+                    r.source = self.plus(r.source.take(), &terms.source, weight, span)?;
+                    r.carried = self.plus(r.carried.take(), &terms.carried, weight, span)?;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Which unknowns have a rate, and what stands before it.
 
-use super::terms::{Implicit, gradient_of};
+use super::terms::Implicit;
 use crate::ad;
 use crate::base::Span;
 use crate::discretize::Space;
@@ -67,10 +67,12 @@ impl Lower<'_> {
                 let parts = self.split_terms(eqs, kinds, true, span)?;
                 let mut eqs = parts.implicit;
                 for (e, theirs) in eqs.balances.iter_mut().zip(parts.explicit) {
-                    (e.residual.flux, e.residual.source) = (theirs.flux, theirs.source);
+                    let r = &mut e.residual;
+                    (r.flux, r.source, r.carried) = (theirs.flux, theirs.source, theirs.carried);
                 }
-                // Through walls where the flux is given nothing flows explicitly.
-                eqs.conditions.iter_mut().for_each(|c| c.sealed = gradient_of(c).is_some());
+                for (c, theirs) in eqs.conditions.iter_mut().zip(parts.of_conditions) {
+                    c.through = theirs.through;
+                }
                 Ok(eqs)
             }
         }

@@ -5,7 +5,7 @@ use crate::ir::{Binary, Builder, Func, Op as Operation, Unary, Value as Node};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::field::prune;
-use crate::lower::system::{Boundary, Equation, Equations};
+use crate::lower::system::{Boundary, Equation, Equations, Through};
 use crate::lower::value::{Field, Leaf, Record, Value};
 use crate::sema::hir::Op;
 use std::rc::Rc;
@@ -81,6 +81,8 @@ impl Implicit {
 pub struct Part {
     pub flux: Option<Value>,
     pub source: Option<Value>,
+    /// Of the flux, what passes walls where nothing is given.
+    pub carried: Option<Value>,
 }
 
 /// Equations in two parts.
@@ -89,10 +91,17 @@ pub struct Parts {
     pub implicit: Equations,
     /// The explicit terms of each equation.
     pub explicit: Vec<Part>,
-    /// What of each condition on a flux is the explicit terms'.
-    pub of_conditions: Vec<Option<Field>>,
+    /// What the explicit terms make of each condition.
+    pub of_conditions: Vec<OfCondition>,
     /// In words: `diffusion of `heat` is implicit`.
     pub words: String,
+}
+
+/// What the explicit terms make of a condition.
+pub struct OfCondition {
+    pub through: Through,
+    /// What of a condition on all that flows is theirs.
+    pub flux: Option<Field>,
 }
 
 impl Lower<'_> {
@@ -115,7 +124,8 @@ impl Lower<'_> {
                 continue;
             }
             let part = self.split_equation(e, implicit, &free, conservative, (&mut inside, &mut outside))?;
-            explicit.push(part);
+            let carried = if eqs.carries { part.flux.clone() } else { part.carried.clone() };
+            explicit.push(Part { carried, ..part });
         }
         self.settle(&mut eqs, conservative)?;
         if inside.is_empty() {
@@ -150,7 +160,8 @@ impl Lower<'_> {
             if !stays {
                 let t = e.residual.transport.take().expect("compiler bug: no transport");
                 if conservative {
-                    part.flux = Some(t.flux);
+                    part.flux = Some(t.flux.clone());
+                    part.carried = Some(t.flux);
                 } else {
                     part.source = Some(t.pointwise);
                 }
@@ -193,19 +204,20 @@ impl Lower<'_> {
         Ok(part)
     }
 
-    /// Conditions on whole fluxes become conditions on the implicit ones: through a wall where the flux is given, nothing flows
-    /// explicitly. Gives `±flux·n` of the explicit terms for each condition.
-    fn split_conditions(&mut self, eqs: &mut Equations, explicit: &[Part]) -> Result<Vec<Option<Field>>> {
+    /// Conditions on all that flows become conditions on the implicit fluxes: through a wall where it is given, nothing flows
+    /// explicitly. Gives `±flux·n` of the explicit terms for each of them. Conditions on what gradients drive stay as they are, and
+    /// what is carried leaves.
+    fn split_conditions(&mut self, eqs: &mut Equations, explicit: &[Part]) -> Result<Vec<OfCondition>> {
         let mut out = vec![];
         for k in 0..eqs.conditions.len() {
             let c = &eqs.conditions[k];
             let Some(which) = gradient_of(c) else {
-                out.push(None);
+                out.push(OfCondition { through: Through::Given, flux: None });
                 continue;
             };
             let (row, span) = (eqs.flux_of(which), c.span);
             let Some(Value::Field(theirs)) = explicit[row].flux.clone() else {
-                out.push(None);
+                out.push(OfCondition { through: Through::Nothing, flux: None });
                 continue;
             };
             let Some(Value::Field(ours)) = &eqs.balances[row].residual.flux else {
@@ -216,6 +228,10 @@ impl Lower<'_> {
                     "let diffusion be implicit where fluxes are given, `implicit=\"diffusion\"`",
                 );
             };
+            if self.is_driven_alone(c, eqs) {
+                out.push(OfCondition { through: Through::Carried, flux: None });
+                continue;
+            }
             let sign = self.flux_sign(c, &ours.clone())?;
             let normal = self.leaf(&eqs.domain.clone(), Leaf::Normal, crate::ir::Type::f64([eqs.domain.dimension()]));
             let through = self.apply(&Op::Dot, &[Value::Field(theirs), Value::Field(normal)], span)?;
@@ -226,7 +242,7 @@ impl Lower<'_> {
                 unreachable!("compiler bug: a condition that is no field")
             };
             eqs.conditions[k].condition = rest;
-            out.push(Some(through));
+            out.push(OfCondition { through: Through::Nothing, flux: Some(through) });
         }
         Ok(out)
     }

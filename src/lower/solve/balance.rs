@@ -1,6 +1,7 @@
 //! Equations of a system as one balance law: pointwise functions over fixed inputs and shared data.
 
 use super::bordered::Border;
+use super::conditions::{Given, TracedCondition};
 use super::definite::{analyse, negated, negated_func, negative_flux, reads_input};
 use super::points::{Offsets, Pointwise, Shared, data_type};
 use crate::base::Span;
@@ -66,19 +67,19 @@ impl Lower<'_> {
         )?;
         let mut shared = Shared::default();
         let mut parts = vec![];
-        let mut has_essential = false;
         for condition in &eqs.conditions {
             for part in self.condition(condition, eqs, &flux, &offsets)? {
-                has_essential |= part.essential.is_some();
                 parts.push((condition.part.clone(), part));
             }
         }
+        let has_essential = parts.iter().any(|(_, p)| matches!(p.of, Given::Value(_)));
+        self.open_sides(eqs, &offsets, &mut parts, span)?;
         let interior_data = interior.data.clone();
         // `∇·(k ∇u) = q` and `-∇·(k ∇u) = -q` are one equation; of the two the one with a positive definite matrix is solved.
         // Rates are what they are: their sign counts.
         let flip = !eqs.rates && negative_flux(&interior.func);
         let interior = if flip { negated(interior) } else { interior };
-        for (_, p) in parts.iter_mut().filter(|(_, p)| flip && p.essential.is_none()) {
+        for (_, p) in parts.iter_mut().filter(|(_, p)| flip && !matches!(p.of, Given::Value(_))) {
             p.function.func = negated_func(&p.function.func);
         }
         // One list of shared numbers serves every function.
@@ -91,14 +92,20 @@ impl Lower<'_> {
         let shared_types: Vec<Type> = shared.numbers.iter().map(|n| n.ty().clone()).collect();
         let mut boundary = vec![];
         for (name, p) in &parts {
-            let fixed = if p.essential.is_some() { 1 } else { 3 };
+            let fixed = if matches!(p.of, Given::Value(_)) { 1 } else { 3 };
             let func = shared.widen(&p.function, fixed);
             boundary.push(Part {
                 part: name.clone(),
                 point_data: p.function.data.iter().map(|(f, g)| data_type(f, *g, d)).collect(),
-                condition: match p.essential {
-                    Some(component) => Condition::Essential { component, value: func },
-                    None => Condition::Natural { value: func },
+                condition: match &p.of {
+                    Given::Value(component) => Condition::Essential { component: *component, value: func },
+                    Given::Flux(rows, driven) => {
+                        let rows = (0..c).map(|k| rows.contains(&k)).collect();
+                        Condition::Natural { rows, value: func, driven: *driven, open: false }
+                    }
+                    Given::Nothing(rows) => {
+                        Condition::Natural { rows: rows.clone(), value: func, driven: true, open: true }
+                    }
                 },
             });
             shared.boundary_data.push(p.function.data.clone());
@@ -106,7 +113,7 @@ impl Lower<'_> {
         shared.interior_data = interior_data;
         let analysis = analyse(&interior_func, &boundary);
         let natural_on_unknown = boundary.iter().any(|b| match &b.condition {
-            Condition::Natural { value } => reads_input(value, 1),
+            Condition::Natural { value, .. } => reads_input(value, 1),
             Condition::Essential { .. } => false,
         });
         let bordered = matches!(border, Border::Rows);
@@ -137,6 +144,41 @@ impl Lower<'_> {
             );
         }
         Ok((balance, shared))
+    }
+
+    /// Where a law carries something and nothing is given: it leaves.
+    fn open_sides(
+        &mut self,
+        eqs: &Equations,
+        offsets: &Offsets,
+        parts: &mut Vec<(String, TracedCondition)>,
+        span: Span,
+    ) -> Result<()> {
+        if eqs.balances.iter().all(|e| e.residual.carried.is_none()) {
+            return Ok(());
+        }
+        let mut carried = vec![];
+        let mut carries = vec![];
+        for (eq, u) in eqs.balances.iter().zip(&eqs.unknowns) {
+            let shape = [&u.shape[..], &[eqs.domain.dimension()]].concat();
+            carried.push(self.part(&eq.residual.carried, &shape, &eqs.domain, eq.span)?);
+            carries.extend(vec![eq.residual.carried.is_some(); u.shape.iter().product()]);
+        }
+        for side in eqs.domain.sides() {
+            let mut open = carries.clone();
+            for (_, p) in parts.iter().filter(|(name, _)| eqs.domain.sides_of(name).contains(side)) {
+                match &p.of {
+                    Given::Value(k) => open[*k] = false,
+                    Given::Flux(rows, _) => open[rows.clone()].fill(false),
+                    Given::Nothing(_) => {}
+                }
+            }
+            if open.contains(&true) {
+                let out = self.let_out(&carried, open, eqs, offsets, span)?;
+                parts.push((side.to_string(), out));
+            }
+        }
+        Ok(())
     }
 
     /// A part of an equation as a field of the expected shape; nothing is zero.

@@ -1,19 +1,31 @@
 //! Boundary conditions: with the gradient of the unknown they prescribe the flux, without it the value.
 
-use super::definite::random_ratio;
+use super::definite::{random_ratio, same_outputs};
 use super::points::{Offsets, Pointwise, indices};
 use crate::ad;
+use crate::base::Span;
 use crate::ir::{Builder, Dot, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::arith::shape_name;
 use crate::lower::error::{Result, error, error_help};
-use crate::lower::system::{Boundary, Equations};
+use crate::lower::system::{Boundary, Equations, Through};
 use crate::lower::value::{Field, Leaf, Num};
 use std::collections::HashMap;
+use std::ops::Range;
 
 pub struct TracedCondition {
-    pub essential: Option<usize>,
+    pub of: Given,
     pub function: Pointwise,
+}
+
+/// What a condition gives.
+pub enum Given {
+    /// The value of a component.
+    Value(usize),
+    /// The flux of these components; whether of it what gradients drive alone.
+    Flux(Range<usize>, bool),
+    /// Nothing, of these components: what is carried leaves.
+    Nothing(Vec<bool>),
 }
 
 impl Lower<'_> {
@@ -89,30 +101,29 @@ impl Lower<'_> {
                     },
                     c.span,
                 )?;
-                out.push(TracedCondition { essential: Some(offsets.start[which] + k), function });
+                out.push(TracedCondition { of: Given::Value(offsets.start[which] + k), function });
             }
             return Ok(out);
         }
         let row = eqs.flux_of(which);
-        if c.sealed {
-            let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
-            let nothing = |b: &mut Builder, _: &[crate::ir::Value]| vec![b.full(&Type::f64([offsets.total]), 0.0)];
-            let function = self.traced_point(&[], &fixed, offsets, eqs, Some(2), nothing, c.span)?;
-            return Ok(vec![TracedCondition { essential: None, function }]);
+        let rows = offsets.start[row]..offsets.start[row] + n;
+        match c.through {
+            Through::Given => {}
+            Through::Nothing => {
+                let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
+                let nothing = |b: &mut Builder, _: &[crate::ir::Value]| vec![b.full(&Type::f64([offsets.total]), 0.0)];
+                let function = self.traced_point(&[], &fixed, offsets, eqs, Some(2), nothing, c.span)?;
+                return Ok(vec![TracedCondition { of: Given::Flux(rows, false), function }]);
+            }
+            Through::Carried => {
+                let open = (0..offsets.total).map(|k| rows.contains(&k)).collect();
+                return Ok(vec![self.let_out(flux, open, eqs, offsets, c.span)?]);
+            }
         }
         let sign = self.flux_sign(c, &flux[row])?;
         // c = s·F·n + g(u) = 0, so F·n = -g/s; and g is c where the gradient vanishes, less s·F·n there.
-        let without_gradient = |l: &Self, f: &Field| {
-            l.substitute(f, |leaf| match leaf {
-                Leaf::Unknown { order: 1.., .. } => {
-                    let mut s = shape.clone();
-                    s.push(d);
-                    Some(Leaf::Shared(Num::Const(Tensor::zeros(&Type::f64(s)))))
-                }
-                _ => None,
-            })
-        };
-        let (rest, flux0) = (without_gradient(self, &c.condition), without_gradient(self, &flux[row]));
+        let driven = self.is_driven_alone(c, eqs);
+        let (rest, flux0) = (self.without_gradients(&c.condition, eqs), self.without_gradients(&flux[row], eqs));
         let fixed = [Type::f64([d]), Type::f64([offsets.total]), Type::f64([d])];
         let normal = Some(2);
         let function = self.traced_point(
@@ -140,7 +151,73 @@ impl Lower<'_> {
             },
             c.span,
         )?;
-        Ok(vec![TracedCondition { essential: None, function }])
+        Ok(vec![TracedCondition { of: Given::Flux(rows, driven), function }])
+    }
+
+    /// A field where gradients of unknowns vanish.
+    fn without_gradients(&self, f: &Field, eqs: &Equations) -> Field {
+        self.substitute(f, |leaf| match leaf {
+            Leaf::Unknown { order: order @ 1.., index, .. } => {
+                let shape = [&eqs.unknowns[*index].shape[..], &vec![eqs.domain.dimension(); *order]].concat();
+                Some(Leaf::Shared(Num::Const(Tensor::zeros(&Type::f64(shape)))))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a condition on a flux is on what gradients drive alone: without gradients it is the same on both sides of a wall, as far
+    /// as it depends on the unknown.
+    pub(in crate::lower) fn is_driven_alone(&mut self, c: &Boundary, eqs: &Equations) -> bool {
+        let rest = self.without_gradients(&c.condition, eqs);
+        let mut b = Builder::new("sides of a wall");
+        let args: Vec<_> = rest.func.inputs.iter().map(|ty| b.input(ty.clone())).collect();
+        let tangents: Vec<_> = (rest.leaves.iter().zip(&args))
+            .map(|(leaf, arg)| {
+                let ty = b.ty(*arg).clone();
+                matches!(leaf, Leaf::Unknown { .. }).then(|| b.input(ty))
+            })
+            .collect();
+        let other: Vec<_> = (rest.leaves.iter().zip(&args))
+            .map(|(leaf, arg)| if matches!(leaf, Leaf::Normal) { b.neg(*arg) } else { *arg })
+            .collect();
+        let slopes = [&args, &other].map(|side| ad::jvp_into(&mut b, &rest.func, side, &tangents).1[0]);
+        let [Some(one), Some(two)] = slopes else { return true };
+        same_outputs(&b.finish(vec![one, two]))
+    }
+
+    /// What is carried through a side where some components are given nothing.
+    pub(super) fn let_out(
+        &mut self,
+        carried: &[Field],
+        open: Vec<bool>,
+        eqs: &Equations,
+        offsets: &Offsets,
+        span: Span,
+    ) -> Result<TracedCondition> {
+        let (d, c) = (eqs.domain.dimension(), offsets.total);
+        let fixed = [Type::f64([d]), Type::f64([c]), Type::f64([d])];
+        let fields: Vec<&Field> = carried.iter().collect();
+        let through = |b: &mut Builder, v: &[crate::ir::Value]| {
+            let normal = b.func().values().find_map(|(v, node)| matches!(node.op, Op::Input(2)).then_some(v));
+            let normal = normal.expect("compiler bug: a boundary function without a normal");
+            let rows: Vec<_> = (v.iter().zip(&eqs.unknowns))
+                .map(|(flux, u)| {
+                    let last = b.ty(*flux).rank() - 1;
+                    let dot = Dot { lhs_contract: vec![last], rhs_contract: vec![0], ..Dot::default() };
+                    let through = b.dot(*flux, normal, dot);
+                    b.reshape(through, &[u.shape.iter().product()])
+                })
+                .collect();
+            let all = b.concat(&rows, 0);
+            if !open.contains(&false) {
+                return vec![all];
+            }
+            let mask = b.constant(Tensor::f64([c], open.iter().map(|o| *o as u8 as f64).collect::<Vec<_>>()));
+            let nothing = b.zeros(&Type::f64([c]));
+            vec![b.select(mask, all, nothing)]
+        };
+        let function = self.traced_point(&fields, &fixed, offsets, eqs, Some(2), through, span)?;
+        Ok(TracedCondition { of: Given::Nothing(open), function })
     }
 
     /// s = ±1 such that the condition is `s·flux·n + (terms without the gradient)`; found by comparing derivatives with

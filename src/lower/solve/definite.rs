@@ -21,7 +21,7 @@ pub fn analyse(interior: &Func, boundary: &[Part]) -> Analysis {
     let affine = |f: &Func| f.outputs.is_empty() || !reads_input(f, 1) && !reads_input(f, 2);
     let natural_affine = boundary.iter().all(|p| match &p.condition {
         Condition::Essential { .. } => true,
-        Condition::Natural { value } => {
+        Condition::Natural { value, .. } => {
             let mut b = Builder::new("tangent");
             let args: Vec<_> = value.inputs.iter().map(|t| b.input(t.clone())).collect();
             let mut tangents = vec![None; args.len()];
@@ -112,6 +112,19 @@ pub fn light(f: &Func) -> bool {
         !matches!(n.op, Op::Solve { .. } | Op::LinearSolve { .. } | Op::Scan { .. } | Op::Cond { .. } | Op::Memo { .. })
             && Func::bodies(&n.op).iter().all(|b| light(b))
     })
+}
+
+/// Whether two outputs are the same at random arguments; false where that is too much to find out.
+pub fn same_outputs(f: &Func) -> bool {
+    let mut state = 0x6a09_e667_f3bc_c908u64;
+    f.outputs[0] == f.outputs[1]
+        || light(f)
+            && (0..3).all(|_| {
+                let Ok(out) = crate::ir::eval::eval(f, &random_arguments(f, &mut state)) else { return false };
+                let (a, b) = (out[0].to_f64(), out[1].to_f64());
+                let size = a.iter().chain(&b).fold(0.0f64, |m, x| m.max(x.abs()));
+                a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-9 * size)
+            })
 }
 
 /// s = ±1 with `outputs[0] = s · outputs[1]` at random arguments, if there is one.
