@@ -5,6 +5,8 @@ use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Slopes, Value};
 use crate::base::{Diagnostic, Span};
+use super::solve::{Method, Scheme};
+use crate::discretize::grid::Derivatives;
 use crate::discretize::{self, Element, Mesh, Refusal, Space};
 use crate::ir::{Dot, Reduce, Tensor};
 use std::rc::Rc;
@@ -76,13 +78,24 @@ impl Lower<'_> {
     }
 
     pub fn space(&mut self, mesh: Mesh, order: usize, span: Span) -> Result<Rc<Space>> {
-        if let Some(s) = self.spaces.made.iter().find(|s| s.order == order && s.mesh == mesh) {
+        self.space_of_kind(mesh, order, false, span)
+    }
+
+    /// The space of what a scheme solves for.
+    pub fn scheme_space(&mut self, mesh: Mesh, scheme: &Scheme, span: Span) -> Result<Rc<Space>> {
+        let fourth = matches!(scheme.method, Method::Grid(Derivatives::Central { order: 4.. }));
+        self.space_of_kind(mesh, scheme.resolution.order, fourth, span)
+    }
+
+    fn space_of_kind(&mut self, mesh: Mesh, order: usize, corrected: bool, span: Span) -> Result<Rc<Space>> {
+        let same = |s: &&Rc<Space>| s.order == order && s.corrected == corrected && s.mesh == mesh;
+        if let Some(s) = self.spaces.made.iter().find(same) {
             return Ok(s.clone());
         }
-        let space = if order == 0 {
-            Space::cells(mesh)
-        } else {
-            Space::lagrange(mesh, order, None).map_err(|r| refused(r, span))?
+        let space = match (order, corrected) {
+            (0, false) => Space::cells(mesh),
+            (0, true) => Space::points(mesh),
+            _ => Space::lagrange(mesh, order, None).map_err(|r| refused(r, span))?,
         };
         let space = Rc::new(space);
         self.spaces.made.push(space.clone());

@@ -5,7 +5,7 @@ use super::{Inputs, Law, over_points, spread};
 use crate::discretize::balance::{Balance, Condition};
 use crate::discretize::mesh::each_index;
 use crate::discretize::{Mesh, Refusal, Side};
-use crate::ir::{Builder, Tensor, Value};
+use crate::ir::{Builder, Tensor, Type, Value};
 
 /// Which conditions act on which side.
 pub struct Sides {
@@ -69,6 +69,22 @@ impl Sides {
             given.into_iter().map(move |v| v.map_or(rest, Ghost::Odd)).collect::<Vec<_>>()
         });
         low.into_iter().zip(high).map(|(l, h)| [l, h]).collect()
+    }
+
+    /// Fluxes that gradients drive, over the faces of an axis, without those through walls where no value is given.
+    pub fn sealed(&self, b: &mut Builder, law: &Law, line: Line, inputs: &Inputs, mut flux: Vec<Value>) -> Vec<Value> {
+        if line.periodic {
+            return flux;
+        }
+        for high in [false, true] {
+            let side = Side { axis: line.axis, high };
+            let given = self.values(b, law, side, inputs);
+            for (f, _) in flux.iter_mut().zip(given).filter(|(_, given)| given.is_none()) {
+                let nothing = b.zeros(&Type::f64(shape(law, side)));
+                *f = line.replaced(b, *f, high, nothing);
+            }
+        }
+        flux
     }
 
     /// Puts the states outside the boundary faces beside those inside.

@@ -240,7 +240,7 @@ impl Law<'_> {
         let mut slopes = vec![b.scalar(0.0); self.balance.components * d];
         for axis in 0..d {
             let line = self.line(axis);
-            let ghosts = self.sides.ghosts(b, self, line, inputs, Ghost::Constant);
+            let ghosts = self.sides.ghosts(b, self, line, inputs, Ghost::Linear);
             for (k, (&u, ends)) in inputs.u.iter().zip(ghosts).enumerate() {
                 let extended = line.extend(b, u, 1, ends);
                 let jump = jump(b, line, extended);
@@ -274,8 +274,7 @@ impl Law<'_> {
                     b.scale(jump, 1.0 / self.spacing(line.axis))
                 }
                 false => {
-                    let ends = [Ghost::Constant; 2];
-                    let slope = line.extend(b, slopes[k], 1, ends);
+                    let slope = line.extend(b, slopes[k], 1, [Ghost::Linear; 2]);
                     mean(b, line, slope)
                 }
             })
@@ -288,7 +287,8 @@ impl Law<'_> {
             .collect();
         let flux = over_points(b, &self.gradient_part(), &args).swap_remove(0);
         let shape = self.face_shape(line);
-        (0..c).map(|k| spread(b, flux[k * d + line.axis], &shape)).collect()
+        let flux: Vec<Value> = (0..c).map(|k| spread(b, flux[k * d + line.axis], &shape)).collect();
+        self.sides.sealed(b, self, line, inputs, flux)
     }
 
     /// The flux less what it is without a gradient: its derivative along the gradient where it is affine in it.

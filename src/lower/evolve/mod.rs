@@ -91,7 +91,7 @@ impl Lower<'_> {
         let eqs = self.at_time(Num::scalar(timeline.start), |l| l.equations(problem))?;
         self.check_evolution(&eqs, span)?;
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
-        let space = self.space(mesh, scheme.resolution.order, span)?;
+        let space = self.scheme_space(mesh, scheme, span)?;
         let places = self.places(problem, scheme, integrator, timeline.start, &space, span)?;
         let start = self.initial_values(&eqs, &space, places.as_deref(), span)?;
         let run = Run {

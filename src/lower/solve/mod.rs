@@ -100,7 +100,7 @@ impl Lower<'_> {
     /// The values of another solution, that of other parameters perhaps, at the nodes of this one.
     fn guess(&mut self, eqs: &Equations, s: &Solution, scheme: &Scheme, span: Span) -> Result<Guess> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
-        let space = self.space(mesh, scheme.resolution.order, span)?;
+        let space = self.scheme_space(mesh, scheme, span)?;
         let x = Num::Const(space.node_coordinates());
         let mut columns = vec![];
         for u in &eqs.unknowns {
@@ -146,7 +146,7 @@ impl Lower<'_> {
         span: Span,
     ) -> Result<Solved> {
         let mesh = self.mesh(&eqs.domain.clone(), scheme.resolution.element, &scheme.resolution.cells, span)?;
-        let space = self.space(mesh.clone(), scheme.resolution.order, span)?;
+        let space = self.scheme_space(mesh.clone(), scheme, span)?;
         if let (Method::Grid(Derivatives::Central { order: 4.. }), Guess::None, false) =
             (method, &guess, balance.linear)
         {

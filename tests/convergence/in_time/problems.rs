@@ -225,7 +225,9 @@ impl Operator {
 
 /// A problem as text: a system `Problem` on `D`; beside each unknown `u` stands its solution `eu`.
 pub fn text(o: &Operator, c: &Conditions) -> String {
-    let mut out = format!("let D = {}\nlet κ = 0.01\nsystem Problem() {{\n", c.domain);
+    // Coarse grids ask for layers as thick.
+    let diffusivity = if c.dimension == 1 { 0.01 } else { 0.04 };
+    let mut out = format!("let D = {}\nlet κ = {diffusivity}\nsystem Problem() {{\n", c.domain);
     let names = ["u", "w"];
     let ty = if o.vector { "Field(D, Vec)" } else { "Field(D)" };
     let unknown = |text: &str| text.replace('U', "u").replace('W', "w");
