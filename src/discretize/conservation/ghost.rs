@@ -18,8 +18,7 @@ pub struct Line {
 pub enum Ghost {
     /// As in the last cell.
     Constant,
-    /// On a straight line, of the smaller of the last two slopes, none where they differ in sign: whatever arrives leaves, and what is
-    /// positive stays so.
+    /// On a straight line, of a limited slope: whatever arrives leaves.
     Linear,
     /// Mirrored.
     Even,
@@ -77,28 +76,26 @@ impl Line {
         b.concat(&[low, v, high], axis)
     }
 
-    /// The limited slope a cell at one end, outwards: an array of extent 1 along the axis.
-    fn slope_outwards(self, b: &mut Builder, v: Value, high: bool) -> Value {
-        let mut cell = |k: usize| {
-            let k = if high { self.cells - 1 - k } else { k };
-            b.slice(v, self.axis, k, k + 1)
-        };
-        if self.cells < 3 {
-            let one = cell(0);
-            return b.zeros_like(one);
-        }
-        let [near, second, third] = [cell(0), cell(1), cell(2)];
-        let (last, before) = (b.sub(near, second), b.sub(second, third));
-        Limiter::Minmod.slope(b, last, before)
+    /// The cell so far from one end: an array of extent 1 along the axis.
+    fn from_end(self, b: &mut Builder, v: Value, high: bool, k: usize) -> Value {
+        let k = k.min(self.cells - 1);
+        let k = if high { self.cells - 1 - k } else { k };
+        b.slice(v, self.axis, k, k + 1)
     }
 
-    /// The value at one end, by the limited slope: an array of extent 1 along the axis.
+    /// The limited slope a cell at one end, outwards: an array of extent 1 along the axis. Of the limiters the smoothest: what comes and
+    /// goes with the sign of a curvature would cost steps in time their order.
+    fn slope_outwards(self, b: &mut Builder, v: Value, high: bool) -> Value {
+        let [near, second, third] = [0, 1, 2].map(|k| self.from_end(b, v, high, k));
+        let (last, before) = (b.sub(near, second), b.sub(second, third));
+        Limiter::VanAlbada.slope(b, last, before)
+    }
+
+    /// The value at one end, on the straight line through two cells: an array of extent 1 along the axis.
     pub fn at_end(self, b: &mut Builder, v: Value, high: bool) -> Value {
-        let last = if high { self.cells - 1 } else { 0 };
-        let cell = b.slice(v, self.axis, last, last + 1);
-        let slope = self.slope_outwards(b, v, high);
-        let half = b.scale(slope, 0.5);
-        b.add(cell, half)
+        let [near, second] = [0, 1].map(|k| self.from_end(b, v, high, k));
+        let (near, second) = (b.scale(near, 1.5), b.scale(second, -0.5));
+        b.add(near, second)
     }
 
     /// At each face the value `k` cells after the one before it (k = 0, 1 are the cells beside the face).

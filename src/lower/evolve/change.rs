@@ -6,42 +6,65 @@ use crate::ir::Builder;
 use crate::lower::Lower;
 use crate::lower::error::Result;
 use crate::lower::field::prune;
-use crate::lower::value::{Discrete, Field, Leaf, Value};
+use crate::lower::value::{Discrete, Field, Leaf, Num, Value};
 use crate::sema::hir::Op;
 use std::rc::Rc;
 
 /// Of bases.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Base {
+#[derive(Clone, Copy)]
+pub enum Base<'a> {
     /// The state at the beginning of the step.
     State,
+    /// A sum of states, whose weights make 1.
+    States(&'a [(f64, Num)]),
     /// A combination of states and slopes.
     Combined,
 }
 
 impl Lower<'_> {
-    /// `s(u) - s(base)`, which keeps `∫s` exactly [Celia, Bouloutas & Zarba 1990]. Where s is not linear in the unknowns and the base
-    /// is combined of several, s of it is not the combination of theirs, and steps would be of a low order: there `s'(u)·(u - base)`,
-    /// the method applied to `∂u/∂t`.
+    /// `s(u) - s(base)`, which keeps `∫s` exactly [Celia, Bouloutas & Zarba 1990]. Where s is not linear in the unknowns, s of a base
+    /// that is combined is not the combination of theirs, and steps would be of a low order: of states it is `s(u) - Σ w s(state)`, the
+    /// method applied to `∂s/∂t`; else `s'(u)·(u - base)`, the method applied to `∂u/∂t`.
+    ///
+    /// `fields`: the unknowns of a state.
     pub(super) fn change_of(
         &mut self,
         stored: &Field,
         of: u64,
-        fields: &[Rc<Discrete>],
-        base: Base,
+        fields: &dyn Fn(&mut Self, &Num) -> Vec<Rc<Discrete>>,
+        (base, kind): (&Num, Base),
         span: Span,
     ) -> Result<Value> {
-        let before = |leaf: &Leaf| match leaf {
-            Leaf::Unknown { problem, index, order } if *problem == of => {
-                Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *order == 1 })
+        let combined = fields(self, base);
+        let before = known(of, &combined);
+        let nonlinear = !matches!(kind, Base::State) && along(stored, &before, false).has_unknown();
+        let mut change = Value::Field(stored.clone());
+        match kind {
+            Base::Combined if nonlinear => return Ok(Value::Field(along(stored, &before, true))),
+            Base::States(states) if nonlinear => {
+                for (weight, state) in states {
+                    let state = fields(self, state);
+                    let then = Value::Field(self.substitute(stored, known(of, &state)));
+                    let then = self.apply(&Op::Mul, &[Value::num(*weight), then], span)?;
+                    change = self.apply(&Op::Sub, &[change, then], span)?;
+                }
             }
-            _ => None,
-        };
-        if base == Base::Combined && along(stored, &before, false).has_unknown() {
-            return Ok(Value::Field(along(stored, &before, true)));
+            _ => {
+                let before = Value::Field(self.substitute(stored, before));
+                change = self.apply(&Op::Sub, &[change, before], span)?;
+            }
         }
-        let before: Field = self.substitute(stored, before);
-        self.apply(&Op::Sub, &[Value::Field(stored.clone()), Value::Field(before)], span)
+        Ok(change)
+    }
+}
+
+/// A known field in the place of each unknown.
+fn known(of: u64, fields: &[Rc<Discrete>]) -> impl Fn(&Leaf) -> Option<Leaf> {
+    move |leaf| match leaf {
+        Leaf::Unknown { problem, index, order } if *problem == of => {
+            Some(Leaf::Discrete { field: fields[*index].clone(), gradient: *order == 1 })
+        }
+        _ => None,
     }
 }
 

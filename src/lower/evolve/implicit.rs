@@ -125,7 +125,9 @@ impl Lower<'_> {
         // h·k_j of each stage: what it adds, over its diagonal coefficient.
         let mut slopes: Vec<Num> = first.into_iter().cloned().collect();
         let mut stage = u.clone();
-        let kind = if tableau.stages() == 1 { Base::State } else { Base::Combined };
+        // u and the stages so far, and the weights of these in the base of each: b = u + Σ a (s - b)/γ.
+        let mut states = vec![u.clone()];
+        let mut weights: Vec<Vec<f64>> = vec![];
         for i in slopes.len()..tableau.stages() {
             let refs: Vec<&Num> = std::iter::once(u).chain(&slopes).collect();
             let base = self.tracer.build(&refs, |b, v| {
@@ -140,7 +142,22 @@ impl Lower<'_> {
                 b.add(v[0], shift)
             });
             let weight = self.tracer.build(&[h], |b, v| b.scale(v[0], gamma));
+            let mut own = vec![0.0; i + 1];
+            own[0] = 1.0;
+            for (j, theirs) in weights.iter().enumerate() {
+                let factor = tableau.a(i, j) / tableau.a(j, j);
+                own[j + 1] += factor;
+                theirs.iter().zip(&mut own).for_each(|(w, own)| *own -= factor * w);
+            }
+            let known: Vec<(f64, Num)> = own.iter().copied().zip(states.iter().cloned()).collect();
+            let kind = match (first, i) {
+                (Some(_), _) => Base::Combined,
+                (None, 0) => Base::State,
+                (None, _) => Base::States(&known),
+            };
             stage = self.solve_stage(run, (&base, kind), Guess::Values(base.clone()), &weight, time)?;
+            weights.push(own);
+            states.push(stage.clone());
             slopes.push(self.tracer.build(&[&stage, &base], |b, v| {
                 let change = b.sub(v[0], v[1]);
                 b.scale(change, 1.0 / gamma)
@@ -168,7 +185,6 @@ impl Lower<'_> {
         let ty = start.ty().clone();
         let mut inputs = vec![ty; order];
         inputs.push(Type::f64([]));
-        let kind = if order == 1 { Base::State } else { Base::Combined };
         let differences = self.timed("step", &inputs, order, |l, v| {
             let past: Vec<&Num> = v[..order].iter().collect();
             let both = l.tracer.build_all(&past, |b, v| {
@@ -187,6 +203,8 @@ impl Lower<'_> {
                 b.add(v[0], shift)
             });
             let weight = Num::scalar(formula.weight * h);
+            let states: Vec<(f64, Num)> = formula.past.iter().copied().zip(past.into_iter().cloned()).collect();
+            let kind = if order == 1 { Base::State } else { Base::States(&states) };
             Ok(vec![l.solve_stage(run, (&both[0], kind), Guess::Values(both[1].clone()), &weight, time)?])
         })?;
         if order == 1 {
@@ -269,17 +287,18 @@ impl Lower<'_> {
             }
             l.no_convolutions(&eqs)?;
             let mut eqs = amend(l, eqs)?;
-            let fields = l.unknown_fields(&eqs, base, None, space);
             let of = eqs.problem;
-            for equation in &mut eqs.balances {
-                let Some(Value::Field(stored)) = equation.residual.stored.take() else { continue };
-                let change = l.change_of(&stored, of, &fields, kind, equation.span)?;
-                let rate = l.apply(&Op::Divide, &[change, Value::Num(weight.clone())], equation.span)?;
-                let source = match equation.residual.source.take() {
-                    Some(s) => l.apply(&Op::Add, &[rate, s], equation.span)?,
+            for k in 0..eqs.balances.len() {
+                let Some(Value::Field(stored)) = eqs.balances[k].residual.stored.take() else { continue };
+                let fields = |l: &mut Self, state: &Num| l.unknown_fields(&eqs, state, None, space);
+                let span = eqs.balances[k].span;
+                let change = l.change_of(&stored, of, &fields, (base, kind), span)?;
+                let rate = l.apply(&Op::Divide, &[change, Value::Num(weight.clone())], span)?;
+                let residual = &mut eqs.balances[k].residual;
+                residual.source = Some(match residual.source.take() {
+                    Some(s) => l.apply(&Op::Add, &[rate, s], span)?,
                     None => rate,
-                };
-                equation.residual.source = Some(source);
+                });
             }
             let border = l.border(&mut eqs)?;
             let parts = l.balance(&eqs, &border, span)?;

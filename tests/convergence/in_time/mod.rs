@@ -30,7 +30,7 @@ const ABOVE: f64 = 0.35;
 const DOUBLINGS: usize = 5;
 
 /// Relative to the solution: below, a difference is rounding, or what a solver left.
-const ROUNDING: [f64; 2] = [1e-12, 1e-9];
+const ROUNDING: [f64; 2] = [1e-12, 1e-11];
 
 /// A problem by some of the integrators.
 fn row(space: &Space, (o, c): (&Operator, &Conditions), which: &[usize]) -> Vec<Cell> {

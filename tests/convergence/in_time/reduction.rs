@@ -30,22 +30,22 @@ struct Regime {
 
 const REGIMES: &[Regime] = &[
     Regime {
-        heading: "### Implicit, steps 400 times and more the fastest time: `fem(order=2, n=40, …)`, κ = 1/5",
+        heading: "### Implicit, steps 200 times and more the fastest time: `fem(order=2, n=40, …)`, κ = 1/5",
         operator: "κ ∇²u",
         explicit: false,
         conditions: &["periodic", "values", "values in time", "flux"],
         space: |_| "fem(order=2, n=40".into(),
-        steps: 16,
-        reference: |_| "sdirk4(1/800)".into(),
+        steps: 48,
+        reference: |_| "esdirk4(1/2000)".into(),
     },
     Regime {
-        heading: "### Explicit, steps and spacing in proportion: `fd(order=4, n=16, 32, …)`",
+        heading: "### Explicit, steps and spacing in proportion: `fd(order=4, n=32, 64, …)`",
         operator: "c ∂x u",
         explicit: true,
         conditions: &["periodic", "inflow"],
         space: |steps| format!("fd(order=4, n={steps}"),
-        steps: 16,
-        reference: |steps| format!("dormand_prince(1/{})", 16 * steps),
+        steps: 32,
+        reference: |steps| format!("dormand_prince(1/{})", 8 * steps),
     },
 ];
 
@@ -53,7 +53,8 @@ impl Regime {
     fn methods(&self) -> Vec<&'static Integrator> {
         let taken = |m: &&Integrator| {
             m.explicit == self.explicit
-                && ["verlet", "yoshida4", "ros3p", "rodas4"].iter().all(|n| *n != m.name)
+                // Central differences with steps in proportion to the spacing are unstable with the first.
+                && ["euler", "verlet", "yoshida4", "ros3p", "rodas4"].iter().all(|n| *n != m.name)
                 && !["imex", "ars", "ark", "etd"].iter().any(|n| m.name.starts_with(n))
         };
         INTEGRATORS.iter().filter(taken).collect()
@@ -106,7 +107,6 @@ fn sure(m: &Integrator) -> usize {
 }
 
 #[test]
-#[ignore = "docs/orders.md is to be measured again with the steps and references as they are now"]
 fn order_reduction() {
     let section = |r: &Regime| Section {
         heading: r.heading.into(),
