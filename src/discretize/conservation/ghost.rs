@@ -2,8 +2,7 @@
 //!
 //! Face k lies between cells k - 1 and k of a bounded axis (n + 1 faces), between cells k and k + 1 of a periodic one (n faces).
 
-use super::reconstruct::Limiter;
-use crate::ir::{Builder, Op, Value};
+use crate::ir::{Builder, Compare, Op, Value};
 
 /// The faces along one axis.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +82,19 @@ impl Line {
         b.slice(v, self.axis, k, k + 1)
     }
 
-    /// The limited slope a cell at one end, outwards: an array of extent 1 along the axis. Of the limiters the smoothest: what comes and
-    /// goes with the sign of a curvature would cost steps in time their order.
+    /// A slope a cell at one end, outwards, that vanishes with either of the last two, p and q: `pq (p + q)/(p² + q²)`, an array of
+    /// extent 1 along the axis. A limiter that comes and goes with a sign would cost steps in time their order.
     fn slope_outwards(self, b: &mut Builder, v: Value, high: bool) -> Value {
         let [near, second, third] = [0, 1, 2].map(|k| self.from_end(b, v, high, k));
-        let (last, before) = (b.sub(near, second), b.sub(second, third));
-        Limiter::VanAlbada.slope(b, last, before)
+        let (p, q) = (b.sub(near, second), b.sub(second, third));
+        let (product, sum) = (b.mul(p, q), b.add(p, q));
+        let over = b.mul(product, sum);
+        let (pp, qq) = (b.mul(p, p), b.mul(q, q));
+        let under = b.add(pp, qq);
+        let (none, one) = (b.zeros_like(under), b.full_like(under, 1.0));
+        let flat = b.compare(Compare::Eq, under, none);
+        let under = b.select(flat, one, under);
+        b.div(over, under)
     }
 
     /// The value at one end, on the straight line through two cells: an array of extent 1 along the axis.

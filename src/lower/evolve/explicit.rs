@@ -118,7 +118,9 @@ impl Lower<'_> {
                 Method::Volumes | Method::Elements => {
                     let asked = scheme.reconstruct.is_some() || scheme.riemann.is_some();
                     // Second order in time: the velocity's flux is by the gradient of the displacement.
-                    if asked || conservation::convects(&balance) || !eqs.velocities.is_empty() {
+                    let upwind = asked || conservation::convects(&balance) || !eqs.velocities.is_empty();
+                    // Rates of implicit terms are those that stages are solved with.
+                    if upwind && !matches!(terms, Terms::Implicit(_)) {
                         let (made, args) = l.conservation_rates(run, &eqs, &balance, &shared)?;
                         (made.rates, args)
                     } else {

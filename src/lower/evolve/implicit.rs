@@ -31,7 +31,7 @@ impl Lower<'_> {
         }
         let (func, captured) = self.timed("step", &[ty, Type::f64([])], 1, |l, inputs| {
             let h = Num::scalar(run.h);
-            Ok(vec![l.implicit_stages(run, tableau, &inputs[0], None, (&inputs[1], &h))?.next])
+            Ok(vec![l.implicit_stages(run, tableau, &inputs[0], Given::Nothing, (&inputs[1], &h))?.next])
         })?;
         Ok(Step { func, captured, initial: vec![start] })
     }
@@ -45,7 +45,7 @@ impl Lower<'_> {
         let mut body = |method: &Tableau, given: bool| {
             self.timed("step", &inputs, 2, |l, v| {
                 let h = Num::scalar(run.h);
-                let out = l.implicit_stages(run, method, &v[0], given.then_some(&v[1]), (&v[2], &h))?;
+                let out = l.implicit_stages(run, method, &v[0], Given::slopes(given, &v[1]), (&v[2], &h))?;
                 Ok(vec![out.next, out.slope])
             })
         };
@@ -70,7 +70,7 @@ impl Lower<'_> {
         let inputs = [Type::f64([]), Type::f64([]), ty.clone(), ty.clone()];
         let mut body = |method: &Tableau, given: bool| {
             self.timed("trial", &inputs, 0, |l, v| {
-                let out = l.implicit_stages(run, method, &v[2], given.then_some(&v[3]), (&v[0], &v[1]))?;
+                let out = l.implicit_stages(run, method, &v[2], Given::slopes(given, &v[3]), (&v[0], &v[1]))?;
                 let rate = l.tracer.build(&[&out.slope, &v[1]], |b, v| b.div(v[0], v[1]));
                 let Some(error) = out.error else {
                     return error_help(
@@ -112,18 +112,17 @@ impl Lower<'_> {
         Ok((b.finish(vec![out[0], out[1], one, out[2]]), captured))
     }
 
-    /// The stages of a step of length h from u at t, of a method whose last stage is the end. `first` is h times the slope of an
-    /// explicit first stage.
+    /// The stages of a step of length h from u at t, of a method whose last stage is the end.
     fn implicit_stages(
         &mut self,
         run: &Run,
         tableau: &Tableau,
         u: &Num,
-        first: Option<&Num>,
+        given: Given,
         (t, h): (&Num, &Num),
     ) -> Result<Stages> {
         // h·k_j of each stage: what it adds, over its diagonal coefficient.
-        let mut slopes: Vec<Num> = first.into_iter().cloned().collect();
+        let mut slopes: Vec<Num> = if let Given::First(slope) = given { vec![slope.clone()] } else { vec![] };
         let mut stage = u.clone();
         // u and the stages so far, and the weights of these in the base of each: b = u + Σ a (s - b)/γ.
         let mut states = vec![u.clone()];
@@ -150,10 +149,10 @@ impl Lower<'_> {
                 theirs.iter().zip(&mut own).for_each(|(w, own)| *own -= factor * w);
             }
             let known: Vec<(f64, Num)> = own.iter().copied().zip(states.iter().cloned()).collect();
-            let kind = match (first, i) {
-                (Some(_), _) => Base::Combined,
-                (None, 0) => Base::State,
-                (None, _) => Base::States(&known),
+            let kind = match (given, i) {
+                (Given::Nothing, 0) => Base::State,
+                (Given::Nothing, _) => Base::States(&known),
+                _ => Base::Combined,
             };
             stage = self.solve_stage(run, (&base, kind), Guess::Values(base.clone()), &weight, time)?;
             weights.push(own);
@@ -213,7 +212,7 @@ impl Lower<'_> {
         let starter = starter(order);
         let first = self.timed("start", &inputs, order, |l, v| {
             let h = Num::scalar(h);
-            Ok(vec![l.implicit_stages(run, starter, &v[0], None, (&v[order], &h))?.next])
+            Ok(vec![l.implicit_stages(run, starter, &v[0], Given::Nothing, (&v[order], &h))?.next])
         })?;
         let ([then, otherwise], captured) = with_same_arguments([differences, first], &inputs);
         let mut b = Builder::new("step");
@@ -304,6 +303,23 @@ impl Lower<'_> {
             let parts = l.balance(&eqs, &border, span)?;
             Ok(l.emit(&eqs, border, parts, scheme, guess, span)?.nodal)
         })
+    }
+}
+
+/// What stages have to do with slopes `h ∂u/∂t` besides their own.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    /// Nothing: the end of the step alone is asked for.
+    Nothing,
+    /// The slope at the end is asked for, or an error.
+    Asked,
+    /// The same, and this is the slope of an explicit first stage.
+    First(&'a Num),
+}
+
+impl Given<'_> {
+    fn slopes(first: bool, slope: &Num) -> Given<'_> {
+        if first { Given::First(slope) } else { Given::Asked }
     }
 }
 
