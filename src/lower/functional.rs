@@ -3,9 +3,9 @@
 use super::domain::Domain;
 use super::error::{Result, error, error_help};
 use super::eval::Lower;
+use super::solve::{Method, Scheme};
 use super::value::{Discrete, Field, Functional, Integral, Leaf, Num, Slopes, Value};
 use crate::base::{Diagnostic, Span};
-use super::solve::{Method, Scheme};
 use crate::discretize::grid::Derivatives;
 use crate::discretize::{self, Element, Mesh, Refusal, Space};
 use crate::ir::{Dot, Reduce, Tensor};

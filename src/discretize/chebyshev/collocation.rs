@@ -197,21 +197,24 @@ impl Law<'_> {
             if !mask.contains(&1.0) {
                 continue;
             }
-            let values: Vec<Value> = naturals.into_iter().map(|(k, _, value)| {
-                let family = Family::facets(&space.mesh, side, space.gauss);
-                let m = nodes.len();
-                let index = b.constant(Tensor::index([m], nodes.clone()));
-                let u = b.gather(all, index);
-                let u = b.reshape(u, &[1, m, c]);
-                let normal = b.constant(Tensor::f64([d], side.normal(d)));
-                let before = sides[k].iter().position(|s| *s == side).expect("compiler bug: a side got lost");
-                let mut leaves = vec![LocalLeaf::Coordinates, LocalLeaf::Data(u), LocalLeaf::Shared(normal)];
-                leaves.extend(data[k].iter().map(|&v| LocalLeaf::Data(b.slice(v, 0, before, before + 1))));
-                leaves.extend(shared.iter().map(|&v| LocalLeaf::Shared(v)));
-                let value = at_all_points(b, &family, value, &leaves)[0];
-                let value = b.reshape(value, &[m, c]);
-                b.scatter_add(n, index, value)
-            }).collect();
+            let values: Vec<Value> = naturals
+                .into_iter()
+                .map(|(k, _, value)| {
+                    let family = Family::facets(&space.mesh, side, space.gauss);
+                    let m = nodes.len();
+                    let index = b.constant(Tensor::index([m], nodes.clone()));
+                    let u = b.gather(all, index);
+                    let u = b.reshape(u, &[1, m, c]);
+                    let normal = b.constant(Tensor::f64([d], side.normal(d)));
+                    let before = sides[k].iter().position(|s| *s == side).expect("compiler bug: a side got lost");
+                    let mut leaves = vec![LocalLeaf::Coordinates, LocalLeaf::Data(u), LocalLeaf::Shared(normal)];
+                    leaves.extend(data[k].iter().map(|&v| LocalLeaf::Data(b.slice(v, 0, before, before + 1))));
+                    leaves.extend(shared.iter().map(|&v| LocalLeaf::Shared(v)));
+                    let value = at_all_points(b, &family, value, &leaves)[0];
+                    let value = b.reshape(value, &[m, c]);
+                    b.scatter_add(n, index, value)
+                })
+                .collect();
             let value = values.into_iter().reduce(|sum, v| b.add(sum, v));
             out.push(OnSide { side, mask, value });
         }

@@ -54,7 +54,7 @@ impl Integrator {
     /// Steps of the coarsest run over a span of 1, so that errors are small, but no rounding.
     pub fn steps(&self) -> usize {
         let multistep = self.name.starts_with("bdf");
-        if multistep { [40, 32, 40, 40, 20][self.order - 1] } else { [40, 24, 32, 16, 10][self.order - 1] }
+        if multistep { [40, 32, 40, 40, 20][self.order - 1] } else { [40, 24, 32, 16, 14][self.order - 1] }
     }
 }
 

@@ -16,6 +16,9 @@ methods have no stages. That bound is what these rows are held to. The same happ
 vanish at the boundary. On periodic domains nothing is lost.
 ";
 
+/// Numbers of steps at most, each twice the one before.
+const DOUBLINGS: usize = 6;
+
 /// Which rows are run how.
 struct Regime {
     heading: &'static str,
@@ -30,22 +33,22 @@ struct Regime {
 
 const REGIMES: &[Regime] = &[
     Regime {
-        heading: "### Implicit, steps 200 times and more the fastest time: `fem(order=2, n=40, …)`, κ = 1/5",
+        heading: "### Implicit, steps long beside the fastest time: `fem(order=2, n=40, …)`, κ = 1/5",
         operator: "κ ∇²u",
         explicit: false,
         conditions: &["periodic", "values", "values in time", "flux"],
         space: |_| "fem(order=2, n=40".into(),
-        steps: 48,
+        steps: 16,
         reference: |_| "esdirk4(1/2000)".into(),
     },
     Regime {
-        heading: "### Explicit, steps and spacing in proportion: `fd(order=4, n=32, 64, …)`",
+        heading: "### Explicit, steps and spacing in proportion: `fd(order=4, n=16, 32, …)`",
         operator: "c ∂x u",
         explicit: true,
         conditions: &["periodic", "inflow"],
         space: |steps| format!("fd(order=4, n={steps}"),
-        steps: 32,
-        reference: |steps| format!("dormand_prince(1/{})", 8 * steps),
+        steps: 16,
+        reference: |steps| format!("dormand_prince(1/{})", 4 * steps),
     },
 ];
 
@@ -75,24 +78,37 @@ impl Regime {
             );
         };
         let all = self.methods();
-        for k in 0..2 {
+        for k in 0..DOUBLINGS {
             let steps = self.steps << k;
             study(format!("reference_{k}"), steps, &(self.reference)(steps));
             which.iter().for_each(|&i| study(format!("s{i}_{k}"), steps, &format!("{}1/{steps})", all[i].call)));
         }
         let program = Programme::new(&text);
-        let reference = [0, 1].map(|k| program.run(&format!("reference_{k}")).expect("a reference").swap_remove(0));
-        let cell = |&i: &usize| {
-            let error = |k: usize| {
-                let end = program.run(&format!("s{i}_{k}"))?;
-                Ok(super::distance(&end[0], &reference[k]))
-            };
-            match (error(0), error(1)) {
-                (Ok(coarse), Ok(fine)) => Cell::Order(f64::log2(coarse / fine)),
-                (Err(r), _) | (_, Err(r)) => Cell::Refused(r),
+        let mut references: Vec<Vec<f64>> = vec![];
+        let mut cell = |&i: &usize| {
+            let mut before = None;
+            let mut order = None;
+            for k in 0..DOUBLINGS {
+                if k == references.len() {
+                    references.push(program.run(&format!("reference_{k}")).expect("a reference").swap_remove(0));
+                }
+                let error = match program.run(&format!("s{i}_{k}")) {
+                    Ok(end) => super::distance(&end[0], &references[k]),
+                    Err(refusal) => return Cell::Refused(refusal),
+                };
+                if error < super::ROUNDING {
+                    break;
+                }
+                let Some(before) = before.replace(error) else { continue };
+                let found = f64::log2(before / error);
+                order = Some(found);
+                if found > least(all[i], c) {
+                    break;
+                }
             }
+            order.map_or(Cell::Exact, Cell::Order)
         };
-        which.iter().map(cell).collect()
+        which.iter().map(&mut cell).collect()
     }
 }
 
@@ -104,6 +120,11 @@ fn sure(m: &Integrator) -> usize {
         _ => 1,
     };
     m.order.min(stage_order + 1)
+}
+
+/// On periodic domains the order of the method, else what it is sure of.
+fn least(m: &Integrator, c: &Conditions) -> f64 {
+    (if c.on.is_empty() { m.order } else { sure(m) }) as f64 - super::BELOW
 }
 
 #[test]
@@ -120,10 +141,12 @@ fn order_reduction() {
         0 => which.iter().map(|&i| Cell::Order(sure(REGIMES[s].methods()[i]) as f64)).collect(),
         _ => REGIMES[s].row(REGIMES[s].problems()[r - 1], which),
     };
-    let least = |p: &Place| {
-        let m = REGIMES[p.section].methods()[p.method];
-        let periodic = p.row == 1;
-        (if periodic { m.order } else { sure(m) }) as f64 - super::BELOW
+    let at_least = |p: &Place| {
+        let r = &REGIMES[p.section];
+        match p.row {
+            0 => 0.0,
+            row => least(r.methods()[p.method], r.problems()[row - 1].1),
+        }
     };
-    sheet.check(measure, least);
+    sheet.check(measure, at_least);
 }

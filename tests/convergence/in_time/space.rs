@@ -73,7 +73,13 @@ impl Scheme {
         match self.carried {
             Some([walls, periodic, diffusive]) if o.carries => {
                 let diffuses = o.unknowns.iter().any(|u| !u.flux.is_empty());
-                Expected::Order(if diffuses { diffusive } else if c.on.is_empty() { periodic } else { walls })
+                Expected::Order(if diffuses {
+                    diffusive
+                } else if c.on.is_empty() {
+                    periodic
+                } else {
+                    walls
+                })
             }
             _ => self.order,
         }
