@@ -287,3 +287,36 @@ unsafe fn disjoint<'a>(v: &mut ViewMut<'_>, start: usize, len: usize) -> ViewMut
         ViewMut::Index(x) => ViewMut::Index(of(x, start, len)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ad::grad;
+    use crate::backend::native::lower::{Kind, lower};
+    use crate::ir::{Builder, Op, Type};
+    use crate::passes::optimise;
+    use std::sync::Arc;
+
+    /// The gradient of a thousand steps of u + k(u₊ - u)u is a run of segments and one back over them.
+    #[test]
+    fn gradients_of_long_loops_are_of_this_kind() {
+        let n = [40, 60];
+        let mut b = Builder::new("step");
+        let (u, k) = (b.input(Type::f64(n)), b.input(Type::f64([])));
+        let near = b.op(Op::Roll { axis: 0, shift: -1 }, &[u]);
+        let slope = b.sub(near, u);
+        let moved = b.mul(slope, u);
+        let moved = b.mul(moved, k);
+        let next = b.add(u, moved);
+        let body = Arc::new(b.finish(vec![next]));
+        let mut b = Builder::new("run");
+        let (u, k) = (b.input(Type::f64(n)), b.input(Type::f64([])));
+        let end = b.ops(Op::Scan { body, length: 1000, carry: 1, xs: 0, reverse: false }, &[u, k])[0];
+        let sum = b.sum_all(end);
+        let run = b.finish(vec![sum]);
+        let program = lower(&optimise(grad(&run, &[0, 1])), 2).expect("it compiles");
+        let count = |of: fn(&Kind) -> bool| program.steps.iter().filter(|s| of(&s.kind)).count();
+        assert_eq!(count(|k| matches!(k, Kind::Marked(_))), 1);
+        assert_eq!(count(|k| matches!(k, Kind::Replayed(_))), 1);
+        assert_eq!(count(|k| matches!(k, Kind::Scan { .. })), 0);
+    }
+}
