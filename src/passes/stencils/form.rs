@@ -2,7 +2,7 @@
 //! is one combination inside and others along its ends.
 
 use crate::ir::{Binary, Func, Node, Op, Unary, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 /// Where an index into a base comes from: an index of the box (None: a fixed one), moved; `around` the ends of the base if it must.
@@ -66,16 +66,23 @@ pub fn is_linear(f: &Func, v: Value) -> bool {
     }
 }
 
-/// The boxes of a value, each with its form. None where it is not worth while.
-pub fn boxes(f: &Func, v: Value) -> Option<Tree> {
+/// The boxes of a value, each with its form over what is no linear operation or `opaque`. None where it is not worth while.
+pub fn boxes(f: &Func, v: Value, opaque: &HashSet<Value>) -> Option<Tree> {
     let shape = &f.ty(v).shape;
     let mut left = MOST_BOXES;
-    cut(f, v, vec![0; shape.len()], shape.clone(), &mut left)
+    cut(f, v, opaque, vec![0; shape.len()], shape.clone(), &mut left)
 }
 
-fn cut(f: &Func, v: Value, low: Vec<usize>, high: Vec<usize>, left: &mut usize) -> Option<Tree> {
+fn cut(
+    f: &Func,
+    v: Value,
+    opaque: &HashSet<Value>,
+    low: Vec<usize>,
+    high: Vec<usize>,
+    left: &mut usize,
+) -> Option<Tree> {
     *left = left.checked_sub(1)?;
-    let mut r = Reader { f, low: &low, high: &high, memo: HashMap::new(), count: 0 };
+    let mut r = Reader { f, opaque, low: &low, high: &high, memo: HashMap::new(), count: 0 };
     let own = (0..low.len()).map(|a| Along { axis: Some(a), by: 0, around: false }).collect();
     match r.form(v, own, 0) {
         Ok(form) => {
@@ -85,8 +92,8 @@ fn cut(f: &Func, v: Value, low: Vec<usize>, high: Vec<usize>, left: &mut usize) 
         Err(Stop::Cut { axis, at }) => {
             let (mut first, mut second) = (high.clone(), low.clone());
             (first[axis], second[axis]) = (at, at);
-            let first = cut(f, v, low, first, left)?;
-            let second = cut(f, v, second, high, left)?;
+            let first = cut(f, v, opaque, low, first, left)?;
+            let second = cut(f, v, opaque, second, high, left)?;
             Some(Tree::Split(axis, Box::new([first, second])))
         }
         Err(Stop::Endless) => None,
@@ -100,6 +107,7 @@ enum Stop {
 
 struct Reader<'a> {
     f: &'a Func,
+    opaque: &'a HashSet<Value>,
     low: &'a [usize],
     high: &'a [usize],
     memo: HashMap<(Value, Vec<Along>), Rc<Form>>,
@@ -122,7 +130,9 @@ impl Reader<'_> {
         let at = &key.1;
         let mut form = match number(f, v) {
             Some((w, factors)) => Form::of(Term { base: None, factors, place: vec![] }, w),
-            None if is_linear(f, v) => self.through(f.node(v), at, depth + 1)?,
+            None if is_linear(f, v) && (depth == 0 || !self.opaque.contains(&v)) => {
+                self.through(f.node(v), at, depth + 1)?
+            }
             None => Form::of(Term { base: Some(v), factors: vec![], place: at.clone() }, 1.0),
         };
         if form.terms.len() > LONGEST {

@@ -3,7 +3,7 @@
 
 mod form;
 
-use crate::ir::{Builder, Func, Op, Type, Value, build};
+use crate::ir::{Binary, Builder, Func, Node, Op, Type, Unary, Value, build};
 use form::{Form, Term, Tree};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ fn collapsed(f: &Func) -> Func {
             ends.extend(node.args.iter().copied());
         }
     }
+    // Where a step compares or divides, what it reads must fit together to the bit (the differences of a limiter and their sum):
+    // each value that it computes is then the one that all others are made of.
+    let opaque = if f.nodes.iter().any(|node| decides(f, node)) { ends.clone() } else { HashSet::new() };
     let mut b = Builder::new(f.name.clone());
     let mut new: Vec<Value> = Vec::with_capacity(f.nodes.len());
     let inputs: Vec<Value> = f.inputs.iter().map(|t| b.input(t.clone())).collect();
@@ -36,10 +39,22 @@ fn collapsed(f: &Func) -> Func {
             ref op => b.op(op.clone(), &args),
         };
         let is_end = ends.contains(&v) && form::is_linear(f, v) && f.ty(v).len() > 1;
-        let tree = if is_end { form::boxes(f, v).filter(gains) } else { None };
+        let tree = if is_end { form::boxes(f, v, &opaque).filter(gains) } else { None };
         new.push(tree.map_or(plain, |tree| joined(&mut b, &tree, &new, plain)));
     }
     b.finish(f.outputs.iter().map(|v| new[v.index()]).collect())
+}
+
+/// Small differences of what is read may change the result much.
+fn decides(f: &Func, node: &Node) -> bool {
+    match node.op {
+        Op::Compare(_) | Op::Select | Op::Unary(Unary::Abs | Unary::Sign | Unary::Floor | Unary::Sqrt | Unary::Log) => {
+            true
+        }
+        Op::Binary(Binary::Div) => f.splat(node.args[1]).is_none(),
+        Op::Binary(op) => !matches!(op, Binary::Add | Binary::Sub | Binary::Mul),
+        _ => false,
+    }
 }
 
 /// Whether something is shifted, and the sums take fewer operations than what they stand for where nothing between is kept: judged by
@@ -119,10 +134,14 @@ struct Group<'a> {
 fn groups<'a>(terms: &[(&'a Term, f64)]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = vec![];
     for &(term, w) in terms {
-        let near = |x: f64| (x - w).abs() <= 4e-15 * w.abs();
-        let same = |g: &&mut Group| (near(g.weight) || near(-g.weight)) && alike(g.plus[0], term);
+        // Of one base up to rounding.
+        let near = |x: f64, g: &Group| {
+            let mut members = g.plus.iter().chain(&g.minus);
+            x == w || (x - w).abs() <= 4e-15 * w.abs() && members.any(|t| t.base == term.base)
+        };
+        let same = |g: &&mut Group| (near(g.weight, g) || near(-g.weight, g)) && alike(g.plus[0], term);
         match groups.iter_mut().find(same) {
-            Some(group) if near(group.weight) => group.plus.push(term),
+            Some(group) if near(group.weight, group) => group.plus.push(term),
             Some(group) => group.minus.push(term),
             None => groups.push(Group { weight: w, plus: vec![term], minus: vec![] }),
         }
@@ -138,19 +157,32 @@ fn alike(a: &Term, b: &Term) -> bool {
 /// The sum over a box; None where an array does not lie along it.
 fn written(b: &mut Builder, form: &Form, (low, high): (&[usize], &[usize]), ty: &Type, new: &[Value]) -> Option<Value> {
     let mut terms = kept(form);
-    // The value itself and a sum whose weights add up to nothing: what is conserved stays so to rounding.
+    // The value itself and a sum whose weights add up to nothing, or a weight that makes all of them one to the bit: what is conserved
+    // stays so to rounding.
     let mut sums: Vec<Value> = vec![];
     let is_middle = |t: &Term| t.factors.is_empty() && t.base.is_some() && t.place.iter().all(|p| p.by == 0);
     for k in 0..terms.len() {
-        let middle = terms[k].0;
+        let (middle, own) = terms[k];
         if !is_middle(middle) {
             continue;
         }
-        let of_base = |t: &&(&Term, f64)| t.0.base == middle.base && t.0.factors.is_empty() && t.0 != middle;
-        let others: f64 = terms.iter().filter(of_base).map(|t| t.1).sum();
-        if others != 0.0 && (terms[k].1 + others - 1.0).abs() < 1e-12 {
-            sums.push(window(b, middle, low, high, new)?);
-            terms[k].1 = if others.abs() > 1e-14 { -others } else { 0.0 };
+        let of_base = |t: &(&Term, f64)| t.0.base == middle.base && t.0.factors.is_empty() && t.0 != middle;
+        let others: Vec<(&Term, f64)> = terms.iter().copied().filter(of_base).collect();
+        let total: f64 = others.iter().map(|t| t.1).sum();
+        if total == 0.0 || (own + total - 1.0).abs() >= 1e-12 {
+            continue;
+        }
+        let u = window(b, middle, low, high, new)?;
+        terms[k].1 = 0.0;
+        match exact_rest(&groups(&others)) {
+            Some(rest) => {
+                let rest = b.scale(u, rest);
+                sums.push(rest);
+            }
+            None => {
+                sums.push(u);
+                terms[k].1 = if total.abs() > 1e-14 { -total } else { 0.0 };
+            }
         }
     }
     terms.retain(|t| t.1 != 0.0);
@@ -177,6 +209,24 @@ fn written(b: &mut Builder, form: &Form, (low, high): (&[usize], &[usize]), ty: 
     }
     let all = arrays.into_iter().chain(constants).chain(sums);
     Some(all.reduce(|sum, term| b.add(sum, term)).unwrap_or_else(|| b.zeros(ty)))
+}
+
+/// What is left to 1 of the weights of these groups, if it is a number to the bit.
+fn exact_rest(groups: &[Group]) -> Option<f64> {
+    let mut rest = 1.0;
+    for g in groups {
+        let count = g.plus.len() as f64 - g.minus.len() as f64;
+        let all = count * g.weight;
+        let next: f64 = rest - all;
+        // The errors of this product and of this difference. [Dekker 1971; Knuth, TAOCP 2, §4.2.2]
+        let part = next - rest;
+        let lost = (rest - (next - part)) - (all + part);
+        if count.mul_add(g.weight, -all) != 0.0 || lost != 0.0 {
+            return None;
+        }
+        rest = next;
+    }
+    Some(rest)
 }
 
 /// What a term reads of its base, over a box.
@@ -230,27 +280,30 @@ mod tests {
         Tensor::f64(n, (0..n[0] * n[1]).map(|i| ((i * i) % 17) as f64 * 0.1).collect::<Vec<_>>())
     }
 
-    /// u + h ∇·(k ∇u) with fluxes at faces, periodic: becomes the five-point stencil, with five additions and two products.
+    /// u + h ∇·(k ∇u) with fluxes at faces, periodic: becomes the five-point stencil. Its weights add up to one to the bit: with one for
+    /// the middle that does so where there is one (four additions and two products), else by the value itself and a difference.
     #[test]
     fn fluxes_of_differences_become_one_stencil() {
         let n = [12, 9];
-        let mut b = Builder::new("step");
-        let u = b.input(Type::f64(n));
-        let mut out = u;
-        for axis in 0..2 {
-            let right = b.op(Op::Roll { axis, shift: -1 }, &[u]);
-            let d = b.sub(right, u);
-            let d = b.scale(d, 7.0);
-            let flux = b.scale(d, -0.3);
-            let left = b.op(Op::Roll { axis, shift: 1 }, &[flux]);
-            let div = b.sub(flux, left);
-            let div = b.scale(div, 0.05);
-            out = b.sub(out, div);
+        for (k, operations) in [(0.25, 6), (0.1, 7)] {
+            let mut b = Builder::new("step");
+            let u = b.input(Type::f64(n));
+            let mut out = u;
+            for axis in 0..2 {
+                let right = b.op(Op::Roll { axis, shift: -1 }, &[u]);
+                let d = b.sub(right, u);
+                let d = b.scale(d, 7.0);
+                let flux = b.scale(d, -k);
+                let left = b.op(Op::Roll { axis, shift: 1 }, &[flux]);
+                let div = b.sub(flux, left);
+                let div = b.scale(div, 0.0625);
+                out = b.sub(out, div);
+            }
+            let body = b.finish(vec![out]);
+            let g = collapsed(&body);
+            assert_eq!(arithmetic(&g), operations, "{g:?}");
+            agree(&body, &g, &[field(n)]);
         }
-        let body = b.finish(vec![out]);
-        let g = collapsed(&body);
-        assert_eq!(arithmetic(&g), 7, "{g:?}");
-        agree(&body, &g, &[field(n)]);
     }
 
     /// A walled step: ghosts behind the walls of the first axis, no flux through those of the second, and a factor that is an input.
@@ -283,6 +336,26 @@ mod tests {
         let sums = g.nodes.iter().filter(|node| inner(node) && matches!(node.op, Op::Binary(_) | Op::Unary(_)));
         assert_eq!(sums.count(), 7, "{g:?}");
         agree(&body, &g, &[field(n), Tensor::f64([], [0.17])]);
+    }
+
+    /// Where 2ab/(a + b) is taken only for ab > 0, a + b stays the sum of these a and b: else it may round to nothing.
+    #[test]
+    fn what_decides_reads_values_that_fit_together() {
+        let n = [16];
+        let mut b = Builder::new("step");
+        let (u, rate) = (b.input(Type::f64(n)), b.input(Type::f64(n)));
+        let state = b.add(u, rate);
+        let right = b.op(Op::Roll { axis: 0, shift: -1 }, &[state]);
+        let (x, left) = (b.sub(right, state), b.op(Op::Roll { axis: 0, shift: 1 }, &[state]));
+        let y = b.sub(state, left);
+        let (xy, sum) = (b.mul(x, y), b.add(x, y));
+        let zero = b.zeros_like(xy);
+        let mask = b.compare(crate::ir::Compare::Lt, zero, xy);
+        let mean = b.div(xy, sum);
+        let slope = b.select(mask, mean, zero);
+        let body = b.finish(vec![slope]);
+        let g = collapsed(&body);
+        assert_eq!(arithmetic(&g), arithmetic(&body), "{g:?}");
     }
 
     /// Differences of neighbours on both sides take one product.
