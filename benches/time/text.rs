@@ -142,7 +142,17 @@ pub fn gradients(name: &str, text: &Text, steps: usize, threads: usize, seconds:
         ("a parameter", &losses, 0, start.clone()),
         ("the state at the start", &whole, start.len(), [start.clone(), vec![zeros]].concat()),
     ] {
+        if let Ok(dir) = std::env::var("DUMP") {
+            let g = passes::optimise(ad::grad(func, &[wrt]));
+            std::fs::write(format!("{dir}/{name} {what}.ir"), mslc::ir::text::print(&g)).unwrap();
+        }
         let run = compiled(&ad::grad(func, &[wrt]), threads);
+        // What earlier runs have freed is not to hide what this one takes.
+        // SAFETY: gives free memory back to the system.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
         let before = memory("VmRSS");
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         let (mut there, mut back) = (f64::INFINITY, f64::INFINITY);

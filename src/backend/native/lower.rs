@@ -1,6 +1,6 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
-use super::blocked::Blocked;
+use super::blocked::{Blocked, Marked, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
 use super::fuse::{self, Home};
@@ -79,6 +79,9 @@ pub(super) enum Kind {
     },
     /// A scan of stencil steps.
     Blocked(Blocked),
+    /// A scan of segments of them, and one back; of this the last results are arguments that it overwrites.
+    Marked(Marked),
+    Replayed(Replayed),
     Cond {
         then: Body,
         otherwise: Body,
@@ -240,15 +243,20 @@ impl Lowering<'_> {
             }
             Op::Map { body, n, mapped } => Kind::Map { body: self.body(body, 1)?, n: *n, mapped: mapped.clone() },
             Op::Scan { body, length, carry, xs, reverse } => {
-                match Blocked::new(body, (*length, *carry, *xs, *reverse), self.threads)? {
-                    Some(blocked) => Kind::Blocked(blocked),
-                    None => Kind::Scan {
-                        body: self.body(body, self.threads)?,
-                        length: *length,
-                        carry: *carry,
-                        xs: *xs,
-                        reverse: *reverse,
-                    },
+                let dims = (*length, *carry, *xs, *reverse);
+                if let Some(blocked) = Blocked::new(body, dims, self.threads)? {
+                    Kind::Blocked(blocked)
+                } else if let Some(marked) = Marked::new(body, dims, self.threads)? {
+                    Kind::Marked(marked)
+                } else if *xs > 0
+                    && self.nobody_else_reads(&node.args[*carry..carry + xs])
+                    && let Some(replayed) = Replayed::new(body, dims, self.threads)?
+                {
+                    self.replayed(v, node, replayed);
+                    return Ok(());
+                } else {
+                    let body = self.body(body, self.threads)?;
+                    Kind::Scan { body, length: *length, carry: *carry, xs: *xs, reverse: *reverse }
                 }
             }
             Op::Cond { then, otherwise } => {
@@ -312,6 +320,26 @@ impl Lowering<'_> {
             last_of: vec![],
         });
         places
+    }
+
+    /// Whether these are whole results of loops, each read once.
+    fn nobody_else_reads(&self, args: &[Value]) -> bool {
+        args.iter().all(|a| {
+            let reads = self.f.nodes.iter().flat_map(|n| &n.args).chain(&self.f.outputs).filter(|v| *v == a).count();
+            let place = self.places[a.index()].first();
+            let whole = |p: &Place| matches!(p.root, Root::Slot(m) if p.start == 0 && p.len == self.made[m].len);
+            reads == 1 && matches!(self.f.node(*a).op, Op::Get(_)) && place.is_some_and(whole)
+        })
+    }
+
+    /// A step that overwrites some of its arguments: they are results besides.
+    fn replayed(&mut self, v: Value, node: &Node, replayed: Replayed) {
+        let marks = replayed.marks();
+        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+        let overwritten: Vec<(Root, usize)> = args[marks.clone()].iter().map(|p| (p.root, p.len)).collect();
+        args[marks].iter_mut().for_each(|p| p.len = 0);
+        self.places[v.index()] = self.step(Kind::Replayed(replayed), args, &node.types);
+        self.steps.last_mut().expect("just made").results.extend(overwritten);
     }
 
     /// Runs of neighbouring axes at a time, the last first.

@@ -103,6 +103,16 @@ impl Program {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 return scan.run(context, args, &mut outs);
             }
+            Kind::Marked(scan) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                return scan.run(context, args, &mut outs);
+            }
+            Kind::Replayed(scan) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                let own = outs.len() - scan.marks().len();
+                let (outs, marks) = outs.split_at_mut(own);
+                return scan.run(context, args, marks, outs);
+            }
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
@@ -211,6 +221,8 @@ impl Program {
             Kind::Map { .. }
             | Kind::Scan { .. }
             | Kind::Blocked(_)
+            | Kind::Marked(_)
+            | Kind::Replayed(_)
             | Kind::Cond { .. }
             | Kind::Memo { .. }
             | Kind::Kernel(_)
