@@ -45,7 +45,7 @@ pub struct Replayed {
 type Dims = (usize, usize, usize, bool);
 
 /// A loop inside a body, and which inputs of the body its arguments are.
-fn inner<'a>(body: &'a Func, scan: Value) -> Option<(&'a Arc<Func>, Dims, Vec<usize>)> {
+fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)> {
     let node = body.node(scan);
     let Op::Scan { body: step, length, carry, xs, reverse } = &node.op else { return None };
     let input = |v: &Value| if let Op::Input(k) = body.node(*v).op { Some(k) } else { None };
