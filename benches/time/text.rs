@@ -64,10 +64,11 @@ struct Recorder {
     losses: Option<(Func, Vec<Tensor>)>,
 }
 
-/// Steps of the longest loop.
+/// Steps of the longest loop, in bodies too.
 fn longest(f: &Func) -> usize {
     let steps = |op: &Op| if let Op::Scan { length, .. } = op { *length } else { 0 };
-    f.nodes.iter().map(|n| steps(&n.op)).max().unwrap_or(0)
+    let inside = |op: &Op| Func::bodies(op).into_iter().map(|b| longest(b)).max().unwrap_or(0);
+    f.nodes.iter().map(|n| steps(&n.op).max(inside(&n.op))).max().unwrap_or(0)
 }
 
 fn compiled(f: &Func, threads: usize) -> Executable {

@@ -192,10 +192,15 @@ impl Program {
             Kind::Reduce { kind, outer, n, inner } => {
                 with_float!(dtype, T => arithmetic::reduce(*kind, *outer, *n, *inner, T::of(args[0]), T::of_mut(out)))
             }
-            Kind::Fourier(t) => match (args[0], out) {
-                (View::F64(x), ViewMut::F64(y)) => t.run64(context, x, y),
-                (View::F32(x), ViewMut::F32(y)) => t.run32(context, x, y),
-                _ => unreachable!("compiler bug: a transform of indices"),
+            Kind::Fourier(t) => match out {
+                ViewMut::F64(y) => t.run64(context, &args.iter().map(|a| f64::of(*a)).collect::<Vec<_>>(), y),
+                ViewMut::F32(y) => t.run32(context, &args.iter().map(|a| f32::of(*a)).collect::<Vec<_>>(), y),
+                ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
+            },
+            Kind::Through(t) => match out {
+                ViewMut::F64(y) => t.run(context, args, y),
+                ViewMut::F32(y) => t.run(context, args, y),
+                ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
             },
             Kind::Dot(d) => with_float!(dtype, T => d.run(context, T::of(args[0]), T::of(args[1]), T::of_mut(out))),
             Kind::Gather { row } => {

@@ -164,13 +164,13 @@ impl Blocked {
         let (slots, numbers, prologue) = lay_out(body, &roots, &extent, carry, grid);
         let Some(made) = read::nests(body, &roots, grid, &slots, &numbers) else { return Ok(None) };
         let mut compiler = Compiler::new().expect("compiler bug: kernels without a compiler");
-        compiler.keeps_in_cache();
+        compiler.keeps_in_cache(true);
         let lengths: Vec<usize> = slots.iter().map(|s| s.field.len).collect();
         let mut sweeps = vec![];
         let mut cost = 0;
         for (nests, writes) in made {
             cost += nests.iter().map(|n| n.shape.iter().product::<usize>() * n.graph.exprs.len()).sum::<usize>();
-            let pieces = nests.iter().map(|n| compiler.piece(n, &lengths)).collect::<Result<Vec<_>, _>>()?;
+            let pieces = nests.iter().map(|n| compiler.narrow_piece(n, &lengths)).collect::<Result<Vec<_>, _>>()?;
             sweeps.push(Sweep { pieces, writes });
         }
         let code = compiler.finish_pieces(sweeps.iter_mut().flat_map(|s| &mut s.pieces))?;
