@@ -96,10 +96,12 @@ fn compare(w: &Workload, threads: usize, seconds: f64) {
             run.run_into(&views, &mut outs).expect("it runs");
             ours = ours.min((clock(threads) - t) / w.block as f64);
         }
-        for (run, least) in texts.iter().zip(&mut spent) {
-            let t = clock(threads);
-            run.run(&[]).expect("it runs");
-            *least = least.min(clock(threads) - t);
+        for _ in 0..4 {
+            for (run, least) in texts.iter().zip(&mut spent) {
+                let t = clock(threads);
+                run.run(&[]).expect("it runs");
+                *least = least.min(clock(threads) - t);
+            }
         }
         for (k, peer) in w.peers.iter().enumerate() {
             if let Some((time, figure)) = peer.run(threads, rounds, w.block, w.steps) {

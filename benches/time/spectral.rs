@@ -114,7 +114,12 @@ pub fn line(equation: &str) -> Workload {
         operations: 8.0 * 2.5 * 10.0 + 40.0,
         check: |out, _| out[0].to_f64().iter().map(|x| x * x).sum::<f64>().sqrt(),
         peers: ["exponax", "jax"].map(|p| Peer::python(p, "d_spectral1d.py", &run, "mean_energy")).into(),
-        text: None,
+        text: Some(Text {
+            source: if ks { include_str!("kuramoto_sivashinsky.msl") } else { include_str!("burgers.msl") },
+            study: "forward",
+            n: N,
+            single: false,
+        }),
     }
 }
 
@@ -237,8 +242,8 @@ pub fn navier_stokes(n: usize, batch: usize, steps: usize) -> Workload {
         operations: 5.0 * 2.5 * 16.0 + 20.0,
         check: |out, _| out[0].to_f64().iter().map(|x| x * x).sum::<f64>().sqrt(),
         peers: ["jax", "torch", "exponax"].map(|p| Peer::python(p, "e_ns2d.py", &run, "enstrophy0")).into(),
-        text: (batch == 1).then_some(Text {
-            source: include_str!("vorticity.msl"),
+        text: Some(Text {
+            source: if batch == 1 { include_str!("vorticity.msl") } else { include_str!("vorticity_batch.msl") },
             study: "forward",
             n,
             single: false,

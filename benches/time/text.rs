@@ -64,10 +64,11 @@ struct Recorder {
     losses: Option<(Func, Vec<Tensor>)>,
 }
 
-/// Steps of the longest loop.
+/// Steps of the longest loop, in bodies too.
 fn longest(f: &Func) -> usize {
     let steps = |op: &Op| if let Op::Scan { length, .. } = op { *length } else { 0 };
-    f.nodes.iter().map(|n| steps(&n.op)).max().unwrap_or(0)
+    let inside = |op: &Op| Func::bodies(op).into_iter().map(|b| longest(b)).max().unwrap_or(0);
+    f.nodes.iter().map(|n| steps(&n.op).max(inside(&n.op))).max().unwrap_or(0)
 }
 
 fn compiled(f: &Func, threads: usize) -> Executable {
@@ -141,7 +142,17 @@ pub fn gradients(name: &str, text: &Text, steps: usize, threads: usize, seconds:
         ("a parameter", &losses, 0, start.clone()),
         ("the state at the start", &whole, start.len(), [start.clone(), vec![zeros]].concat()),
     ] {
+        if let Ok(dir) = std::env::var("DUMP") {
+            let g = passes::optimise(ad::grad(func, &[wrt]));
+            std::fs::write(format!("{dir}/{name} {what}.ir"), mslc::ir::text::print(&g)).unwrap();
+        }
         let run = compiled(&ad::grad(func, &[wrt]), threads);
+        // What earlier runs have freed is not to hide what this one takes.
+        // SAFETY: gives free memory back to the system.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
         let before = memory("VmRSS");
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         let (mut there, mut back) = (f64::INFINITY, f64::INFINITY);

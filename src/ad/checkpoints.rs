@@ -11,9 +11,16 @@ const SMALL: usize = 1 << 20;
 /// Loops of fewer steps are left alone.
 const FEWEST: usize = 64;
 
-/// Steps of a segment; 0 where nothing is to be gained.
+/// Steps of a segment; 0 where nothing is to be gained. So many that fewest states are kept at a time: one a segment, those of one
+/// segment, and those of the steps that are left over.
 pub fn segment(length: usize, saved: usize) -> usize {
-    if length < FEWEST || saved <= MOST { 0 } else { length.isqrt() }
+    if length < FEWEST || saved <= MOST {
+        return 0;
+    }
+    let root = length.isqrt();
+    let kept = |segment: usize| length / segment + segment + length % segment;
+    // Of equal ones the longest: what is done once a segment is done least often.
+    (root / 2..=2 * root).rev().min_by_key(|s| kept(*s)).expect("compiler bug: no length of a segment")
 }
 
 /// Whether the linear part of a loop does better to compute a step again from the state before it than to read what the step
@@ -46,6 +53,8 @@ pub fn again(parts: &Split, linear: &[bool], dims: (usize, usize, usize, bool)) 
                 | Op::Reverse(_)
                 | Op::Roll { .. }
                 | Op::Pad { .. }
+                | Op::Rfft { .. }
+                | Op::Irfft { .. }
         )
     };
     state > 0 && saved > state && saved.saturating_mul(length) > SMALL && parts.known.nodes.iter().all(|n| light(&n.op))

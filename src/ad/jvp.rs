@@ -96,7 +96,7 @@ fn push(b: &mut Builder, op: &Op, a: &[Dual]) -> Vec<Dual> {
         Op::Gather => a[0].dx.map(|dx| b.gather(dx, a[1].x)),
         Op::ScatterAdd { size } => a[1].dx.map(|dx| b.scatter_add(*size, a[0].x, dx)),
 
-        Op::Solve { residual, .. } => solve(b, op, residual, y, &a[1..]),
+        Op::Solve { residual, .. } => solve(b, op, residual, (a[0].x, y), &a[1..]),
         Op::LinearSolve { residual, transposed, .. } => linear_solve(b, op, residual, *transposed, y, a),
     };
     vec![Dual { x: y, dx }]
@@ -234,13 +234,20 @@ pub(super) fn extremum(b: &mut Builder, axes: &[usize], x: Value, y: Value, dx: 
 
 // ---- implicit functions
 
-/// R(u, p) = 0 gives R_u u̇ = -R_p ṗ.
-fn solve(b: &mut Builder, op: &Op, residual: &Arc<Func>, u: Value, p: &[Dual]) -> Option<Value> {
+/// R(u, p) = 0 gives R_u u̇ = -R_p ṗ. Where a solution was only tried for and none was found, the derivative is taken at the guess, so that
+/// what is not finite enters no product: nothing times it would not be nothing.
+fn solve(b: &mut Builder, op: &Op, residual: &Arc<Func>, (guess, u): (Value, Value), p: &[Dual]) -> Option<Value> {
+    let Op::Solve { spec, .. } = op else { unreachable!("compiler bug: the rule of `Solve`") };
+    let u = if spec.may_fail {
+        let number = b.compare(Compare::Eq, u, u);
+        b.select(number, u, guess)
+    } else {
+        u
+    };
     let args: Vec<Value> = std::iter::once(u).chain(p.iter().map(|d| d.x)).collect();
     let tangents: Vec<Option<Value>> = std::iter::once(None).chain(p.iter().map(|d| d.dx)).collect();
     let (_, change) = jvp_into(b, residual, &args, &tangents);
     let rhs = b.neg(change[0]?);
-    let Op::Solve { spec, .. } = op else { unreachable!("compiler bug: the rule of `Solve`") };
     let linear = Op::LinearSolve { residual: residual.clone(), spec: spec.clone(), transposed: false };
     Some(b.op(linear, &[&[rhs], &args[..]].concat()))
 }

@@ -1,6 +1,8 @@
 //! Rewriting functions into equal, cheaper ones. [`batch`] turns a function of one item into one of many.
 
 mod batch;
+mod begun;
+mod factors;
 mod flatten;
 mod hoist;
 mod merge;
@@ -34,6 +36,8 @@ pub const PIPELINE: &[Pass] = &[
     Pass { name: "flatten", run: flatten::flatten_nets },
     Pass { name: "simplify", run: simplify::simplify },
     Pass { name: "sums", run: sums::sums },
+    Pass { name: "begun", run: begun::begun },
+    Pass { name: "factors", run: factors::factors },
     Pass { name: "stencils", run: stencils::stencils },
     Pass { name: "prune", run: prune::prune },
 ];

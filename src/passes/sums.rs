@@ -89,13 +89,25 @@ fn growing(body: &Func, k: usize, carry: usize) -> Option<Growing> {
     }
     let mut terms = vec![];
     decompose(body, rest, Term { negative: false, factors: vec![], array: rest }, &mut terms)?;
-    let from = body.ty(terms.first()?.array);
-    let fits = |ty: &&Type| {
-        let components = ty.rank() == from.rank() + 1 && ty.shape[1..] == from.shape;
-        ty.dtype == from.dtype && (ty.shape == from.shape || components)
-    };
+    let fits = |to: &&Type| terms.iter().all(|t| fits(body.ty(t.array), to));
     let to = body.inputs[..carry].iter().find(fits)?.clone();
-    terms.iter().all(|t| body.ty(t.array) == from).then_some(Growing { carry: k, output, terms, to })
+    Some(Growing { carry: k, output, terms, to })
+}
+
+/// Whether an array lies over the points of a state, or over the faces between them, of which there are some more or fewer.
+fn fits(from: &Type, to: &Type) -> bool {
+    /// Faces beside the points along an axis, at most.
+    const BESIDE: usize = 2;
+    let near = |from: &[usize], to: &[usize]| {
+        from.iter().zip(to).all(|(&n, &m)| n == m || n.abs_diff(m) <= BESIDE && n > 0 && m > 2 * BESIDE)
+    };
+    let points = match to.rank().checked_sub(from.rank()) {
+        Some(0) if to.shape == from.shape => return to.dtype == from.dtype && !to.shape.is_empty(),
+        Some(0) => &to.shape[..],
+        Some(1) => &to.shape[1..],
+        _ => return false,
+    };
+    to.dtype == from.dtype && near(&from.shape, points)
 }
 
 /// A number as sums over arrays times numbers. None where it is something else, too.
@@ -159,19 +171,56 @@ fn pointwise(body: &Func, growing: &[Growing]) -> Func {
                 let factor = b.broadcast_to(new[factor.index()][0], &shape);
                 x = b.mul(factor, x);
             }
-            if b.ty(x).rank() < g.to.rank() {
-                // One component; the others stay zero.
-                let one = b.reshape(x, &[&[1], &g.to.shape[1..]].concat());
-                let mut high = vec![0; g.to.rank()];
-                high[0] = g.to.shape[0] - 1;
-                let (low, interior) = (vec![0; high.len()], vec![0; high.len()]);
-                x = b.op(Op::Pad { low, high, interior }, &[one]);
-            }
-            if term.negative { b.sub(sum, x) } else { b.add(sum, x) }
+            parts_over(&mut b, x, &g.to.shape).into_iter().fold(sum, |sum, x| match term.negative {
+                true => b.sub(sum, x),
+                false => b.add(sum, x),
+            })
         }),
     });
     let outputs = outputs.collect();
     b.finish(outputs)
+}
+
+/// Arrays of a shape that have the sum of `x` together: where that has fewer points, zeros behind them; where it has more, the further
+/// ones apart, at the last points of the others, since near the ends loops are apart anyway.
+fn parts_over(b: &mut Builder, x: Value, shape: &[usize]) -> Vec<Value> {
+    let components = shape.len() - b.ty(x).rank();
+    let mut parts = vec![x];
+    for (axis, &n) in shape[components..].iter().enumerate() {
+        let mut next = vec![];
+        for x in parts {
+            let from = b.ty(x).shape[axis];
+            let mut at = |b: &mut Builder, x: Value, low: usize, high: usize| {
+                let (mut before, mut behind) = (vec![0; shape.len() - components], vec![0; shape.len() - components]);
+                (before[axis], behind[axis]) = (low, high);
+                let interior = vec![0; before.len()];
+                next.push(b.op(Op::Pad { low: before, high: behind, interior }, &[x]));
+            };
+            if from < n {
+                at(b, x, 0, n - from);
+            } else if from > n {
+                let further = b.slice(x, axis, n, from);
+                at(b, further, 2 * n - from, 0);
+                next.push(b.slice(x, axis, 0, n));
+            } else {
+                next.push(x);
+            }
+        }
+        parts = next;
+    }
+    if components == 1 {
+        // One component; the others stay zero.
+        for x in &mut parts {
+            *x = b.reshape(*x, &[&[1], &shape[1..]].concat());
+            if shape[0] > 1 {
+                let (low, interior) = (vec![0; shape.len()], vec![0; shape.len()]);
+                let mut high = low.clone();
+                high[0] = shape[0] - 1;
+                *x = b.op(Op::Pad { low, high, interior }, &[*x]);
+            }
+        }
+    }
+    parts
 }
 
 #[cfg(test)]

@@ -35,6 +35,6 @@ macro_rules! programs {
 
 programs! {
     additive backward_differences beam chebyshev conservation constraints convolution coupled courant dense_output diffusion
-    elasticity fitted heat_in_time hexahedra interval laminate numbers_in_time solid spectral staggered stokes tensor walls
+    elasticity fitted heat_in_time hexahedra interval laminate numbers_in_time second_derivatives solid spectral staggered stokes tensor walls
     waves
 }

@@ -5,9 +5,9 @@
 //! transposes, paddings, gathers by constant indices …) is done in the addresses. Where an address depends on the side of a border,
 //! the loops are cut there.
 
-use super::Place;
 use super::nest::{Address, Affine, Expr, Graph, Id, Nest, Share};
 use super::scalar;
+use super::{Place, modal};
 use crate::ir::{DType, Func, Node, Op, Tensor, Value};
 use std::collections::HashMap;
 
@@ -59,7 +59,12 @@ pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
         };
         match homes[at] {
             Home::Dead => {}
-            Home::Step => node.args.iter().for_each(|a| outside[a.index()] = true),
+            Home::Step => match modal::found(f, node) {
+                Some(found) => {
+                    std::iter::once(&found.base).chain(&found.factors).for_each(|a| outside[a.index()] = true)
+                }
+                None => node.args.iter().for_each(|a| outside[a.index()] = true),
+            },
             Home::Kernel if class == Class::Map => {
                 let Op::Map { mapped, .. } = &node.op else { unreachable!("compiler bug: not a map") };
                 for (a, &m) in node.args.iter().zip(mapped) {

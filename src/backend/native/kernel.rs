@@ -22,6 +22,8 @@ pub struct Kernel {
     nests: Vec<Compiled>,
     extent: usize,
     cost: usize,
+    /// Of each buffer: iteration k of one single nest uses its element k alone.
+    dense: Vec<bool>,
 }
 
 /// One nest.
@@ -119,15 +121,25 @@ impl Compiler {
 
     /// `lengths`: of the buffers, in elements.
     pub fn compile(&mut self, nests: &[Nest], lengths: &[usize]) -> Result<Kernel, Fault> {
+        let dense = (0..lengths.len()).map(|k| matches!(nests, [nest] if nest.is_dense(k))).collect();
         let nests: Vec<Compiled> = nests.iter().map(|n| self.piece(n, lengths)).collect::<Result<_, _>>()?;
         let extent = nests.iter().map(|n| n.share.high).max().unwrap_or(0);
         let cost = nests.iter().map(|n| n.cost).sum();
-        Ok(Kernel { nests, extent, cost })
+        Ok(Kernel { nests, extent, cost, dense })
     }
 
     /// Results are read again soon, however large they are.
-    pub fn keeps_in_cache(&mut self) {
-        self.streams = false;
+    pub fn keeps_in_cache(&mut self, keeps: bool) {
+        self.streams = !keeps;
+    }
+
+    /// The same; what is one element wide goes along the other axis, where the code may end anywhere.
+    pub fn narrow_piece(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
+        let wide = |n: &Nest| self.emitter == Emitter::Wide && wide::emit(n, lengths, false).is_some();
+        match nest.along_first().filter(wide) {
+            Some(narrow) => self.piece(&narrow, lengths),
+            None => self.piece(nest, lengths),
+        }
     }
 
     pub fn piece(&mut self, nest: &Nest, lengths: &[usize]) -> Result<Compiled, Fault> {
@@ -249,6 +261,21 @@ impl Kernel {
                 nest.call(&buffers, (first, last), (0, nest.columns.1 - nest.columns.0));
             }
         });
+    }
+}
+
+impl Kernel {
+    /// Whether it may run over some rows at a time of so many, these buffers holding nothing but those.
+    pub fn has_rows(&self, rows: usize, buffers: impl Iterator<Item = usize>) -> bool {
+        let [nest] = &self.nests[..] else { return false };
+        nest.extent.is_multiple_of(rows) && nest.least == 1 && buffers.into_iter().all(|k| self.dense[k])
+    }
+
+    /// Iterations of so many rows out of all. Where a buffer holds only some rows, its pointer is to where the first of all would be.
+    pub fn run_rows(&self, buffers: &Pointers, first: usize, count: usize, rows: usize) {
+        let nest = &self.nests[0];
+        let each = nest.extent / rows;
+        nest.call(buffers, (first * each, (first + count) * each), (0, nest.columns.1 - nest.columns.0));
     }
 }
 

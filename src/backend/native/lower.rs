@@ -1,16 +1,18 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
-use super::blocked::Blocked;
+use super::blocked::{Blocked, Marked, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
 use super::fuse::{self, Home};
 use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
+use super::modal::{self, Found};
 use super::movement::Strided;
 use super::newton::System;
 use super::repeats::elements_read;
 use super::scalar;
 use super::structured::Body;
+use super::through::{self, Through};
 use super::{Output, Place, Program, Root, Step};
 use crate::backend::memo::Remembered;
 use crate::backend::plan::{self, Demand};
@@ -43,8 +45,10 @@ pub(super) enum Kind {
         inner: usize,
         shift: isize,
     },
-    /// `Rfft` and `Irfft`.
+    /// `Rfft`, and `Irfft` with the factors of its modes.
     Fourier(Fourier),
+    /// Transforms back, a kernel and a transform.
+    Through(Through),
     /// One middle axis vanishes.
     Reduce {
         kind: Reduce,
@@ -75,6 +79,9 @@ pub(super) enum Kind {
     },
     /// A scan of stencil steps.
     Blocked(Blocked),
+    /// A scan of segments of them, and one back; of this the last results are arguments that it overwrites.
+    Marked(Marked),
+    Replayed(Replayed),
     Cond {
         then: Body,
         otherwise: Body,
@@ -214,7 +221,15 @@ impl Lowering<'_> {
                 Kind::Roll { n: to[*axis], inner: to[axis + 1..].iter().product(), shift: *shift }
             }
             Op::Rfft { rank } => Kind::Fourier(Fourier::forward(shape(0), *rank, node.types[0].dtype)),
-            Op::Irfft { rank, .. } => Kind::Fourier(Fourier::backward(to, *rank, node.types[0].dtype)),
+            Op::Irfft { rank, .. } => match modal::found(self.f, node) {
+                None => Kind::Fourier(Fourier::backward(to, *rank, node.types[0].dtype)),
+                Some(Found { base, factors, modal }) => {
+                    let args = std::iter::once(base).chain(factors).map(|a| self.places[a.index()][0]).collect();
+                    let kind = Kind::Fourier(Fourier::multiplied(to, *rank, node.types[0].dtype, modal));
+                    self.places[v.index()] = self.step(kind, args, &node.types);
+                    return Ok(());
+                }
+            },
             Op::Reduce { kind, axes } => return self.reduce(v, node, *kind, axes),
             Op::Dot(d) => Kind::Dot(Contraction::new(d, shape(0), shape(1))),
             Op::Gather => Kind::Gather { row: shape(0)[1..].iter().product() },
@@ -228,15 +243,20 @@ impl Lowering<'_> {
             }
             Op::Map { body, n, mapped } => Kind::Map { body: self.body(body, 1)?, n: *n, mapped: mapped.clone() },
             Op::Scan { body, length, carry, xs, reverse } => {
-                match Blocked::new(body, (*length, *carry, *xs, *reverse), self.threads)? {
-                    Some(blocked) => Kind::Blocked(blocked),
-                    None => Kind::Scan {
-                        body: self.body(body, self.threads)?,
-                        length: *length,
-                        carry: *carry,
-                        xs: *xs,
-                        reverse: *reverse,
-                    },
+                let dims = (*length, *carry, *xs, *reverse);
+                if let Some(blocked) = Blocked::new(body, dims, self.threads)? {
+                    Kind::Blocked(blocked)
+                } else if let Some(marked) = Marked::new(body, dims, self.threads)? {
+                    Kind::Marked(marked)
+                } else if *xs > 0
+                    && self.nobody_else_reads(&node.args[*carry..carry + xs])
+                    && let Some(replayed) = Replayed::new(body, dims, self.threads)?
+                {
+                    self.replayed(v, node, replayed);
+                    return Ok(());
+                } else {
+                    let body = self.body(body, self.threads)?;
+                    Kind::Scan { body, length: *length, carry: *carry, xs: *xs, reverse: *reverse }
                 }
             }
             Op::Cond { then, otherwise } => {
@@ -269,6 +289,9 @@ impl Lowering<'_> {
         }
         let compiler = self.compiler.as_mut().expect("compiler bug: kernels without a compiler");
         let lengths: Vec<usize> = args.iter().map(|a| a.len).chain(node.types.iter().map(Type::len)).collect();
+        // A transform may take the result as it is made.
+        let transformed = |n: &Node| matches!(n.op, Op::Rfft { .. }) && n.args[0] == v;
+        compiler.keeps_in_cache(self.f.nodes.iter().any(transformed));
         let kernel = compiler.compile(&nests, &lengths)?;
         self.places[v.index()] = self.step(Kind::Kernel(kernel), args, &node.types);
         Ok(true)
@@ -297,6 +320,26 @@ impl Lowering<'_> {
             last_of: vec![],
         });
         places
+    }
+
+    /// Whether these are whole results of loops, each read once.
+    fn nobody_else_reads(&self, args: &[Value]) -> bool {
+        args.iter().all(|a| {
+            let reads = self.f.nodes.iter().flat_map(|n| &n.args).chain(&self.f.outputs).filter(|v| *v == a).count();
+            let place = self.places[a.index()].first();
+            let whole = |p: &Place| matches!(p.root, Root::Slot(m) if p.start == 0 && p.len == self.made[m].len);
+            reads == 1 && matches!(self.f.node(*a).op, Op::Get(_)) && place.is_some_and(whole)
+        })
+    }
+
+    /// A step that overwrites some of its arguments: they are results besides.
+    fn replayed(&mut self, v: Value, node: &Node, replayed: Replayed) {
+        let marks = replayed.marks();
+        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+        let overwritten: Vec<(Root, usize)> = args[marks.clone()].iter().map(|p| (p.root, p.len)).collect();
+        args[marks].iter_mut().for_each(|p| p.len = 0);
+        self.places[v.index()] = self.step(Kind::Replayed(replayed), args, &node.types);
+        self.steps.last_mut().expect("just made").results.extend(overwritten);
     }
 
     /// Runs of neighbouring axes at a time, the last first.
@@ -338,6 +381,9 @@ impl Lowering<'_> {
 
     fn finish(mut self) -> Result<Program, Fault> {
         let end = self.steps.len();
+        let outputs: Vec<Root> = self.f.outputs.iter().map(|v| self.places[v.index()][0].root).collect();
+        let is_output = |m: usize| outputs.contains(&Root::Slot(m));
+        self.steps = through::join(std::mem::take(&mut self.steps), &mut self.made, &is_output);
         // A whole result that is an output is written there at once, the first time it is one.
         let mut direct: Vec<Option<usize>> = vec![None; self.made.len()];
         let mut outputs = vec![];
@@ -369,7 +415,10 @@ impl Lowering<'_> {
         }
         outputs.iter_mut().filter_map(|o| o.copy.as_mut()).for_each(|p| settle(&mut p.root));
         let mut steps = self.steps;
-        let kernels = steps.iter_mut().filter_map(|s| if let Kind::Kernel(k) = &mut s.kind { Some(k) } else { None });
+        let kernels = steps.iter_mut().filter_map(|s| match &mut s.kind {
+            Kind::Kernel(k) | Kind::Through(Through { kernel: k, .. }) => Some(k),
+            _ => None,
+        });
         let code = self.compiler.map(|c| c.finish(kernels)).transpose()?;
         let (name, constants, systems) = (self.f.name.clone(), self.constants, self.systems);
         for k in (0..constants.len()).filter(|k| constants[*k].in_file().is_some()) {

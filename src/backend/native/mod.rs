@@ -11,6 +11,7 @@ mod fuse;
 mod indices;
 mod kernel;
 mod lower;
+mod modal;
 mod movement;
 mod nest;
 mod newton;
@@ -22,6 +23,7 @@ mod scalar;
 mod small;
 mod strips;
 mod structured;
+mod through;
 mod wide;
 
 use crate::backend::plan::Slot;

@@ -41,6 +41,7 @@ pub enum Expr {
 }
 
 /// Expressions without repetition.
+#[derive(Clone)]
 pub struct Graph {
     pub dtype: DType,
     pub exprs: Vec<Expr>,
@@ -48,6 +49,7 @@ pub struct Graph {
 }
 
 /// Loops over `shape`, the last axis innermost; each iteration stores some expressions.
+#[derive(Clone)]
 pub struct Nest {
     pub shape: Vec<usize>,
     pub graph: Graph,
@@ -291,6 +293,33 @@ impl Nest {
             }
         }
         order
+    }
+
+    /// Of two loops the first alone, where the second is one iteration: vectors then go along the first.
+    pub fn along_first(&self) -> Option<Nest> {
+        let narrow = self.shape.len() == 2 && self.shape[1] == 1 && self.shape[0] > 1;
+        narrow.then(|| {
+            let mut nest = self.clone();
+            nest.shape.truncate(1);
+            nest.each(|a| a.steps.truncate(1));
+            nest.columns = (0, 1);
+            nest
+        })
+    }
+
+    /// Whether iteration k, counted through all loops, touches element k of a buffer and no other.
+    pub fn is_dense(&self, buffer: usize) -> bool {
+        let mut steps = vec![1; self.shape.len()];
+        for a in (1..steps.len()).rev() {
+            steps[a - 1] = steps[a] * self.shape[a] as isize;
+        }
+        let own = |a: &Address| a.buffer != buffer || (a.at.offset == 0 && a.at.steps == steps);
+        let loads = self.graph.exprs.iter().all(|e| match e {
+            Expr::Load(a) => own(a),
+            Expr::Gather { index, source, .. } => index.buffer != buffer && source.buffer != buffer,
+            _ => true,
+        });
+        loads && self.stores.iter().all(|(a, _)| own(a))
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut Affine)) {

@@ -103,6 +103,16 @@ impl Program {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 return scan.run(context, args, &mut outs);
             }
+            Kind::Marked(scan) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                return scan.run(context, args, &mut outs);
+            }
+            Kind::Replayed(scan) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                let own = outs.len() - scan.marks().len();
+                let (outs, marks) = outs.split_at_mut(own);
+                return scan.run(context, args, marks, outs);
+            }
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
@@ -182,10 +192,15 @@ impl Program {
             Kind::Reduce { kind, outer, n, inner } => {
                 with_float!(dtype, T => arithmetic::reduce(*kind, *outer, *n, *inner, T::of(args[0]), T::of_mut(out)))
             }
-            Kind::Fourier(t) => match (args[0], out) {
-                (View::F64(x), ViewMut::F64(y)) => t.run64(context, x, y),
-                (View::F32(x), ViewMut::F32(y)) => t.run32(context, x, y),
-                _ => unreachable!("compiler bug: a transform of indices"),
+            Kind::Fourier(t) => match out {
+                ViewMut::F64(y) => t.run64(context, &args.iter().map(|a| f64::of(*a)).collect::<Vec<_>>(), y),
+                ViewMut::F32(y) => t.run32(context, &args.iter().map(|a| f32::of(*a)).collect::<Vec<_>>(), y),
+                ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
+            },
+            Kind::Through(t) => match out {
+                ViewMut::F64(y) => t.run(context, args, y),
+                ViewMut::F32(y) => t.run(context, args, y),
+                ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
             },
             Kind::Dot(d) => with_float!(dtype, T => d.run(context, T::of(args[0]), T::of(args[1]), T::of_mut(out))),
             Kind::Gather { row } => {
@@ -206,6 +221,8 @@ impl Program {
             Kind::Map { .. }
             | Kind::Scan { .. }
             | Kind::Blocked(_)
+            | Kind::Marked(_)
+            | Kind::Replayed(_)
             | Kind::Cond { .. }
             | Kind::Memo { .. }
             | Kind::Kernel(_)

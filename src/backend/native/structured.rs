@@ -36,11 +36,18 @@ impl Kind {
 impl Nested {
     /// Gives `f` a workspace, kept for the next time.
     fn with<R>(&self, p: &Program, f: impl FnOnce(&mut Workspace) -> R) -> R {
+        self.lend(p, true, f)
+    }
+
+    /// Gives `f` a workspace, which is kept for the next time or not.
+    fn lend<R>(&self, p: &Program, keep: bool, f: impl FnOnce(&mut Workspace) -> R) -> R {
         let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
         let reused = idle().pop();
         let mut w = reused.unwrap_or_else(|| Workspace::new(p));
         let result = f(&mut w);
-        idle().push(w);
+        if keep {
+            idle().push(w);
+        }
         result
     }
 }
@@ -196,7 +203,12 @@ impl Body {
             states.iter_mut().zip(args).for_each(|(s, a)| s.copy_from(*a));
             return Ok(());
         }
-        nested.with(&self.program, |w| match context.follow {
+        /// Steps, and bytes of a workspace, from which on making it costs little beside the loop, and keeping it much: a gradient has
+        /// several loops after each other.
+        const LONG: usize = 16;
+        const LARGE: usize = 1 << 20;
+        let keep = length < LONG || self.program.bytes() < LARGE;
+        nested.lend(&self.program, keep, |w| match context.follow {
             Some(follow) if follow.watch.follows(&self.program.name) => {
                 let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
                 let holds_loop = self.program.steps.iter().any(loops);
@@ -245,15 +257,32 @@ impl Body {
             }
         }
         let [from, to] = &mut state;
+        // The step before left the state as it was.
+        let mut still = false;
         let outcome = range.into_iter().try_for_each(|step| -> Result<(), Option<Fault>> {
             let i = if reverse { length - 1 - step } else { step };
             let mut inputs: Vec<View> = args.to_vec();
             if step > first {
                 inputs.iter_mut().zip(from.iter()).for_each(|(v, b)| *v = b.view());
             }
+            let mut again = still && xs > 0;
             for v in &mut inputs[carry..carry + xs] {
                 let item = v.len() / length;
-                *v = v.part(i * item, item);
+                let place = |i: usize| v.part(i * item, item);
+                again = again && same_bits(place(i), place(if reverse { i + 1 } else { i - 1 }));
+                *v = place(i);
+            }
+            if again {
+                // The same state and the same items give the same: tries back that were none.
+                let before = if reverse { i + 1 } else { i - 1 };
+                for row in rows.iter_mut() {
+                    let item = row.view().len() / count;
+                    row.copy_within((before - base) * item, (i - base) * item, item);
+                }
+                if step == last {
+                    states.iter_mut().zip(from.iter()).for_each(|(s, b)| s.copy_from(b.view()));
+                }
+                return Ok(());
             }
             // The last step leaves the state where it is wanted.
             let mut outputs: Vec<ViewMut> = if step == last {
@@ -269,7 +298,8 @@ impl Body {
                 .run(context, w, &inputs, &mut outputs)
                 .map_err(|e| Some(e.within(format_args!("step {step}"))))?;
             std::mem::swap(from, to);
-            if xs == 0 && step > first && step < last && unchanged(from, to) {
+            still = step > first && step < last && unchanged(from, to);
+            if xs == 0 && still {
                 // Nothing is read from outside, so all further steps give the same.
                 states.iter_mut().zip(from.iter()).for_each(|(s, b)| s.copy_from(b.view()));
                 for row in rows.iter_mut() {
@@ -290,6 +320,11 @@ impl Body {
 }
 
 impl Program {
+    /// Of its own part of a workspace.
+    fn bytes(&self) -> usize {
+        self.slots.iter().map(|s| s.len * s.dtype.size()).sum()
+    }
+
     /// Whether a linear or nonlinear system is solved in it, at any depth.
     fn solves(&self) -> bool {
         let below = |s: &super::Step| s.kind.bodies().into_iter().any(|b| b.program.solves());

@@ -6,7 +6,7 @@ use super::{Run, Step};
 use crate::base::Span;
 use crate::integrate::bdf::{Equation, ROWS, equation, formula};
 use crate::integrate::{Tableau, tableau};
-use crate::ir::{Builder, Compare, Func, Op as Operation, Tensor, Type};
+use crate::ir::{Builder, Compare, Func, Op as Operation, Reduce, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error_help};
 use crate::lower::solve::{Guess, Integrator};
@@ -250,7 +250,15 @@ impl Lower<'_> {
                     b.reshape(v[0], &[all])
                 })
             };
-            Ok(vec![flat(l, &made[0]), flat(l, &next)])
+            let (guess, next) = (flat(l, &made[0]), flat(l, &next));
+            // Without a solution far away: what is not finite would enter derivatives, of which a rejected try has none.
+            let next = l.tracer.build(&[&next], |b, v| {
+                let numbers = b.compare(Compare::Eq, v[0], v[0]);
+                let solved = b.reduce(Reduce::Min, numbers, &[0]);
+                let far = b.full_like(v[0], 1e150);
+                b.select(solved, v[0], far)
+            });
+            Ok(vec![guess, next])
         })
     }
 

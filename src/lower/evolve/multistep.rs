@@ -13,8 +13,8 @@ use crate::lower::value::Num;
 
 /// A method of backward differences on a system.
 pub struct MultiStep {
-    /// `(t at the end, history [ROWS, n], order, h, captured…) → (guess [n], next [n])`: the solution of the equation of a step, not
-    /// finite where there is none.
+    /// `(t at the end, history [ROWS, n], order, h, captured…) → (guess [n], next [n])`: the solution of the equation of a step, far
+    /// from everything where there is none.
     pub solve: Func,
     pub max_order: usize,
     pub captured: Vec<Num>,

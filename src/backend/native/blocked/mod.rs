@@ -12,6 +12,7 @@ mod layout;
 mod read;
 mod roots;
 mod schedule;
+mod segments;
 
 use super::buffer::{View, ViewMut};
 use super::kernel::{Code, Compiled, Compiler, Pointers};
@@ -23,6 +24,7 @@ use layout::{Field, Memory};
 use read::{Extent, Source};
 use roots::Roots;
 use schedule::{Box, Schedule};
+pub use segments::{Marked, Replayed};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -82,6 +84,24 @@ enum Next {
     Over(usize),
     /// It is the value that another one had.
     Taken(usize),
+}
+
+/// What is split over the steps: the item of an argument, by its position, or the row of a result.
+#[derive(Clone, Copy)]
+enum Outer {
+    Item(usize),
+    Row(usize),
+}
+
+/// A scan between two of its steps.
+struct Running {
+    /// Of each slot that no step changes.
+    fixed: Vec<*mut u8>,
+    states: Vec<*mut u8>,
+    /// Which state each carried value lies in; the others are free.
+    place: Vec<usize>,
+    /// What the pointers point into.
+    _made: Vec<Buffer>,
 }
 
 struct Sweep {
@@ -144,13 +164,13 @@ impl Blocked {
         let (slots, numbers, prologue) = lay_out(body, &roots, &extent, carry, grid);
         let Some(made) = read::nests(body, &roots, grid, &slots, &numbers) else { return Ok(None) };
         let mut compiler = Compiler::new().expect("compiler bug: kernels without a compiler");
-        compiler.keeps_in_cache();
+        compiler.keeps_in_cache(true);
         let lengths: Vec<usize> = slots.iter().map(|s| s.field.len).collect();
         let mut sweeps = vec![];
         let mut cost = 0;
         for (nests, writes) in made {
             cost += nests.iter().map(|n| n.shape.iter().product::<usize>() * n.graph.exprs.len()).sum::<usize>();
-            let pieces = nests.iter().map(|n| compiler.piece(n, &lengths)).collect::<Result<Vec<_>, _>>()?;
+            let pieces = nests.iter().map(|n| compiler.narrow_piece(n, &lengths)).collect::<Result<Vec<_>, _>>()?;
             sweeps.push(Sweep { pieces, writes });
         }
         let code = compiler.finish_pieces(sweeps.iter_mut().flat_map(|s| &mut s.pieces))?;
@@ -228,11 +248,16 @@ impl Blocked {
         outs: &mut [ViewMut],
         rows: &mut [ViewMut],
     ) -> Result<(), Fault> {
+        self.with_memory(|memory| self.run_in(context, memory, steps, args, outs, rows))
+    }
+
+    /// Gives `f` memory, kept for the next time.
+    fn with_memory<R>(&self, f: impl FnOnce(&mut Memory) -> R) -> R {
         let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let mut memory = reused.unwrap_or_else(|| self.memory());
-        let outcome = self.run_in(context, &mut memory, steps, args, outs, rows);
+        let result = f(&mut memory);
         self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(memory);
-        outcome
+        result
     }
 
     fn memory(&self) -> Memory {
@@ -269,29 +294,44 @@ impl Blocked {
         assert!(rows.len() == self.rows.len() && rows.iter().zip(&self.rows).all(fits), "compiler bug: rows of a loop");
         // The item of the first row.
         let first = if self.reverse { self.length - steps.end } else { steps.start };
+        let size = self.dtype.size();
+        let items: Vec<*mut u8> = args.iter().map(super::kernel::pointer).collect();
+        let rows: Vec<*mut u8> = rows.iter_mut().map(super::kernel::pointer_mut).collect();
+        let mut running = self.begin(context, memory, args)?;
+        self.go_on(context, &mut running, steps.len(), &|step, place, len| {
+            let step = steps.start + step;
+            let item = if self.reverse { self.length - 1 - step } else { step };
+            match place {
+                // SAFETY: an item lies within the argument, whose length the plan guarantees.
+                Outer::Item(k) => unsafe { items[k].add(item * len * size) },
+                // SAFETY: as many rows as steps.
+                Outer::Row(r) => unsafe { rows[r].add((item - first) * len * size) },
+            }
+        });
+        outs.iter_mut().enumerate().for_each(|(k, out)| self.state(context, &running, k, out));
+        Ok(())
+    }
+
+    /// Lays out what does not change and the state; `args` are those of the scan, of which those split over the steps are not read.
+    fn begin(&self, context: &Context, memory: &mut Memory, args: &[View]) -> Result<Running, Fault> {
         let mut made: Vec<Buffer> = vec![];
         if let Some((body, nested)) = &self.prologue {
             made = super::buffers(body.program.output_types());
             let mut views: Vec<ViewMut> = made.iter_mut().map(Buffer::view_mut).collect();
             body.call(context, nested, args, &mut views)?;
         }
-        let size = self.dtype.size();
         // Pointers that no step changes.
         let mut fixed: Vec<*mut u8> = vec![std::ptr::null_mut(); self.slots.len()];
         for (k, slot) in self.slots.iter().enumerate() {
             let from = match slot.kind {
-                Kind::Shared(a) | Kind::Item(a) => args[a],
+                Kind::Shared(a) => args[a],
                 Kind::Prologue(r) => made[r].view(),
                 Kind::Constant(_) => slot.field.constant(),
-                Kind::Row(r) => {
-                    fixed[k] = super::kernel::pointer_mut(&mut rows[r]);
-                    continue;
-                }
                 Kind::Between => {
                     fixed[k] = memory.others[k].pointer();
                     continue;
                 }
-                Kind::Old(_) | Kind::New(_) => continue,
+                Kind::Old(_) | Kind::New(_) | Kind::Row(_) | Kind::Item(_) => continue,
             };
             fixed[k] = if slot.field.ghosts() {
                 let to = memory.others[k].pointer();
@@ -301,20 +341,27 @@ impl Blocked {
                 super::kernel::pointer(&from)
             };
         }
-        // Which state each carried value lies in; the others are free.
-        let mut place: Vec<usize> = (0..self.carry).collect();
         for (k, arg) in args.iter().enumerate().take(self.carry) {
-            let slot =
-                self.slots.iter().find(|s| s.kind == Kind::Old(k)).expect("compiler bug: a state without a slot");
-            slot.field.fill(context, *arg, memory.states[k].pointer());
+            self.old(k).fill(context, *arg, memory.states[k].pointer());
         }
-        let states: Vec<*mut u8> = memory.states.iter_mut().map(|s| s.pointer()).collect();
-        let mut at = steps.start;
-        while at < steps.end {
-            let count = self.schedule.steps.min(steps.end - at);
+        let states = memory.states.iter_mut().map(|s| s.pointer()).collect();
+        Ok(Running { fixed, states, place: (0..self.carry).collect(), _made: made })
+    }
+
+    /// Further steps; what is split over them lies where `outside` says for each step from 0: `(step, which, elements)`.
+    fn go_on(
+        &self,
+        context: &Context,
+        running: &mut Running,
+        steps: usize,
+        outside: &dyn Fn(usize, Outer, usize) -> *mut u8,
+    ) {
+        let Running { fixed, states, place, .. } = running;
+        let mut at = 0;
+        while at < steps {
+            let count = self.schedule.steps.min(steps - at);
             let mut tables: Vec<Vec<*mut u8>> = Vec::with_capacity(count);
             for step in at..at + count {
-                let item = if self.reverse { self.length - 1 - step } else { step };
                 let mut free = (0..states.len()).filter(|s| !place.contains(s)).collect::<Vec<_>>().into_iter();
                 let after: Vec<usize> = self
                     .next
@@ -324,27 +371,29 @@ impl Blocked {
                         Next::Made => free.next().expect("compiler bug: no state is free"),
                     })
                     .collect();
-                let table = self.slots.iter().zip(&fixed).map(|(slot, &fixed)| match slot.kind {
+                let table = self.slots.iter().zip(&*fixed).map(|(slot, &fixed)| match slot.kind {
                     Kind::Old(k) => states[place[k]],
                     Kind::New(k) => states[after[k]],
-                    // SAFETY: an item lies within the argument, whose length the plan guarantees.
-                    Kind::Item(_) => unsafe { fixed.add(item * slot.field.len * size) },
-                    // SAFETY: as many rows as steps.
-                    Kind::Row(_) => unsafe { fixed.add((item - first) * slot.field.len * size) },
+                    Kind::Item(k) => outside(step, Outer::Item(k), slot.field.len),
+                    Kind::Row(r) => outside(step, Outer::Row(r), slot.field.len),
                     _ => fixed,
                 });
                 tables.push(table.collect());
-                place = after;
+                *place = after;
             }
             self.advance(context, &tables);
             at += count;
         }
-        for (k, out) in outs.iter_mut().enumerate() {
-            let slot =
-                self.slots.iter().find(|s| s.kind == Kind::Old(k)).expect("compiler bug: a state without a slot");
-            slot.field.read(context, states[place[k]], out);
-        }
-        Ok(())
+    }
+
+    /// A carried value as it is now.
+    fn state(&self, context: &Context, running: &Running, k: usize, out: &mut ViewMut) {
+        self.old(k).read(context, running.states[running.place[k]], out);
+    }
+
+    fn old(&self, k: usize) -> &Field {
+        let slot = self.slots.iter().find(|s| s.kind == Kind::Old(k));
+        &slot.expect("compiler bug: a state without a slot").field
     }
 
     /// As many steps as there are tables of pointers.

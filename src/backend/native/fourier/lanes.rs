@@ -4,9 +4,9 @@
 //!
 //! Which lines go together depends on the shape alone, so the bits do not depend on threads.
 
-use super::butterflies::{Packed, Plan, Planes};
+use super::butterflies::{Packed, Place, Plan, Planes};
 use super::vector::{Vector, transpose};
-use super::{Shared, each};
+use super::{AtPoints, Shared, each};
 use crate::backend::native::Context;
 use std::sync::Mutex;
 
@@ -21,6 +21,74 @@ pub struct Grid<V: Vector> {
     /// Memory that no task uses now: pairs of work, and planes.
     work: Mutex<Vec<Vec<Line<V>>>>,
     planes: Mutex<Vec<Vec<Line<V>>>>,
+    /// Of several transforms at once, and blocks of rows.
+    several: Mutex<Vec<Vec<Line<V>>>>,
+    blocks: Mutex<Vec<Vec<Line<V>>>>,
+}
+
+/// What a transform back starts from: modes `[2, n₁, …]`, times real factors one after the other, times i where it is `turned`.
+pub struct Source<'a, T> {
+    pub modes: &'a [T],
+    /// Numbers, and how far apart they lie for neighbours along each axis of modes (0: the same for all).
+    pub factors: Vec<(&'a [T], &'a [usize])>,
+    pub turned: bool,
+}
+
+/// Factors of a source at most.
+pub const MOST_FACTORS: usize = 4;
+
+/// Neighbouring columns of two arrays of modes, times factors.
+#[derive(Clone, Copy)]
+struct Multiplied<'a, V: Vector> {
+    of: Planes<V>,
+    factors: &'a [Factor<V>],
+    turned: bool,
+}
+
+/// For these columns: the first number, how far the next element of a line is, and whether neighbouring columns have their own.
+#[derive(Clone, Copy)]
+struct Factor<V: Vector> {
+    at: *const V::Number,
+    apart: usize,
+    own: bool,
+}
+
+impl<V: Vector> Place<V> for Multiplied<'_, V> {
+    #[inline(always)]
+    unsafe fn get(&self, j: usize) -> [V; 2] {
+        // SAFETY: the caller's.
+        unsafe {
+            let [mut x, mut y] = self.of.get(j);
+            for f in self.factors {
+                let at = f.at.add(j * f.apart);
+                let k = if f.own { V::load(at, self.of.mask) } else { V::splat(*at) };
+                (x, y) = (k.times(x), k.times(y));
+            }
+            if self.turned { [y.times(V::splat(V::number(-1.0))), x] } else { [x, y] }
+        }
+    }
+    #[inline(always)]
+    unsafe fn put(&self, _: usize, _: [V; 2]) {
+        unreachable!("compiler bug: modes are only read")
+    }
+}
+
+/// The same with real and imaginary parts exchanged: of these the other direction of a transform is this one.
+#[derive(Clone, Copy)]
+struct Exchanged<P>(P);
+
+impl<V: Vector, P: Place<V>> Place<V> for Exchanged<P> {
+    #[inline(always)]
+    unsafe fn get(&self, j: usize) -> [V; 2] {
+        // SAFETY: the caller's.
+        let [x, y] = unsafe { self.0.get(j) };
+        [y, x]
+    }
+    #[inline(always)]
+    unsafe fn put(&self, j: usize, [x, y]: [V; 2]) {
+        // SAFETY: the caller's.
+        unsafe { self.0.put(j, [y, x]) }
+    }
 }
 
 /// Vectors begin at multiples of a cache line.
@@ -39,13 +107,6 @@ struct Spectrum<V: Vector> {
 // SAFETY: whoever uses the pointers says why no two threads touch the same element.
 unsafe impl<V: Vector> Sync for Spectrum<V> {}
 
-impl<V: Vector> Spectrum<V> {
-    /// The other direction of a transform is this one of parts that are exchanged.
-    fn exchanged(self) -> Spectrum<V> {
-        Spectrum { re: self.im, im: self.re, ..self }
-    }
-}
-
 impl<V: Vector> Grid<V> {
     /// None where an axis does not fit, or rows are fewer than lanes.
     pub fn new(shape: &[usize]) -> Option<Grid<V>> {
@@ -60,39 +121,72 @@ impl<V: Vector> Grid<V> {
         let plans = shape.iter().map(|&n| Plan::new(n)).collect::<Option<_>>()?;
         // An odd number of lines a row: rows below each other spread over the sets of the caches.
         let padded = (modes.div_ceil(V::LANES) | 1) * V::LANES;
-        let (work, planes) = Default::default();
-        Some(Grid { shape: shape.to_vec(), modes, padded, rows, plans, work, planes })
+        let (work, planes, several, blocks) = Default::default();
+        Some(Grid { shape: shape.to_vec(), modes, padded, rows, plans, work, planes, several, blocks })
     }
 
     /// Numbers to modes.
     pub fn analyse(&self, workers: Option<&Context>, x: &[V::Number], y: &mut [V::Number]) {
         let (x, out) = (Shared(x.as_ptr().cast_mut()), self.spectrum(y.as_mut_ptr(), self.modes));
-        self.with_planes(|between| {
-            each(workers, self.rows.div_ceil(2 * V::LANES), &|task| {
+        with(&self.planes, self.plane(), |at| {
+            let between = self.spectrum(at.cast(), self.padded);
+            each(workers, self.row_tasks(), &|task| {
                 // SAFETY: the processor is able (or there is no `Grid`); a task reads and writes rows of its own.
-                self.with_work(|a, b| unsafe { self.rows_forward(task, x.at(0), between, a, b) });
+                self.with_work(|a, b| unsafe { self.rows_forward(task, x.at(0), 0, between, a, b) });
             });
-            for axis in (0..self.shape.len() - 1).rev() {
-                let to = if axis == 0 { out } else { between };
-                self.columns(workers, axis, between, to);
-            }
+            self.columns_forward(workers, between, out);
         });
     }
 
     /// Modes to numbers.
-    pub fn synthesise(&self, workers: Option<&Context>, x: &[V::Number], y: &mut [V::Number]) {
-        // Only read.
-        let (given, y) = (self.spectrum(x.as_ptr().cast_mut(), self.modes), Shared(y.as_mut_ptr()));
-        self.with_planes(|between| {
-            let first = self.shape.len() - 2;
-            for axis in (0..=first).rev() {
-                let from = if axis == first { given } else { between };
-                self.columns(workers, axis, from.exchanged(), between.exchanged());
-            }
-            each(workers, self.rows.div_ceil(2 * V::LANES), &|task| {
+    pub fn synthesise(&self, workers: Option<&Context>, x: &Source<V::Number>, y: &mut [V::Number]) {
+        let y = Shared(y.as_mut_ptr());
+        with(&self.planes, self.plane(), |at| {
+            let between = self.spectrum(at.cast(), self.padded);
+            self.columns_backward(workers, std::slice::from_ref(x), &[between]);
+            each(workers, self.row_tasks(), &|task| {
                 // SAFETY: as above.
-                self.with_work(|a, b| unsafe { self.rows_backward(task, between, y.at(0), a, b) });
+                self.with_work(|a, b| unsafe { self.rows_backward(task, between, y.at(0), 0, a, b) });
             });
+        });
+    }
+
+    /// Several spectra to numbers, what `at_points` makes of those, and that to modes: rows pass from one transform to the other within
+    /// the nearest cache.
+    pub fn through(
+        &self,
+        workers: Option<&Context>,
+        x: &[Source<V::Number>],
+        at_points: &AtPoints<V::Number>,
+        y: &mut [V::Number],
+    ) {
+        let out = self.spectrum(y.as_mut_ptr(), self.modes);
+        let n = self.shape[self.shape.len() - 1];
+        with(&self.several, self.plane() * x.len(), |at| {
+            // SAFETY: one plane behind the other.
+            let place = |k: usize| self.spectrum(unsafe { at.add(k * self.plane()) }.cast(), self.padded);
+            let planes: Vec<Spectrum<V>> = (0..x.len()).map(place).collect();
+            self.columns_backward(workers, x, &planes);
+            each(workers, self.row_tasks(), &|task| {
+                let first = task * 2 * V::LANES;
+                let count = (2 * V::LANES).min(self.rows - first);
+                with(&self.blocks, n * (x.len() + 1), |at| {
+                    // SAFETY: one block of n lines behind the other.
+                    let block = |k: usize| unsafe { at.add(k * n) }.cast::<V::Number>();
+                    let args: Vec<*mut V::Number> = (0..x.len()).map(block).collect();
+                    let result = block(x.len());
+                    self.with_work(|a, b| {
+                        for (from, to) in planes.iter().zip(&args) {
+                            // SAFETY: as above; nobody else has these blocks.
+                            unsafe { self.rows_backward(task, *from, *to, first, a, b) };
+                        }
+                        at_points(first, count, &args, result);
+                        // SAFETY: as above; these rows of the first plane have been read.
+                        unsafe { self.rows_forward(task, result, first, planes[0], a, b) };
+                    });
+                });
+            });
+            self.columns_forward(workers, planes[0], out);
         });
     }
 
@@ -101,29 +195,93 @@ impl<V: Vector> Grid<V> {
         Spectrum { re: at, im: unsafe { at.add(self.rows * row) }, row }
     }
 
-    /// Transforms along one axis but the last.
-    fn columns(&self, workers: Option<&Context>, axis: usize, from: Spectrum<V>, to: Spectrum<V>) {
-        let n = self.shape[axis];
-        // Rows between an element of a line and the next.
-        let inner: usize = self.shape[axis + 1..self.shape.len() - 1].iter().product();
-        let blocks = self.modes.div_ceil(V::LANES);
-        each(workers, self.rows / n * blocks, &|task| {
-            let (line, first) = (task / blocks, task % blocks * V::LANES);
-            let row = line / inner * n * inner + line % inner;
-            let planes = |s: &Spectrum<V>| {
-                let at = row * s.row + first;
-                // SAFETY: the first element of a line of the planes.
-                let (re, im) = unsafe { (s.re.add(at), s.im.add(at)) };
-                Planes { re, im, apart: inner * s.row, mask: lanes(self.modes - first) }
-            };
-            // SAFETY: the processor is able; lines of different tasks are disjoint, and lie within the arrays.
-            self.with_work(|a, b| unsafe { self.plans[axis].run(planes(&from), planes(&to), a, b) });
-        });
+    fn columns_forward(&self, workers: Option<&Context>, between: Spectrum<V>, out: Spectrum<V>) {
+        for axis in (0..self.shape.len() - 1).rev() {
+            let to = if axis == 0 { out } else { between };
+            each(workers, self.column_tasks(axis), &|task| {
+                let (from, to) = (self.lines(axis, task, between), self.lines(axis, task, to));
+                // SAFETY: the processor is able; lines of different tasks are disjoint, and lie within the arrays.
+                self.with_work(|a, b| unsafe { self.plans[axis].run(from, to, a, b) });
+            });
+        }
     }
 
-    /// Two blocks of rows at once, the second as imaginary parts.
+    fn columns_backward(&self, workers: Option<&Context>, x: &[Source<V::Number>], planes: &[Spectrum<V>]) {
+        let first = self.shape.len() - 2;
+        for axis in (0..=first).rev() {
+            let tasks = self.column_tasks(axis);
+            // SAFETY: as above.
+            each(workers, tasks * x.len(), &|task| {
+                let (k, task) = (task / tasks, task % tasks);
+                let to = Exchanged(self.lines(axis, task, planes[k]));
+                self.with_work(|a, b| unsafe {
+                    if axis < first {
+                        return self.plans[axis].run(to, to, a, b);
+                    }
+                    // Only read.
+                    let given = self.spectrum(x[k].modes.as_ptr().cast_mut(), self.modes);
+                    let of = self.lines(axis, task, given);
+                    if x[k].factors.is_empty() && !x[k].turned {
+                        return self.plans[axis].run(Exchanged(of), to, a, b);
+                    }
+                    let mut factors = [Factor { at: std::ptr::null(), apart: 0, own: false }; MOST_FACTORS];
+                    for (f, (numbers, strides)) in factors.iter_mut().zip(&x[k].factors) {
+                        *f = self.factor(axis, task, numbers, strides);
+                    }
+                    let from = Multiplied { of, factors: &factors[..x[k].factors.len()], turned: x[k].turned };
+                    self.plans[axis].run(Exchanged(from), to, a, b)
+                });
+            });
+        }
+    }
+
+    /// Blocks of rows that go together, and of lines along another axis.
+    fn row_tasks(&self) -> usize {
+        self.rows.div_ceil(2 * V::LANES)
+    }
+
+    fn column_tasks(&self, axis: usize) -> usize {
+        self.rows / self.shape[axis] * self.modes.div_ceil(V::LANES)
+    }
+
+    /// The row and the column of a task's first element, and the rows between an element of a line and the next.
+    fn line(&self, axis: usize, task: usize) -> (usize, usize, usize) {
+        let inner: usize = self.shape[axis + 1..self.shape.len() - 1].iter().product();
+        let blocks = self.modes.div_ceil(V::LANES);
+        let (line, first) = (task / blocks, task % blocks * V::LANES);
+        (line / inner * self.shape[axis] * inner + line % inner, first, inner)
+    }
+
+    fn lines(&self, axis: usize, task: usize, s: Spectrum<V>) -> Planes<V> {
+        let (row, first, inner) = self.line(axis, task);
+        let at = row * s.row + first;
+        // SAFETY: the first element of a line of the planes.
+        let (re, im) = unsafe { (s.re.add(at), s.im.add(at)) };
+        Planes { re, im, apart: inner * s.row, mask: lanes(self.modes - first) }
+    }
+
+    fn factor(&self, axis: usize, task: usize, numbers: &[V::Number], strides: &[usize]) -> Factor<V> {
+        let (mut row, first, _) = self.line(axis, task);
+        let last = self.shape.len() - 1;
+        let mut at = first * strides[last];
+        for a in (0..last).rev() {
+            at += row % self.shape[a] * strides[a];
+            row /= self.shape[a];
+        }
+        Factor { at: numbers[at..].as_ptr(), apart: strides[axis], own: strides[last] > 0 }
+    }
+
+    /// Two blocks of rows at once, the second as imaginary parts. The numbers of row `begin` lie first.
     #[target_feature(enable = "avx512f,avx512dq")]
-    unsafe fn rows_forward(&self, task: usize, x: *const V::Number, to: Spectrum<V>, a: Packed<V>, b: Packed<V>) {
+    unsafe fn rows_forward(
+        &self,
+        task: usize,
+        x: *const V::Number,
+        begin: usize,
+        to: Spectrum<V>,
+        a: Packed<V>,
+        b: Packed<V>,
+    ) {
         let plan = &self.plans[self.plans.len() - 1];
         let (n, modes, first) = (plan.n, self.modes, task * 2 * V::LANES);
         // SAFETY: the caller's; rows and elements that there are not have masks without lanes.
@@ -131,7 +289,7 @@ impl<V: Vector> Grid<V> {
             for part in 0..2 {
                 let row = first + part * V::LANES;
                 for j in (0..n).step_by(V::LANES) {
-                    let v = self.read_rows(x, n, row, j, n);
+                    let v = self.read_rows(x, n, (row, begin), j, n);
                     for (i, v) in v.iter().enumerate().take(V::LANES.min(n - j)) {
                         (*a.0.add(j + i))[part] = *v;
                     }
@@ -156,14 +314,22 @@ impl<V: Vector> Grid<V> {
                 for (p, v) in parts.iter_mut().enumerate() {
                     transpose(v);
                     let plane = if p % 2 == 0 { to.re } else { to.im };
-                    self.write_rows(plane, to.row, first + p / 2 * V::LANES, k, modes, v);
+                    self.write_rows(plane, to.row, (first + p / 2 * V::LANES, 0), k, modes, v);
                 }
             }
         }
     }
 
     #[target_feature(enable = "avx512f,avx512dq")]
-    unsafe fn rows_backward(&self, task: usize, from: Spectrum<V>, y: *mut V::Number, a: Packed<V>, b: Packed<V>) {
+    unsafe fn rows_backward(
+        &self,
+        task: usize,
+        from: Spectrum<V>,
+        y: *mut V::Number,
+        begin: usize,
+        a: Packed<V>,
+        b: Packed<V>,
+    ) {
         let plan = &self.plans[self.plans.len() - 1];
         let (n, modes, first) = (plan.n, self.modes, task * 2 * V::LANES);
         // SAFETY: as above.
@@ -172,12 +338,12 @@ impl<V: Vector> Grid<V> {
             for k in (0..modes).step_by(V::LANES) {
                 let second = first + V::LANES;
                 let re = [
-                    self.read_rows(from.re, from.row, first, k, modes),
-                    self.read_rows(from.re, from.row, second, k, modes),
+                    self.read_rows(from.re, from.row, (first, 0), k, modes),
+                    self.read_rows(from.re, from.row, (second, 0), k, modes),
                 ];
                 let im = [
-                    self.read_rows(from.im, from.row, first, k, modes),
-                    self.read_rows(from.im, from.row, second, k, modes),
+                    self.read_rows(from.im, from.row, (first, 0), k, modes),
+                    self.read_rows(from.im, from.row, (second, 0), k, modes),
                 ];
                 for i in 0..V::LANES.min(modes - k) {
                     let (k, back) = (k + i, (n - k - i) % n);
@@ -200,22 +366,30 @@ impl<V: Vector> Grid<V> {
                         *v = (*b.0.add(j + i))[1 - part];
                     }
                     transpose(&mut v);
-                    self.write_rows(y, n, row, j, n, &v);
+                    self.write_rows(y, n, (row, begin), j, n, &v);
                 }
             }
         }
     }
 
-    /// Elements from `j` on of as many rows as lanes, element i of all rows in vector i. `apart`: from row to row; `end` of each row.
+    /// Elements from `j` on of as many rows as lanes, element i of all rows in vector i. `apart`: from row to row; `end` of each row;
+    /// `begin`: the row that lies first.
     #[inline(always)]
-    unsafe fn read_rows(&self, x: *const V::Number, apart: usize, row: usize, j: usize, end: usize) -> [V; 16] {
+    unsafe fn read_rows(
+        &self,
+        x: *const V::Number,
+        apart: usize,
+        (row, begin): (usize, usize),
+        j: usize,
+        end: usize,
+    ) -> [V; 16] {
         // SAFETY: the caller's.
         unsafe {
             let mask = lanes(end - j);
             let mut v = [V::splat(V::number(0.0)); 16];
             for (i, v) in v.iter_mut().enumerate().take(V::LANES) {
                 if row + i < self.rows {
-                    *v = V::load(x.add((row + i) * apart + j), mask);
+                    *v = V::load(x.add((row - begin + i) * apart + j), mask);
                 }
             }
             transpose(&mut v);
@@ -224,13 +398,21 @@ impl<V: Vector> Grid<V> {
     }
 
     #[inline(always)]
-    unsafe fn write_rows(&self, y: *mut V::Number, apart: usize, row: usize, j: usize, end: usize, v: &[V; 16]) {
+    unsafe fn write_rows(
+        &self,
+        y: *mut V::Number,
+        apart: usize,
+        (row, begin): (usize, usize),
+        j: usize,
+        end: usize,
+        v: &[V; 16],
+    ) {
         // SAFETY: the caller's.
         unsafe {
             let mask = lanes(end - j);
             for (i, v) in v.iter().enumerate().take(V::LANES) {
                 if row + i < self.rows {
-                    v.store(y.add((row + i) * apart + j), mask);
+                    v.store(y.add((row - begin + i) * apart + j), mask);
                 }
             }
         }
@@ -246,8 +428,9 @@ impl<V: Vector> Grid<V> {
         })
     }
 
-    fn with_planes<R>(&self, f: impl FnOnce(Spectrum<V>) -> R) -> R {
-        with(&self.planes, (self.rows * self.padded).div_ceil(V::LANES), |at| f(self.spectrum(at.cast(), self.padded)))
+    /// Lines of two planes.
+    fn plane(&self) -> usize {
+        (self.rows * self.padded).div_ceil(V::LANES)
     }
 }
 

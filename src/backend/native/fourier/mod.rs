@@ -23,7 +23,21 @@ pub struct Fourier {
     shape: Vec<usize>,
     inverse: bool,
     plans: Plans,
+    modal: Modal,
 }
+
+/// Real factors and i, by which modes are multiplied before they are transformed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Modal {
+    /// Of each factor: how far apart its numbers lie for neighbours along each axis of modes, 0 where they are the same.
+    pub strides: Vec<Vec<usize>>,
+    /// Times i.
+    pub turned: bool,
+}
+
+/// Makes some rows of numbers from the same rows of others: the first row and how many, where those of each argument lie, and where
+/// the result.
+pub type AtPoints<'a, T> = dyn Fn(usize, usize, &[*mut T], *mut T) + Sync + 'a;
 
 enum Plans {
     Double(Axes<f64>),
@@ -48,34 +62,112 @@ impl Fourier {
         Fourier::new(shape, rank, dtype, true)
     }
 
+    /// The same of modes times factors; only where [`takes_factors`] says so.
+    pub fn multiplied(shape: &[usize], rank: usize, dtype: DType, modal: Modal) -> Fourier {
+        Fourier { modal, ..Fourier::new(shape, rank, dtype, true) }
+    }
+
+    /// Whether the numbers that `back` makes may be made, used and transformed by this one a few rows at a time.
+    pub fn follows(&self, back: &Fourier) -> bool {
+        !self.inverse && back.inverse && self.is_wide() && back.is_wide() && self.lead == 1 && self.shape == back.shape
+    }
+
+    /// Rows of the numbers.
+    pub fn rows(&self) -> usize {
+        self.shape[..self.shape.len() - 1].iter().product()
+    }
+
+    pub fn points(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn is_wide(&self) -> bool {
+        !matches!(self.plans, Plans::Double(_) | Plans::Single(_))
+    }
+
     fn new(shape: &[usize], rank: usize, dtype: DType, inverse: bool) -> Fourier {
         let (lead, shape) = shape.split_at(shape.len() - rank);
         let plans = Plans::wide(shape, dtype).unwrap_or_else(|| Plans::of_library(shape, dtype, inverse));
-        Fourier { lead: lead.iter().product(), shape: shape.to_vec(), inverse, plans }
+        Fourier { lead: lead.iter().product(), shape: shape.to_vec(), inverse, plans, modal: Modal::default() }
     }
 
-    pub fn run64(&self, context: &Context, x: &[f64], y: &mut [f64]) {
+    /// `x`: what is transformed, and its factors.
+    pub fn run64(&self, context: &Context, x: &[&[f64]], y: &mut [f64]) {
         match &self.plans {
-            Plans::Double(axes) if self.inverse => self.run(context, &|w, x, y| axes.synthesise(w, x, y), x, y),
-            Plans::Double(axes) => self.run(context, &|w, x, y| axes.analyse(w, x, y), x, y),
+            Plans::Double(axes) if self.inverse => self.run(context, &|w, x, y| axes.synthesise(w, x, y), x[0], y),
+            Plans::Double(axes) => self.run(context, &|w, x, y| axes.analyse(w, x, y), x[0], y),
             #[cfg(target_arch = "x86_64")]
-            Plans::WideDouble(grid) if self.inverse => self.run(context, &|w, x, y| grid.synthesise(w, x, y), x, y),
+            Plans::WideDouble(grid) if self.inverse => {
+                let one = |w: Option<&Context>, z: &[f64], y: &mut [f64]| grid.synthesise(w, &self.source(z, x), y);
+                self.run(context, &one, x[0], y)
+            }
             #[cfg(target_arch = "x86_64")]
-            Plans::WideDouble(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x, y),
+            Plans::WideDouble(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x[0], y),
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
     }
 
-    pub fn run32(&self, context: &Context, x: &[f32], y: &mut [f32]) {
+    pub fn run32(&self, context: &Context, x: &[&[f32]], y: &mut [f32]) {
         match &self.plans {
-            Plans::Single(axes) if self.inverse => self.run(context, &|w, x, y| axes.synthesise(w, x, y), x, y),
-            Plans::Single(axes) => self.run(context, &|w, x, y| axes.analyse(w, x, y), x, y),
+            Plans::Single(axes) if self.inverse => self.run(context, &|w, x, y| axes.synthesise(w, x, y), x[0], y),
+            Plans::Single(axes) => self.run(context, &|w, x, y| axes.analyse(w, x, y), x[0], y),
             #[cfg(target_arch = "x86_64")]
-            Plans::WideSingle(grid) if self.inverse => self.run(context, &|w, x, y| grid.synthesise(w, x, y), x, y),
+            Plans::WideSingle(grid) if self.inverse => {
+                let one = |w: Option<&Context>, z: &[f32], y: &mut [f32]| grid.synthesise(w, &self.source(z, x), y);
+                self.run(context, &one, x[0], y)
+            }
             #[cfg(target_arch = "x86_64")]
-            Plans::WideSingle(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x, y),
+            Plans::WideSingle(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x[0], y),
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
+    }
+
+    /// The transforms `back` of their arguments (modes and factors), what `at_points` makes of them, and this transform of that.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    pub fn through64(
+        &self,
+        context: &Context,
+        back: &[(&Fourier, Vec<&[f64]>)],
+        at_points: &AtPoints<f64>,
+        y: &mut [f64],
+    ) {
+        match &self.plans {
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideDouble(grid) => {
+                let x: Vec<_> = back.iter().map(|(f, x)| f.source(x[0], x)).collect();
+                grid.through(self.workers(context), &x, at_points, y)
+            }
+            _ => unreachable!("compiler bug: a transform of another precision"),
+        }
+    }
+
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    pub fn through32(
+        &self,
+        context: &Context,
+        back: &[(&Fourier, Vec<&[f32]>)],
+        at_points: &AtPoints<f32>,
+        y: &mut [f32],
+    ) {
+        match &self.plans {
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideSingle(grid) => {
+                let x: Vec<_> = back.iter().map(|(f, x)| f.source(x[0], x)).collect();
+                grid.through(self.workers(context), &x, at_points, y)
+            }
+            _ => unreachable!("compiler bug: a transform of another precision"),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn source<'a, T>(&'a self, modes: &'a [T], x: &[&'a [T]]) -> lanes::Source<'a, T> {
+        let factors = x[1..].iter().copied().zip(self.modal.strides.iter().map(Vec::as_slice)).collect();
+        lanes::Source { modes, factors, turned: self.modal.turned }
+    }
+
+    /// Several threads where there is enough to do.
+    fn workers<'a>(&self, context: &'a Context<'a>) -> Option<&'a Context<'a>> {
+        (self.rows() * self.shape[self.shape.len() - 1] >= LEAST).then_some(context)
     }
 
     /// `one` item after the other, or each by a thread of its own.
@@ -125,6 +217,15 @@ impl Plans {
     fn wide(_: &[usize], _: DType) -> Option<Plans> {
         None
     }
+}
+
+/// Whether transforms back to numbers of this shape may multiply modes by so many factors.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+pub fn takes_factors(shape: &[usize], rank: usize, dtype: DType, factors: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return shape.len() == rank && factors <= lanes::MOST_FACTORS && Plans::wide(shape, dtype).is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 /// `f` for each task, over the workers where there are any.
@@ -191,10 +292,10 @@ mod tests {
                     match x.as_f32() {
                         Some(x) => {
                             let mut y = vec![0.0f32; got.len()];
-                            made.run32(&context, x, &mut y);
+                            made.run32(&context, &[x], &mut y);
                             got.iter_mut().zip(y).for_each(|(g, y)| *g = y as f64);
                         }
-                        None => made.run64(&context, &x.to_f64(), &mut got),
+                        None => made.run64(&context, &[&x.to_f64()], &mut got),
                     }
                     let scale = wanted.iter().map(|x| x.abs()).fold(0.0, f64::max);
                     let worst = wanted.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
