@@ -121,7 +121,7 @@ impl Case {
             let exchange = b.scale(difference, 3.0);
             value = b.add(value, exchange);
         }
-        vec![on(Condition::flux(1, b.finish(vec![value])))]
+        vec![on(Condition::flux(c, b.finish(vec![value])))]
     }
 
     /// L2 norm of the error and of its gradient. Up to a constant where nothing fixes one.

@@ -76,7 +76,7 @@ impl Line {
     }
 
     /// The cell so far from one end: an array of extent 1 along the axis.
-    fn from_end(self, b: &mut Builder, v: Value, high: bool, k: usize) -> Value {
+    fn cell_off(self, b: &mut Builder, v: Value, high: bool, k: usize) -> Value {
         let k = k.min(self.cells - 1);
         let k = if high { self.cells - 1 - k } else { k };
         b.slice(v, self.axis, k, k + 1)
@@ -85,7 +85,7 @@ impl Line {
     /// A slope a cell at one end, outwards, that vanishes with either of the last two, p and q: `pq (p + q)/(p² + q²)`, an array of
     /// extent 1 along the axis. A limiter that comes and goes with a sign would cost steps in time their order.
     fn slope_outwards(self, b: &mut Builder, v: Value, high: bool) -> Value {
-        let [near, second, third] = [0, 1, 2].map(|k| self.from_end(b, v, high, k));
+        let [near, second, third] = [0, 1, 2].map(|k| self.cell_off(b, v, high, k));
         let (p, q) = (b.sub(near, second), b.sub(second, third));
         let (product, sum) = (b.mul(p, q), b.add(p, q));
         let over = b.mul(product, sum);
@@ -99,7 +99,7 @@ impl Line {
 
     /// The value at one end, on the straight line through two cells: an array of extent 1 along the axis.
     pub fn at_end(self, b: &mut Builder, v: Value, high: bool) -> Value {
-        let [near, second] = [0, 1].map(|k| self.from_end(b, v, high, k));
+        let [near, second] = [0, 1].map(|k| self.cell_off(b, v, high, k));
         let (near, second) = (b.scale(near, 1.5), b.scale(second, -0.5));
         b.add(near, second)
     }
