@@ -11,7 +11,7 @@ use crate::backend::watch::{Reached, Saved, Watch};
 use crate::base::Fingerprint;
 use crate::base::fingerprint::Hasher;
 use crate::ir::{DType, Fault, Tensor, Type};
-use crate::lower::evolve::march::{Held, Look, March, Often, marked, of_tries};
+use crate::lower::evolve::march::{ACCEPTED, Held, Look, March, Often, TIME, marked, of_tries};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::collections::HashMap;
@@ -344,7 +344,8 @@ impl Watch for Follower<'_> {
 
     fn violated(&self, now: &Reached) -> Fault {
         if let (Some(what), Some((mark, _, steps))) = (self.claim_at(now), self.place(now)) {
-            self.lock().broken = Some(Broken { mark: mark.into(), steps, what });
+            let found = of_tries(now.body).then(|| (now.state[TIME].number(0), now.state[ACCEPTED].number(0) as usize));
+            self.lock().broken = Some(Broken { mark: mark.into(), steps, found, what });
         }
         Fault::new(now.body, "what it ensures does not hold")
     }
@@ -355,7 +356,7 @@ impl Watch for Follower<'_> {
             let t = known.start + steps.saturating_sub(1) as f64 * known.step;
             let largest = self.guards.get(mark).and_then(|g| g.largest(before, t, self.threads));
             let what = What::NotFinite { state, entry, value, largest };
-            self.lock().broken = Some(Broken { mark: mark.into(), steps, what });
+            self.lock().broken = Some(Broken { mark: mark.into(), steps, found: None, what });
         }
         Fault::new(now.body, "a number that is not finite")
     }

@@ -14,6 +14,8 @@ pub struct Broken {
     pub mark: String,
     /// Steps taken, the bad one included.
     pub steps: usize,
+    /// Of steps whose lengths are found on the way: the time, and how many were accepted.
+    pub found: Option<(f64, usize)>,
     pub what: What,
 }
 
@@ -65,8 +67,13 @@ pub fn diagnosed(broken: &Broken, m: Option<&March>, span: Span) -> Failure {
     let Some(m) = m else {
         return Box::new(Diagnostic::error("run.unstable", span, "a state became infinite or not a number"));
     };
-    let t = short(m.start + broken.steps as f64 * m.step);
-    let when = format!("at t = {t} in step {} of {}", broken.steps, m.steps);
+    let when = match broken.found {
+        Some((t, accepted)) => format!("at t = {} after {accepted} steps", short(t)),
+        None => {
+            let t = short(m.start + broken.steps as f64 * m.step);
+            format!("at t = {t} in step {} of {}", broken.steps, m.steps)
+        }
+    };
     let scale = m.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
     match &broken.what {
         What::NotFinite { state, entry, value, largest } => {
@@ -107,7 +114,9 @@ fn claim_broken(m: &March, held: &Held, (entry, value): (usize, f64), when: &str
         }
     };
     let message = format!("`ensure {}` of `{}`{scale}: `{}` {how}, {when}", held.name, m.system, held.text);
-    Box::new(Diagnostic::error("run.ensure", span, message).note(method(m)).help(help))
+    let d = Diagnostic::error("run.ensure", span, message).help(help);
+    // Steps that are found on the way have no length to tell.
+    Box::new(if m.equations.is_empty() { d } else { d.note(method(m)) })
 }
 
 fn not_finite(

@@ -96,3 +96,26 @@ fn bounds_that_are_left_are_told_with_their_place() {
         "{text}"
     );
 }
+
+/// Steps that are found on the way have no number in advance: the time is told, and how many there were.
+#[test]
+fn steps_that_follow_the_error_are_watched_too() {
+    for scheme in [
+        "fd(order=2, n=64, time=dormand_prince(tol=1e-6))",
+        "fv(n=64, time=ssprk3(cfl=0.4))",
+        "spectral(n=64, time=dormand_prince(tol=1e-6))",
+    ] {
+        let (code, text) = run(&format!("let a = solve(Front(), {scheme}, t=0..1)\nreport(m=mean(a.u))"));
+        let holds = scheme.starts_with("fv");
+        assert_eq!(code, if holds { 0 } else { 3 }, "{scheme}: {text}");
+        assert!(holds || text.contains("`ensure bounds` of `Front`: `u") && text.contains("at t = 0.125 "), "{text}");
+    }
+    let scheme = "fem(order=1, n=32, time=bdf(tol=1e-6))";
+    let (code, text) = run(&format!("let a = solve(Leak(), {scheme}, t=0..2, every=0.5)\nreport(m=mean(a.u[1]))"));
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("`ensure mass` of `Leak`") && text.contains("at t = "), "{text}");
+    // exp(2.303) = 10.
+    let (code, text) = run("let a = solve(Growth(), dormand_prince(tol=1e-6), t=0..5, every=0.1)\nreport(n=a.n)");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("`n <= 10` does not hold: 1.") && text.contains("at t = 2.4"), "{text}");
+}

@@ -7,7 +7,7 @@
 //! & Bischof 1999]
 
 use super::control::Control;
-use super::march::mark_tries;
+use super::march::{March, mark_tries};
 use super::timeline::Timeline;
 use crate::base::Span;
 use crate::ir::{Binary, Builder, Compare, Func, Op, Reduce, Tensor, Type, Value};
@@ -41,6 +41,9 @@ pub const ACCEPTED: usize = 2;
 pub const REJECTED: usize = 3;
 pub const ENDED: usize = 4;
 
+/// How often claims are looked at in a run of which no samples are kept.
+const LOOKS: usize = 8;
+
 /// What a run gives.
 pub struct Driven {
     /// `[samples, …]`, or the last state alone as one row.
@@ -53,9 +56,12 @@ pub struct Driven {
 
 impl Lower<'_> {
     /// Runs over the samples of a timeline.
-    pub(super) fn drive(&mut self, name: &str, tries: &Tries, control: &Control, timeline: &Timeline) -> Driven {
-        let n = timeline.samples;
-        let ends: Vec<f64> = (0..n).map(|k| timeline.start + (k + 1) as f64 * timeline.step).collect();
+    pub(super) fn drive(&mut self, mut march: March, tries: &Tries, control: &Control, timeline: &Timeline) -> Driven {
+        // Claims are looked at between samples: where none are kept, of a few.
+        let parts = if march.watched.is_some() && !timeline.keep { LOOKS } else { 1 };
+        let (n, step) = (timeline.samples * parts, timeline.step / parts as f64);
+        (march.steps, march.step) = (n, step);
+        let ends: Vec<f64> = (0..n).map(|k| timeline.start + (k + 1) as f64 * step).collect();
         let last = ends[n - 1];
         let mut args = tries.initial.clone();
         let carry = args.len();
@@ -63,7 +69,6 @@ impl Lower<'_> {
         args.extend(tries.captured.iter().cloned());
         let refs: Vec<&Num> = args.iter().collect();
         let mut body = sample(tries, control, last);
-        let march = self.describe_tries(name, timeline, vec![]);
         self.runtime.marches(march, &mut body);
         mark_tries(&mut body);
         let op = Op::Scan { body: Arc::new(body), length: n, carry, xs: 1, reverse: false };
@@ -82,7 +87,10 @@ impl Lower<'_> {
                     b.concat(&[first, v[0]], 0)
                 }),
             ),
-            false => (states.clone(), times.clone()),
+            false => {
+                let mut last = |v: &Num| self.tracer.build(&[v], |b, v| b.slice(v[0], 0, n - 1, n));
+                (last(states), last(times))
+            }
         };
         let of = |k: usize| out[k].clone();
         let status = [of(TIME), failed, of(ENDED), of(ACCEPTED), of(REJECTED), of(LENGTH)];

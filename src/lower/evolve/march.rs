@@ -1,6 +1,7 @@
 //! What is known of a run in time besides its numbers, for those who follow it: how far it is, what broke where, what a plan says.
 //! The loops of a run carry its mark in the names of their bodies; names take no part in any key of a result.
 
+pub use super::driver::{ACCEPTED, TIME};
 use super::ordinary::Ordinary;
 use super::timeline::Timeline;
 pub use super::watched::{Held, Look, Rule, Watched};

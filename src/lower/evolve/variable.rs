@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use super::driver::Tries;
+use super::march::{March, method_name};
 use super::measure::Measure;
 use super::multistep::MultiStep;
 use super::onestep::{Dense, OneStep};
@@ -128,7 +129,10 @@ impl Lower<'_> {
                 );
             }
         };
-        let driven = self.drive(&eqs.name, &tries, &control, &timeline);
+        let (watched, points) = (self.watched_tries(run, &tries, &layout)?, Some(space.clone()));
+        let time = method_name(integrator);
+        let march = March { watched, points, time, ..self.describe_tries(&eqs.name, &timeline, vec![]) };
+        let driven = self.drive(march, &tries, &control, &timeline);
         let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
@@ -323,8 +327,22 @@ impl Lower<'_> {
 
     /// The solution of a state at a time.
     fn snapshot(&mut self, run: &Run, state: Num, time: Num, layout: &Arrangement) -> Result<Rc<Solution>> {
-        let Run { problem, scheme, space, span, .. } = *run;
+        let Run { problem, space, span, .. } = *run;
         let eqs = self.at_time(time.clone(), |l| l.equations(problem))?;
+        let (nodal, slopes) = self.read_state(run, state, time, layout)?;
+        let solved = Solved { nodal, slopes, numbers: vec![], space: space.clone() };
+        self.solution(&eqs, solved, span)
+    }
+
+    /// Values and slopes at the nodes, of a state at a time.
+    pub(super) fn read_state(
+        &mut self,
+        run: &Run,
+        state: Num,
+        time: Num,
+        layout: &Arrangement,
+    ) -> Result<(Num, Option<Num>)> {
+        let Run { scheme, space, .. } = *run;
         let (state, slopes) = match layout {
             Arrangement::Spectra(complete) => self.completed(state, &time, complete),
             _ => {
@@ -337,9 +355,7 @@ impl Lower<'_> {
             }
         };
         let nodal = self.nodal(state, !matches!(layout, Arrangement::Nodes), space);
-        let slopes = slopes.map(|s| self.nodal_slopes(s, space));
-        let solved = Solved { nodal, slopes, numbers: vec![], space: space.clone() };
-        self.solution(&eqs, solved, span)
+        Ok((nodal, slopes.map(|s| self.nodal_slopes(s, space))))
     }
 
     /// `(t, u, captured…) → the length of which a step is a part`: on finite volumes the time in which the fastest wave crosses a cell, of
@@ -479,7 +495,7 @@ fn explicit_trial(
 }
 
 /// How states are arranged.
-enum Arrangement {
+pub(super) enum Arrangement {
     /// `[c, n…]`
     Components,
     /// `[N, c]`

@@ -1,6 +1,8 @@
 //! What is looked at while a run goes: the claims of its system at a state, and where its unknowns lie when the state is of another kind.
 
+use super::driver::{TIME, Tries};
 use super::samples::Whole;
+use super::variable::Arrangement;
 use super::{Run, Step};
 use crate::discretize::Space;
 use crate::ir::{Builder, Func, Tensor, Type};
@@ -142,6 +144,45 @@ impl Lower<'_> {
         let outputs = places.iter().map(|at| func.outputs[*at]).collect();
         let func = crate::ir::build::drop_dead(Func { outputs, ..func });
         Ok(Watched { look: Look { func, captured: captured.to_vec() }, claims })
+    }
+
+    /// The claims of a system over what tries carry: they are looked at where a run whose steps are found on the way is kept.
+    pub(super) fn watched_tries(&mut self, run: &Run, tries: &Tries, layout: &Arrangement) -> Result<Option<Watched>> {
+        if !self.tracer.known_now() || !self.has_claims(run.problem.def) {
+            return Ok(None);
+        }
+        let types = [tries.start.ty().clone(), Type::f64([])];
+        let mut claims = vec![];
+        let (func, captured) = self.timed("ensure", &types, 1, |l, inputs| {
+            let (eqs, found) = l.with_claims(|l| l.equations(run.problem))?;
+            claims = found;
+            let (nodal, slopes) = l.read_state(run, inputs[0].clone(), inputs[1].clone(), layout)?;
+            let fields = l.unknown_fields(&eqs, &nodal, slopes.as_ref(), run.space);
+            let mut out = vec![];
+            for claim in &claims {
+                out.extend(l.looked_at(claim, &eqs, &fields, run.space)?);
+            }
+            Ok(out)
+        })?;
+        let start = std::slice::from_ref(&tries.start);
+        let watched = self.watched_from(claims, func, captured, start, run.start)?;
+        self.of_tries(watched, tries).map(Some)
+    }
+
+    /// Claims over a state, as claims over what tries carry.
+    pub(super) fn of_tries(&mut self, mut watched: Watched, tries: &Tries) -> Result<Watched> {
+        let mut b = Builder::new("ensure");
+        let carried: Vec<_> = tries.initial.iter().map(|n| b.input(n.ty().clone())).collect();
+        // Of a step found on the way the time is carried.
+        b.input(Type::f64([]));
+        let ours: Vec<_> = tries.captured.iter().map(|n| b.input(n.ty().clone())).collect();
+        let theirs: Vec<_> = watched.look.captured.iter().map(|n| b.input(n.ty.clone())).collect();
+        let state = b.inline(&tries.state, &[&carried[..], &carried[TIME..=TIME], &ours].concat())[0];
+        let out = b.inline(&watched.look.func, &[&[state, carried[TIME]], &theirs[..]].concat());
+        let mut known = self.compute(&tries.captured, self.here)?;
+        known.append(&mut watched.look.captured);
+        watched.look = Look { func: b.finish(out), captured: known };
+        Ok(watched)
     }
 
     /// What shows all unknowns of a state that is not made of values at points. None where that cannot be had now.

@@ -66,7 +66,7 @@ impl Lower<'_> {
             let mut march = self.describe_numbers(&system, &timeline, step.initial[0].ty().len());
             march.time = method_name(method);
             march.checkpoint = self.often(args, span)?;
-            march.watched = self.watched_numbers(&system, &step, timeline.start)?;
+            march.watched = self.watched_numbers(&system, &step.initial, timeline.start)?;
             return self.trajectory(&system, &timeline, step, march);
         }
         self.driven(problem, method, control, until, args, span)
@@ -131,7 +131,11 @@ impl Lower<'_> {
                 self.one_step_tries(&step, &control, &timeline)
             }
         };
-        let driven = self.drive(&system.name, &tries, &control, &timeline);
+        let mut march = self.describe_tries(&system.name, &timeline, vec![]);
+        if let Some(watched) = self.watched_numbers(&system, std::slice::from_ref(&tries.start), timeline.start)? {
+            march.watched = Some(self.of_tries(watched, &tries)?);
+        }
+        let driven = self.drive(march, &tries, &control, &timeline);
         let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
         Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }
@@ -292,18 +296,18 @@ impl Lower<'_> {
     }
 
     /// The claims of the system over the states of its steps.
-    fn watched_numbers(&mut self, system: &Ordinary, step: &Step, start: f64) -> Result<Option<Watched>> {
+    fn watched_numbers(&mut self, system: &Ordinary, initial: &[Num], start: f64) -> Result<Option<Watched>> {
         if system.claims.is_empty() || !self.tracer.known_now() {
             return Ok(None);
         }
         let mut b = Builder::new("ensure");
-        let states: Vec<_> = step.initial.iter().map(|s| b.input(s.ty().clone())).collect();
+        let states: Vec<_> = initial.iter().map(|s| b.input(s.ty().clone())).collect();
         let t = b.input(Type::f64([]));
         let (names, lets) = &system.lets;
         let more: Vec<_> = lets.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
         let out = b.inline(lets, &[&[t, states[0]], &more[..]].concat());
         let func = b.finish(out[names.len()..].to_vec());
-        self.watched_from(system.claims.clone(), func, system.captured.clone(), &step.initial, start).map(Some)
+        self.watched_from(system.claims.clone(), func, system.captured.clone(), initial, start).map(Some)
     }
 
     /// Runs the steps and names what comes out.
