@@ -5,6 +5,8 @@
 //! none: what a law carries through walls where nothing is given is such a condition, too).
 
 use super::Refusal;
+use super::derivative::{Direction, derivative};
+use super::sparsity::nonzero_pattern;
 use crate::ir::{Func, Type};
 
 /// A steady system for `components` unknown values a point, over a domain of `dimension` space dimensions.
@@ -34,9 +36,33 @@ pub struct Balance {
     pub symmetric: bool,
     /// No condition fixes the constants: the solution is up to a constant (a gauge picks one afterwards).
     pub constant_kernel: bool,
+    /// No gradient drives any flux.
+    pub carries: bool,
 }
 
 impl Balance {
+    /// For methods without an upwind side. Error: components carry each other through a wall where none is given, so that waves come in
+    /// and go out there, and what comes in would be made up.
+    pub fn told_at_walls(&self) -> Result<(), Refusal> {
+        let c = self.components;
+        for on in self.boundary.iter().filter(|_| self.carries && c > 1) {
+            let Condition::Natural { rows, value, open: true, .. } = &on.condition else { continue };
+            let directions: Vec<Direction> = (0..c).map(|element| Direction { input: 1, element }).collect();
+            let pattern = nonzero_pattern(&derivative(value, &directions));
+            let coupled = pattern.iter().enumerate().any(|(j, column)| (0..c).any(|i| i != j && column[i] != 0.0));
+            if coupled && !rows.contains(&false) {
+                let message = format!(
+                    "at `{}` nothing is given of the unknowns of `{}`, which carry each other: waves come in there and go out",
+                    on.part, self.name
+                );
+                return Err(Refusal::new("discretize.riemann", message).help(
+                    "give one of them there (a wall, `v·n = 0`, or a free end, `p = 0`), or use explicit steps on `fv`, which let waves out",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// For methods whose fluxes read values and first derivatives. Error: the law holds higher ones.
     pub fn first_order(&self) -> Result<(), Refusal> {
         if self.order < 2 {

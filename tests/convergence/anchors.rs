@@ -62,6 +62,7 @@ fn cell_problem(k: &Func, d: usize, axis: usize) -> Balance {
         linear: true,
         symmetric: true,
         constant_kernel: true,
+        carries: false,
     }
 }
 

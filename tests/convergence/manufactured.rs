@@ -46,6 +46,7 @@ impl Case {
             linear: self.linear,
             symmetric: self.symmetric,
             constant_kernel: false,
+            carries: false,
         }
     }
 

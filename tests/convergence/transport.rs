@@ -58,6 +58,7 @@ fn law(d: usize, linear: bool) -> Balance {
         linear,
         symmetric: false,
         constant_kernel: false,
+        carries: false,
     }
 }
 

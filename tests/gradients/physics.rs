@@ -43,6 +43,7 @@ fn heat(n: usize) -> Discrete {
         linear: false,
         symmetric: false,
         constant_kernel: false,
+        carries: false,
     };
     let mesh = Mesh::new(Element::Quad, &[0.0, 0.0], &[1.0, 1.0], &[n, n], &[false, false]).unwrap();
     let space = Space::lagrange(mesh, 1, None).unwrap();
@@ -159,6 +160,7 @@ fn slope_of_the_effective_conductivity_of_a_laminate() {
         linear: true,
         symmetric: true,
         constant_kernel: true,
+        carries: false,
     };
     let mesh = Mesh::new(Element::Quad, &[0.0, 0.0], &[1.0, 1.0], &[4, 4], &[true, true]).unwrap();
     let space = Space::lagrange(mesh, 1, None).unwrap();

@@ -27,6 +27,7 @@ fn burgers(d: usize) -> Balance {
         linear: false,
         symmetric: false,
         constant_kernel: false,
+        carries: false,
     }
 }
 

@@ -28,6 +28,7 @@ pub fn discretise(balance: &Balance, space: &Space, options: &Options) -> Result
         return Err(Refusal::new("discretize.mesh", message));
     }
     balance.first_order()?;
+    balance.told_at_walls()?;
     let sides = balance.boundary.iter().map(|on| space.mesh.part(&on.part)).collect::<Result<Vec<_>, _>>()?;
     let lowered = mixed::multipliers(balance, space);
     let constraints = Constraints::new(balance, space, &sides, lowered);
@@ -203,6 +204,7 @@ mod tests {
             linear: true,
             symmetric: true,
             constant_kernel: false,
+            carries: false,
         }
     }
 

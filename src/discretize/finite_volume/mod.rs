@@ -32,6 +32,7 @@ pub fn discretise(balance: &Balance, mesh: &Mesh, options: &Options) -> Result<D
             .help("leave the element to the scheme, or use `fem(...)`"));
     }
     balance.first_order()?;
+    balance.told_at_walls()?;
     let sides = balance.boundary.iter().map(|on| mesh.part(&on.part)).collect::<Result<Vec<_>, _>>()?;
     check_two_point(balance)?;
 

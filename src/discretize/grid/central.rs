@@ -16,6 +16,7 @@ use std::collections::HashMap;
 /// Errors: an order that is not offered, too few points for it, an equation whose pointwise part holds solves or loops.
 pub fn rates(balance: &Balance, mesh: &Mesh, order: usize) -> Result<Func, Refusal> {
     check(balance)?;
+    balance.told_at_walls()?;
     if ![2, 4, 6, 8].contains(&order) {
         return Err(Refusal::new("discretize.grid", format!("there are no central differences of order {order}"))
             .help("choose 2, 4, 6 or 8"));

@@ -36,6 +36,7 @@ fn balance(d: usize) -> Balance {
         linear: false,
         symmetric: false,
         constant_kernel: false,
+        carries: false,
     }
 }
 

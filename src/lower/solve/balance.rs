@@ -131,6 +131,7 @@ impl Lower<'_> {
             linear: analysis.linear,
             symmetric: analysis.symmetric,
             constant_kernel,
+            carries: eqs.carries,
         };
         if constant_kernel && eqs.gauges.is_empty() && !eqs.rates {
             return error_help(
