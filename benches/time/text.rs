@@ -144,7 +144,8 @@ pub fn gradients(name: &str, text: &Text, steps: usize, threads: usize, seconds:
     ] {
         if let Ok(dir) = std::env::var("DUMP") {
             let g = passes::optimise(ad::grad(func, &[wrt]));
-            std::fs::write(format!("{dir}/{name} {what}.ir"), mslc::ir::text::print(&g)).unwrap();
+            std::fs::write(format!("{dir}/{name} {what}.ir"), mslc::ir::text::print(&g))
+                .expect("the folder for intermediate code takes files");
         }
         let run = compiled(&ad::grad(func, &[wrt]), threads);
         // What earlier runs have freed is not to hide what this one takes.
