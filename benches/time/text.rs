@@ -138,16 +138,18 @@ pub fn gradients(name: &str, text: &Text, steps: usize, threads: usize, seconds:
     let zeros = Tensor::f64(losses.ty(state).shape.clone(), vec![0.0; losses.ty(state).len()]);
     let forward = compiled(&losses, threads);
     let (_, value) = best(&forward, &start, threads, 1);
-    for (what, func, wrt, inputs) in [
-        ("a parameter", &losses, 0, start.clone()),
-        ("the state at the start", &whole, start.len(), [start.clone(), vec![zeros]].concat()),
+    let mode: [fn(&Func, &[usize]) -> Func; 2] = [ad::gradient, ad::grad];
+    for (what, func, wrt, mode, inputs) in [
+        ("a parameter", &losses, 0, mode[0], start.clone()),
+        ("a parameter, in reverse as for many", &losses, 0, mode[1], start.clone()),
+        ("the state at the start", &whole, start.len(), mode[0], [start.clone(), vec![zeros]].concat()),
     ] {
         if let Ok(dir) = std::env::var("DUMP") {
-            let g = passes::optimise(ad::grad(func, &[wrt]));
+            let g = passes::optimise(mode(func, &[wrt]));
             std::fs::write(format!("{dir}/{name} {what}.ir"), mslc::ir::text::print(&g))
                 .expect("the folder for intermediate code takes files");
         }
-        let run = compiled(&ad::grad(func, &[wrt]), threads);
+        let run = compiled(&mode(func, &[wrt]), threads);
         // What earlier runs have freed is not to hide what this one takes.
         // SAFETY: gives free memory back to the system.
         #[cfg(target_env = "gnu")]

@@ -235,7 +235,7 @@ fn flat_gradient(losses: &Func, weights: &[Tensor], on: &[usize], of: &[usize]) 
         let sum = chosen[1..].iter().fold(chosen[0], |s, &x| b.add(s, x));
         b.finish(std::iter::once(sum).chain(chosen).collect())
     };
-    let gradient = ad::grad(&total, of);
+    let gradient = ad::gradient(&total, of);
     let mut b = Builder::new("gradient");
     let args = open_flat(&mut b, losses, weights);
     let out = b.inline(&gradient, &args);

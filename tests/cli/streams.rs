@@ -98,7 +98,9 @@ fn a_killed_run_goes_on_with_the_file_that_it_was_writing() {
     assert!(start(&program, &out).wait().unwrap().success());
     assert_eq!(bits(&out), bits(&whole));
     assert!(found(&out, "part").is_empty());
-    assert_eq!(found(&out, "task"), found(&whole, "task"));
+    // The file also tells how long the run took, in more or fewer digits.
+    let [resumed, at_once] = [&out, &whole].map(|out| found(out, "task")[0]);
+    assert!(resumed.abs_diff(at_once) < 32, "{resumed} and {at_once} bytes");
 }
 
 /// What is written to files is the same whether samples are held in memory or not: 40 of them are.
