@@ -17,6 +17,8 @@ pub struct Field {
     near: usize,
     /// In elements.
     pub strides: Vec<usize>,
+    /// Elements from the beginning of one row along the last axis to the next.
+    line: usize,
     pub len: usize,
     size: usize,
     /// It has memory of its own, with this layout; else it is read where it lies.
@@ -40,12 +42,14 @@ impl Field {
             let len = shape.iter().product();
             let size = dtype.size();
             let around = vec![true; shape.len()];
+            let line = shape.last().copied().unwrap_or(1);
             return Field {
                 shape: shape.to_vec(),
                 low,
                 high,
                 near: 0,
                 strides,
+                line,
                 len,
                 size,
                 own: false,
@@ -53,35 +57,42 @@ impl Field {
                 constant: None,
             };
         }
-        Field::padded(shape, low, high, dtype)
+        Field::padded(shape, low, high, dtype, 1)
     }
 
-    /// A field over the grid, with at most one axis of components before it.
-    pub fn around(shape: &[usize], grid: &[usize], ghosts: &[(usize, usize)], dtype: DType) -> Field {
+    /// A field over the grid, with at most one axis of components before it. Of two axes a row is followed by that of the next
+    /// component, and all components of a row fill a multiple of `lines` cache lines.
+    pub fn around(shape: &[usize], grid: &[usize], ghosts: &[(usize, usize)], dtype: DType, lines: usize) -> Field {
         let extra = shape.len() - grid.len();
         let ends = |f: &dyn Fn(&(usize, usize)) -> usize| {
             std::iter::repeat_n(0, extra).chain(ghosts.iter().map(f)).collect::<Vec<usize>>()
         };
-        Field::padded(shape, ends(&|g| g.0), ends(&|g| g.1), dtype)
+        let mut field = Field::padded(shape, ends(&|g| g.0), ends(&|g| g.1), dtype, lines);
+        if (extra, grid.len()) == (1, 2) {
+            field.strides = vec![field.line, shape[0] * field.line, 1];
+        }
+        field
     }
 
-    fn padded(shape: &[usize], mut low: Vec<usize>, high: Vec<usize>, dtype: DType) -> Field {
+    fn padded(shape: &[usize], mut low: Vec<usize>, high: Vec<usize>, dtype: DType, unit: usize) -> Field {
         let lanes = LINE / dtype.size();
         let last = shape.len() - 1;
         // The first element of a row begins a cache line.
         let near = low[last];
         low[last] = near.next_multiple_of(lanes);
         // An odd number of lines a row: rows below each other spread over the sets of the caches.
-        let lines = (low[last] + shape[last] + high[last]).div_ceil(lanes) | 1;
+        let lines = ((low[last] + shape[last] + high[last]).div_ceil(lanes * unit) | 1) * unit;
         let mut strides = vec![1; shape.len()];
-        let mut below = lines * lanes;
+        let line = lines * lanes;
+        let mut below = line;
         for a in (0..last).rev() {
             strides[a] = below;
             below *= low[a] + shape[a] + high[a];
         }
         let around = vec![true; shape.len()];
         let size = dtype.size();
-        Field { shape: shape.to_vec(), low, high, near, strides, len: below, size, own: true, around, constant: None }
+        let shape = shape.to_vec();
+        Field { shape, low, high, near, strides, line, len: below, size, own: true, around, constant: None }
     }
 
     /// There is something to keep up with what it stands for.
@@ -111,9 +122,92 @@ impl Field {
     pub fn row_bytes(&self, grid_rank: usize) -> usize {
         let extra = self.shape.len().saturating_sub(grid_rank);
         let components: usize = self.shape[..extra].iter().product();
+        components * self.line * self.size
+    }
+
+    /// Of a field over two axes: copies some rows from a dense array, `to` being where the buffer of all rows would begin, with what lies
+    /// beyond the ends of the rows.
+    ///
+    /// # Safety
+    /// The dense array has this shape, and nobody else uses these rows.
+    pub unsafe fn rows_in(&self, from: *const u8, to: *mut u8, rows: (usize, usize)) {
+        unsafe {
+            self.each_row(rows, &mut |dense, at, bytes| {
+                std::ptr::copy_nonoverlapping(from.add(dense), to.wrapping_add(at), bytes);
+            });
+            self.columns_around(to, rows);
+        }
+    }
+
+    /// The same to a dense array.
+    ///
+    /// # Safety
+    /// As above.
+    pub unsafe fn rows_out(&self, from: *const u8, to: *mut u8, rows: (usize, usize)) {
+        unsafe {
+            self.each_row(rows, &mut |dense, at, bytes| {
+                std::ptr::copy_nonoverlapping(from.wrapping_add(at), to.add(dense), bytes);
+            });
+        }
+    }
+
+    /// Where each row lies in a dense array and here, and how long it is, in bytes.
+    fn each_row(&self, (first, end): (usize, usize), f: &mut dyn FnMut(usize, usize, usize)) {
+        let [components, n, m] = self.as_rows();
+        for i in first..end {
+            for c in 0..components {
+                f((c * n + i) * m * self.size, self.row(c, i) * self.size, m * self.size);
+            }
+        }
+    }
+
+    /// Components, rows and columns of a field over two axes.
+    fn as_rows(&self) -> [usize; 3] {
+        match self.shape[..] {
+            [c, n, m] => [c, n, m],
+            [n, m] => [1, n, m],
+            _ => unreachable!("compiler bug: a field over two axes has another shape"),
+        }
+    }
+
+    /// The position of the first element of a row.
+    fn row(&self, component: usize, i: usize) -> usize {
+        let rank = self.shape.len();
+        self.origin() + i * self.strides[rank - 2] + if rank == 3 { component * self.strides[0] } else { 0 }
+    }
+
+    /// Writes what lies beyond both ends of some rows, where that is the other end; of a field over two axes.
+    ///
+    /// # Safety
+    /// As [`Field::rows_in`].
+    pub unsafe fn columns_around(&self, base: *mut u8, (first, end): (usize, usize)) {
         let last = self.shape.len() - 1;
-        let row = if last > 0 { self.strides[last - 1] } else { self.len };
-        components * row * self.size
+        let [components, _, m] = self.as_rows();
+        if !self.around[last] || self.near + self.high[last] == 0 {
+            return;
+        }
+        let (before, behind) = (self.near.min(m) * self.size, self.high[last].min(m) * self.size);
+        for i in first..end {
+            for c in 0..components {
+                // SAFETY: a row has so many ghosts.
+                unsafe {
+                    let row = base.wrapping_add(self.row(c, i) * self.size);
+                    std::ptr::copy_nonoverlapping(row, row.add(m * self.size), behind);
+                    std::ptr::copy_nonoverlapping(row.add(m * self.size - before), row.sub(before), before);
+                }
+            }
+        }
+    }
+
+    /// Ghosts before and behind the rows of a field over two axes.
+    pub fn beyond_rows(&self) -> (usize, usize) {
+        let a = self.shape.len() - 2;
+        (self.low[a], self.high[a])
+    }
+
+    /// From the beginning of a row of all components to the next, in bytes; of a field over two axes.
+    pub fn pitch(&self) -> usize {
+        self.strides[self.shape.len() - 2] * self.size
     }
 
     /// From a dense array, ghosts included.

@@ -10,9 +10,11 @@
 
 mod layout;
 mod read;
+mod rings;
 mod roots;
 mod schedule;
 mod segments;
+mod tiles;
 
 use super::buffer::{View, ViewMut};
 use super::kernel::{Code, Compiled, Compiler, Pointers};
@@ -86,6 +88,20 @@ enum Next {
     Taken(usize),
 }
 
+/// What a scan's arrays are to look like.
+struct Layout {
+    /// Rows fill a multiple of so many cache lines.
+    lines: usize,
+    /// Those of the items, where they are not read in place.
+    items: Option<Vec<Field>>,
+}
+
+impl Default for Layout {
+    fn default() -> Layout {
+        Layout { lines: 1, items: None }
+    }
+}
+
 /// What is split over the steps: the item of an argument, by its position, or the row of a result.
 #[derive(Clone, Copy)]
 enum Outer {
@@ -157,12 +173,23 @@ impl Blocked {
         grid: &[usize],
         threads: usize,
     ) -> Result<Option<Blocked>, Fault> {
-        let dtype = body.inputs[0].dtype;
         let Some(roots) = roots::choose(body, carry, xs, grid) else { return Ok(None) };
         // Once to see how far each source is read beyond its ends, then with ghosts laid out.
         let Some(extent) = read::measure(body, &roots, grid) else { return Ok(None) };
-        let (slots, numbers, prologue) = lay_out(body, &roots, &extent, carry, grid);
-        let Some(made) = read::nests(body, &roots, grid, &slots, &numbers) else { return Ok(None) };
+        Blocked::compiled(body, (length, carry, xs, reverse), grid, threads, (&roots, &extent), &Layout::default())
+    }
+
+    fn compiled(
+        body: &Func,
+        (length, carry, _, reverse): (usize, usize, usize, bool),
+        grid: &[usize],
+        threads: usize,
+        (roots, extent): (&Roots, &Extent),
+        layout: &Layout,
+    ) -> Result<Option<Blocked>, Fault> {
+        let dtype = body.inputs[0].dtype;
+        let (slots, numbers, prologue) = lay_out(body, roots, extent, (carry, grid), layout);
+        let Some(made) = read::nests(body, roots, grid, &slots, &numbers) else { return Ok(None) };
         let mut compiler = Compiler::new().expect("compiler bug: kernels without a compiler");
         compiler.keeps_in_cache(true);
         let lengths: Vec<usize> = slots.iter().map(|s| s.field.len).collect();
@@ -175,7 +202,7 @@ impl Blocked {
         }
         let code = compiler.finish_pieces(sweeps.iter_mut().flat_map(|s| &mut s.pieces))?;
         let wide = sweeps.iter().flat_map(|s| &s.pieces).all(|p| p.wide);
-        let next = if wide { nexts(body, &roots, &extent, carry) } else { simple_nexts(body, &roots, carry) };
+        let next = if wide { nexts(body, roots, extent, carry) } else { simple_nexts(body, roots, carry) };
         let prologue = match prologue.is_empty() {
             true => None,
             false => {
@@ -212,6 +239,11 @@ impl Blocked {
             idle: Mutex::new(vec![]),
             _code: Some(code),
         }))
+    }
+
+    /// Nothing is left besides the state.
+    fn all_made(body: &Func, carry: usize) -> bool {
+        body.outputs.len() == carry
     }
 
     /// The name of the body and the number of carried values, where the loop goes forwards.
@@ -274,7 +306,7 @@ impl Blocked {
         }
         for s in &self.slots {
             let own = matches!(s.kind, Kind::Between) || s.field.ghosts();
-            let own = own && !matches!(s.kind, Kind::Old(_) | Kind::New(_) | Kind::Row(_));
+            let own = own && !matches!(s.kind, Kind::Old(_) | Kind::New(_) | Kind::Row(_) | Kind::Item(_));
             let bytes = if own { s.field.len * self.dtype.size() } else { 0 };
             m.others.push(layout::Aligned::zeros(bytes, m.others.len() + 5));
         }
@@ -314,6 +346,21 @@ impl Blocked {
 
     /// Lays out what does not change and the state; `args` are those of the scan, of which those split over the steps are not read.
     fn begin(&self, context: &Context, memory: &mut Memory, args: &[View]) -> Result<Running, Fault> {
+        let (fixed, made) = self.fixed(context, memory, args)?;
+        for (k, arg) in args.iter().enumerate().take(self.carry) {
+            self.old(k).fill(context, *arg, memory.states[k].pointer());
+        }
+        let states = memory.states.iter_mut().map(|s| s.pointer()).collect();
+        Ok(Running { fixed, states, place: (0..self.carry).collect(), _made: made })
+    }
+
+    /// Of each slot that no step changes where it lies, and what some of the pointers point into.
+    fn fixed(
+        &self,
+        context: &Context,
+        memory: &mut Memory,
+        args: &[View],
+    ) -> Result<(Vec<*mut u8>, Vec<Buffer>), Fault> {
         let mut made: Vec<Buffer> = vec![];
         if let Some((body, nested)) = &self.prologue {
             made = super::buffers(body.program.output_types());
@@ -341,11 +388,17 @@ impl Blocked {
                 super::kernel::pointer(&from)
             };
         }
-        for (k, arg) in args.iter().enumerate().take(self.carry) {
-            self.old(k).fill(context, *arg, memory.states[k].pointer());
-        }
-        let states = memory.states.iter_mut().map(|s| s.pointer()).collect();
-        Ok(Running { fixed, states, place: (0..self.carry).collect(), _made: made })
+        Ok((fixed, made))
+    }
+
+    /// Where the carried values lie after a step, of so many states.
+    fn after(&self, place: &[usize], states: usize) -> Vec<usize> {
+        let mut free = (0..states).filter(|s| !place.contains(s));
+        let to = |n: &Next| match *n {
+            Next::Taken(j) | Next::Over(j) => place[j],
+            Next::Made => free.next().expect("compiler bug: no state is free"),
+        };
+        self.next.iter().map(to).collect()
     }
 
     /// Further steps; what is split over them lies where `outside` says for each step from 0: `(step, which, elements)`.
@@ -362,15 +415,7 @@ impl Blocked {
             let count = self.schedule.steps.min(steps - at);
             let mut tables: Vec<Vec<*mut u8>> = Vec::with_capacity(count);
             for step in at..at + count {
-                let mut free = (0..states.len()).filter(|s| !place.contains(s)).collect::<Vec<_>>().into_iter();
-                let after: Vec<usize> = self
-                    .next
-                    .iter()
-                    .map(|n| match *n {
-                        Next::Taken(j) | Next::Over(j) => place[j],
-                        Next::Made => free.next().expect("compiler bug: no state is free"),
-                    })
-                    .collect();
+                let after = self.after(place, states.len());
                 let table = self.slots.iter().zip(&*fixed).map(|(slot, &fixed)| match slot.kind {
                     Kind::Old(k) => states[place[k]],
                     Kind::New(k) => states[after[k]],
@@ -466,8 +511,8 @@ fn lay_out(
     body: &Func,
     roots: &Roots,
     extent: &Extent,
-    carry: usize,
-    grid: &[usize],
+    (carry, grid): (usize, &[usize]),
+    layout: &Layout,
 ) -> (Vec<Slot>, std::collections::HashMap<Source, usize>, Vec<Value>) {
     let mut slots: Vec<Slot> = vec![];
     let mut numbers = std::collections::HashMap::new();
@@ -476,7 +521,7 @@ fn lay_out(
     for k in 0..carry {
         // Values that take each other's places have one layout: the widest.
         let shape = &body.inputs[k].shape;
-        let mut field = Field::around(shape, grid, &extent.state_ghosts, dtype);
+        let mut field = Field::around(shape, grid, &extent.state_ghosts, dtype, layout.lines);
         field.around = extent.around(body, Source::Old(k), shape.len());
         numbers.insert(Source::Old(k), slots.len());
         slots.push(Slot { kind: Kind::Old(k), field: field.clone() });
@@ -494,7 +539,8 @@ fn lay_out(
     for &(v, _) in &roots.all {
         if let std::collections::hash_map::Entry::Vacant(place) = numbers.entry(Source::Root(v)) {
             let shape = &body.ty(v).shape;
-            let mut field = Field::around(shape, grid, &extent.ghosts_of(Source::Root(v), grid.len()), dtype);
+            let mut field =
+                Field::around(shape, grid, &extent.ghosts_of(Source::Root(v), grid.len()), dtype, layout.lines);
             field.around = extent.around(body, Source::Root(v), shape.len());
             place.insert(slots.len());
             slots.push(Slot { kind: Kind::Between, field });
@@ -513,8 +559,14 @@ fn lay_out(
                 }
             },
         };
-        let mut field = Field::of(&ty.shape, extent.beyond(*source), ty.dtype);
-        field.around = extent.around(body, *source, ty.rank());
+        let mut field = match (source, &layout.items) {
+            (Source::Item(k), Some(items)) => items[*k - carry].clone(),
+            _ => {
+                let mut field = Field::of(&ty.shape, extent.beyond(*source), ty.dtype);
+                field.around = extent.around(body, *source, ty.rank());
+                field
+            }
+        };
         if let Kind::Constant(v) = kind
             && let Op::Const(t) = &body.node(v).op
         {

@@ -38,6 +38,8 @@ pub struct Extent {
     /// How far along the first and the second axis what changes is read, and whether around the ends.
     pub reach: [usize; 2],
     pub periodic: [bool; 2],
+    /// Something that changes is read at the other end of the first axis itself, not in a copy of it beyond the end.
+    pub across: bool,
 }
 
 /// What lies beyond the ends of an axis.
@@ -81,6 +83,19 @@ impl Extent {
             Some(ends) => ends.iter().map(|e| *e == End::Around).collect(),
             None => vec![false; rank],
         }
+    }
+
+    /// What lies beyond the ends of each axis of what changes.
+    pub fn ends_of_changing(&self) -> impl Iterator<Item = (Source, &[End])> {
+        self.ends.iter().filter(|(s, _)| !matches!(s, Source::Fixed(_))).map(|(s, ends)| (*s, &ends[..]))
+    }
+
+    /// The carried values have these ghosts at least, which stand for this.
+    pub fn widen(&mut self, ghosts: &[(usize, usize)], ends: &[End]) {
+        for (own, other) in self.state_ghosts.iter_mut().zip(ghosts) {
+            *own = (own.0.max(other.0), own.1.max(other.1));
+        }
+        self.ends.insert(Source::Old(0), ends.to_vec());
     }
 
     /// Along the axes of the grid, the last ones of the source.
@@ -341,7 +356,7 @@ impl Reader<'_> {
     /// A field between zeros, where the memory around it can hold them.
     fn between_zeros(&mut self, v: Value, at: &[Affine]) -> Option<Id> {
         let (v, at) = self.picked(v, at.to_vec());
-        let source = self.source(v).filter(|s| !matches!(s, Source::Item(_)))?;
+        let source = self.source(v).filter(|s| self.roots.items_change || !matches!(s, Source::Item(_)))?;
         let shape = &self.f.ty(v).shape;
         let ends = self.extent.ends.get(&of_states(self.f, source));
         for (a, &n) in shape.iter().enumerate() {
@@ -438,7 +453,8 @@ impl Reader<'_> {
 
     fn load(&mut self, source: Source, v: Value, at: &[Affine], end: End) -> Result<Id, Stop> {
         let shape = self.f.ty(v).shape.clone();
-        let changes = matches!(source, Source::Old(_) | Source::Root(_));
+        let in_place = matches!(source, Source::Item(_)) && !self.roots.items_change;
+        let changes = !matches!(source, Source::Fixed(_)) && !in_place;
         let first = shape.len().saturating_sub(self.grid.len());
         if !is_field(&shape, self.grid) || !places(&shape, self.grid).iter().any(|p| p == at) {
             self.extent.elsewhere.insert(source);
@@ -459,7 +475,7 @@ impl Reader<'_> {
             let key = of_states(self.f, source);
             let known = &mut self.extent.ends.entry(key).or_insert_with(|| vec![End::Unread; shape.len()])[a];
             let (before, behind) = ((-least).max(0) as usize, (greatest - n as isize + 1).max(0) as usize);
-            let fits = plain(&at[a]) && !matches!(source, Source::Item(_)) && before <= n && behind <= n;
+            let fits = plain(&at[a]) && !in_place && before <= n && behind <= n;
             if fits && (*known == End::Unread || *known == end) {
                 *known = end;
                 (beyond.0[a], beyond.1[a]) = (before, behind);
@@ -501,8 +517,10 @@ impl Reader<'_> {
         let mut around = end == End::Around && (first < 0 || last >= n);
         if end == End::Around && least > half {
             (least, greatest, around) = (least - n, greatest - n, true);
+            self.extent.across |= axis == 0;
         } else if end == End::Around && greatest < -half {
             (least, greatest, around) = (least + n, greatest + n, true);
+            self.extent.across |= axis == 0;
         }
         let reach = least.unsigned_abs().max(greatest.unsigned_abs());
         self.extent.reach[axis] = self.extent.reach[axis].max(reach);

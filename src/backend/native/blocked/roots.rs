@@ -15,6 +15,8 @@ pub struct Roots {
     pub varies: Vec<bool>,
     pub carry: usize,
     pub xs: usize,
+    /// Items are laid out as the states are, and are made by the time they are read.
+    pub items_change: bool,
     /// Axes of the grid.
     pub rank: usize,
 }
@@ -148,7 +150,7 @@ fn choose_from(f: &Func, carry: usize, xs: usize, grid: &[usize], kept: &HashSet
     }
     let sweeps = levels.values().max()? + 1;
     let all: Vec<(Value, usize)> = levels.into_iter().collect();
-    (sweeps <= MOST_SWEEPS).then_some(Roots { all, sweeps, varies, carry, xs, rank: grid.len() })
+    (sweeps <= MOST_SWEEPS).then_some(Roots { all, sweeps, varies, carry, xs, items_change: false, rank: grid.len() })
 }
 
 fn is_worth_keeping(demands: &HashSet<(Value, Vec<Affine>)>, shape: &[usize], grid: &[usize], cost: usize) -> bool {

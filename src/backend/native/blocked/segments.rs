@@ -3,8 +3,10 @@
 //!
 //! Both go on from segment to segment in the layout of the sweeps. Back, the memory of segments that are done takes states of those to
 //! come; as long as it is too little for a whole segment, its later part is done first, and states before that are computed once more.
-//! [Griewank & Walther 2000, Algorithm 799: revolve]
+//! [Griewank & Walther 2000, Algorithm 799: revolve] Over two axes the steps of a segment and the steps back over them go through the cache
+//! together ([`Tiled`]), and no state between is kept.
 
+use super::tiles::Tiled;
 use super::{Blocked, Outer, Running};
 use crate::backend::native::Context;
 use crate::backend::native::buffer::{Buffer, View, ViewMut};
@@ -25,9 +27,7 @@ pub struct Marked {
 
 /// `(cotangents…, the state before each segment…, shared…) → cotangents…`, last segment first.
 pub struct Replayed {
-    /// Leaves the state after each step as rows.
-    steps: Blocked,
-    back: Blocked,
+    way: Way,
     segments: usize,
     length: usize,
     carry: usize,
@@ -35,11 +35,22 @@ pub struct Replayed {
     /// Arguments outside: of the steps those that are shared, of the steps back all, whose items are those of `items`.
     shared: Vec<usize>,
     back_args: Vec<usize>,
-    /// Of each item of the steps back which state it is.
-    items: Vec<usize>,
     /// States of a segment that have memory of their own.
     tape: usize,
+    /// That memory, and what cotangents of tiles take.
     idle: Mutex<Vec<Vec<Buffer>>>,
+}
+
+enum Way {
+    /// Through the cache.
+    Tiles(Box<Tiled>),
+    /// All steps of a part of the segment, which leave the state after each step as rows, then all steps back.
+    Rows {
+        steps: Box<Blocked>,
+        back: Box<Blocked>,
+        /// Of each item of the steps back which state it is.
+        items: Vec<usize>,
+    },
 }
 
 type Dims = (usize, usize, usize, bool);
@@ -139,26 +150,23 @@ impl Replayed {
         let (true, Some(items)) = (begins && goes_on && ends && rest, items) else { return Ok(None) };
         let mut after = (**step).clone();
         after.outputs.truncate(states);
-        after.outputs.extend(step.outputs[..states].to_vec());
-        let Some(steps) = Blocked::new(&after, (length, states, 0, false), threads)? else { return Ok(None) };
-        let Some(back) = Blocked::new(back, back_dims, threads)? else { return Ok(None) };
-        // Twice the root of all steps together, with what the loops themselves work in.
-        let working = 8 + 2 * carry + 2 * states;
-        let all = 2 * (segments * length).isqrt();
-        let tape = all.saturating_sub(segments + working).clamp(4.min(length - 1), length - 1);
-        Ok(Some(Replayed {
-            steps,
-            back,
-            segments,
-            length,
-            carry,
-            states,
-            shared: args[states..].to_vec(),
-            back_args,
-            items,
-            tape,
-            idle: Mutex::new(vec![]),
-        }))
+        let of = (length, states, carry);
+        let (way, tape) = if let Some(tiled) = Tiled::new(&after, back, of, &items, threads, None)? {
+            let passes = length.div_ceil(tiled.most());
+            (Way::Tiles(Box::new(tiled)), passes - 1)
+        } else {
+            after.outputs.extend(step.outputs[..states].to_vec());
+            let Some(steps) = Blocked::new(&after, (length, states, 0, false), threads)? else { return Ok(None) };
+            let Some(back) = Blocked::new(back, back_dims, threads)? else { return Ok(None) };
+            // Twice the root of all steps together, with what the loops themselves work in.
+            let working = 8 + 2 * carry + 2 * states;
+            let all = 2 * (segments * length).isqrt();
+            let tape = all.saturating_sub(segments + working).clamp(4.min(length - 1), length - 1);
+            (Way::Rows { steps: Box::new(steps), back: Box::new(back), items }, tape)
+        };
+        let shared = args[states..].to_vec();
+        let idle = Mutex::new(vec![]);
+        Ok(Some(Replayed { way, segments, length, carry, states, shared, back_args, tape, idle }))
     }
 
     /// Which arguments are the states before the segments: they are overwritten.
@@ -176,10 +184,15 @@ impl Replayed {
     ) -> Result<(), Fault> {
         let context = &Context { follow: None, ..*context };
         let sizes: Vec<usize> = marks.iter().map(|m| m.view().len() / self.segments).collect();
+        let dtype = args[0].dtype();
         let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let mut own = reused.unwrap_or_else(|| {
-            let each = |_| sizes.iter().map(|n| Buffer::zeros(self.steps.dtype, *n));
-            (0..self.tape).flat_map(each).collect()
+            let each = |_| sizes.iter().map(|n| Buffer::zeros(dtype, *n));
+            let mut own: Vec<Buffer> = (0..self.tape).flat_map(each).collect();
+            if let Way::Tiles(_) = self.way {
+                own.extend(args[..self.carry].iter().map(|a| Buffer::zeros(dtype, a.len())));
+            }
+            own
         });
         let outcome = {
             let mut places: Vec<ViewMut> = vec![];
@@ -189,27 +202,109 @@ impl Replayed {
                     places.push(unsafe { disjoint(mark, segment * n, n) });
                 }
             }
-            places.extend(own.iter_mut().map(Buffer::view_mut));
-            self.run_in(context, args, &mut places, outs)
+            let (tape, cotangents) = own.split_at_mut(self.tape * self.states);
+            places.extend(tape.iter_mut().map(Buffer::view_mut));
+            match &self.way {
+                Way::Tiles(tiled) => self.through_tiles(tiled, context, args, &mut places, cotangents, outs),
+                Way::Rows { steps, back, items } => {
+                    let rows = Rows { of: self, steps, back, items };
+                    rows.run(context, args, &mut places, outs)
+                }
+            }
         };
         self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(own);
         outcome
     }
 
-    /// `places`: the states before the segments, then memory for others.
-    fn run_in(
+    /// Arguments of the loop back; items have no place outside.
+    fn args_back<'a>(&self, args: &[View<'a>]) -> Vec<View<'a>> {
+        self.back_args.iter().map(|k| args.get(*k).copied().unwrap_or(View::F64(&[]))).collect()
+    }
+
+    /// Arguments of the steps from the state that lies at a place.
+    fn args_ahead<'a>(&self, args: &[View<'a>], places: &'a [ViewMut], first: usize) -> Vec<View<'a>> {
+        let from = (0..self.states).map(|k| places[first * self.states + k].view());
+        from.chain(self.shared.iter().map(|k| args[*k])).collect()
+    }
+
+    /// Each segment in passes of like length, the last one first.
+    fn through_tiles(
         &self,
+        tiled: &Tiled,
         context: &Context,
         args: &[View],
         places: &mut [ViewMut],
+        cotangents: &mut [Buffer],
         outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
-        let nothing = View::F64(&[]);
-        let back_args: Vec<View> = self.back_args.iter().map(|k| args.get(*k).copied().unwrap_or(nothing)).collect();
-        self.back.with_memory(|memory| {
-            let mut back = self.back.begin(context, memory, &back_args)?;
+        use crate::backend::native::kernel::{pointer, pointer_mut};
+        let pointers: Vec<*mut u8> = places.iter_mut().map(pointer_mut).collect();
+        let state = |place: usize| -> Vec<*const u8> {
+            (0..self.states).map(|k| pointers[place * self.states + k].cast_const()).collect()
+        };
+        // Cotangents go to and fro between the results and memory of their own, and end in the results.
+        let to: [Vec<*mut u8>; 2] = [
+            outs.iter_mut().map(pointer_mut).collect(),
+            cotangents.iter_mut().map(|b| pointer_mut(&mut b.view_mut())).collect(),
+        ];
+        let passes = self.length.div_ceil(tiled.most());
+        let bound = |pass: usize| self.length * pass / passes;
+        let mut left = self.segments * passes;
+        let mut from: Vec<*const u8> = args[..self.carry].iter().map(|a| pointer(a).cast_const()).collect();
+        tiled.with_memories(|ahead, behind| {
+            let step_args = self.args_ahead(args, places, 0);
+            let begun = tiled.begin(context, (ahead, behind), &step_args, &self.args_back(args))?;
             for segment in (0..self.segments).rev() {
-                let free: Vec<usize> = (segment + 1..self.segments + self.tape).collect();
+                let mut starts = vec![segment];
+                if passes > 1 {
+                    let free = segment + 1..segment + passes;
+                    tiled.step.with_memory(|memory| -> Result<(), Fault> {
+                        let from = self.args_ahead(args, places, segment);
+                        let mut running = tiled.step.begin(context, memory, &from)?;
+                        for (pass, place) in free.clone().enumerate() {
+                            let steps = bound(pass + 1) - bound(pass);
+                            tiled.step.go_on(context, &mut running, steps, &|_, _, _| {
+                                unreachable!("compiler bug: rows or items of plain steps")
+                            });
+                            for k in 0..self.states {
+                                tiled.step.state(context, &running, k, &mut places[place * self.states + k]);
+                            }
+                        }
+                        Ok(())
+                    })?;
+                    starts.extend(free);
+                }
+                for pass in (0..passes).rev() {
+                    left -= 1;
+                    let to = &to[left % 2];
+                    // SAFETY: states and cotangents lie in arrays of their own, of which `to` holds those that are not read.
+                    unsafe {
+                        let steps = bound(pass + 1) - bound(pass);
+                        tiled.pass(context, &begun, steps, &state(starts[pass]), &from, to);
+                    }
+                    from = to.iter().map(|p| p.cast_const()).collect();
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Of a [`Replayed`], in rows.
+struct Rows<'a> {
+    of: &'a Replayed,
+    steps: &'a Blocked,
+    back: &'a Blocked,
+    items: &'a [usize],
+}
+
+impl Rows<'_> {
+    /// `places`: the states before the segments, then memory for others.
+    fn run(&self, context: &Context, args: &[View], places: &mut [ViewMut], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        self.back.with_memory(|memory| {
+            let mut back = self.back.begin(context, memory, &self.of.args_back(args))?;
+            for segment in (0..self.of.segments).rev() {
+                let free: Vec<usize> = (segment + 1..self.of.segments + self.of.tape).collect();
                 self.segment(context, args, places, segment, &free, &mut back)?;
             }
             outs.iter_mut().enumerate().for_each(|(k, out)| self.back.state(context, &back, k, out));
@@ -227,17 +322,17 @@ impl Replayed {
         free: &[usize],
         back: &mut Running,
     ) -> Result<(), Fault> {
-        let mut left = self.length;
+        let states = self.of.states;
+        let mut left = self.of.length;
         while left > 0 {
             // Of the steps that are left the last ones, as many as there is memory for.
             let now = left.min(free.len() + 1);
             let (before, part) = if now == left { (0, left) } else { (left - free.len(), free.len()) };
             let pointers: Vec<*mut u8> = places.iter_mut().map(crate::backend::native::kernel::pointer_mut).collect();
-            let at = |place: usize, state: usize| pointers[place * self.states + state];
+            let at = |place: usize, state: usize| pointers[place * states + state];
             // Where the states before these steps lie.
             let mut taken: Vec<usize> = vec![first];
-            let from: Vec<View> = (0..self.states).map(|k| places[first * self.states + k].view()).collect();
-            let step_args: Vec<View> = from.into_iter().chain(self.shared.iter().map(|k| args[*k])).collect();
+            let step_args = self.of.args_ahead(args, places, first);
             self.steps.with_memory(|memory| -> Result<(), Fault> {
                 if part + before < 2 {
                     return Ok(());
@@ -262,7 +357,7 @@ impl Replayed {
             })?;
             let places_of = |step: usize| taken[part - 1 - step];
             self.back.go_on(context, back, part, &|step, outer, _| match outer {
-                Outer::Item(k) => at(places_of(step), self.items[k - self.carry]),
+                Outer::Item(k) => at(places_of(step), self.items[k - self.of.carry]),
                 Outer::Row(_) => unreachable!("compiler bug: steps back with rows"),
             });
             left = before;
@@ -296,9 +391,8 @@ mod tests {
     use crate::passes::optimise;
     use std::sync::Arc;
 
-    /// The gradient of a thousand steps of u + k(u₊ - u)u is a run of segments and one back over them.
-    #[test]
-    fn gradients_of_long_loops_are_of_this_kind() {
+    /// `length` steps of u + k(u₊ - u)u, the sum of the last state.
+    fn run(length: usize) -> crate::ir::Func {
         let n = [40, 60];
         let mut b = Builder::new("step");
         let (u, k) = (b.input(Type::f64(n)), b.input(Type::f64([])));
@@ -310,10 +404,15 @@ mod tests {
         let body = Arc::new(b.finish(vec![next]));
         let mut b = Builder::new("run");
         let (u, k) = (b.input(Type::f64(n)), b.input(Type::f64([])));
-        let end = b.ops(Op::Scan { body, length: 1000, carry: 1, xs: 0, reverse: false }, &[u, k])[0];
+        let end = b.ops(Op::Scan { body, length, carry: 1, xs: 0, reverse: false }, &[u, k])[0];
         let sum = b.sum_all(end);
-        let run = b.finish(vec![sum]);
-        let program = lower(&optimise(grad(&run, &[0, 1])), 2).expect("it compiles");
+        b.finish(vec![sum])
+    }
+
+    /// The gradient of a thousand steps is a run of segments and one back over them.
+    #[test]
+    fn gradients_of_long_loops_are_of_this_kind() {
+        let program = lower(&optimise(grad(&run(1000), &[0, 1])), 2).expect("it compiles");
         let count = |of: fn(&Kind) -> bool| program.steps.iter().filter(|s| of(&s.kind)).count();
         assert_eq!(count(|k| matches!(k, Kind::Marked(_))), 1);
         assert_eq!(count(|k| matches!(k, Kind::Replayed(_))), 1);

@@ -273,3 +273,115 @@ fn what_is_not_local_is_left() {
     let f = b.finish(vec![out]);
     assert!(Blocked::new(&f, (10, 1, 0, false), 2).expect("code").is_none());
 }
+
+/// So many steps and the gradient of a weighted sum of the last state with respect to the first one, in passes of all shapes, against
+/// the interpreter: to the bit.
+fn check_passes(step: Func, states: usize, length: usize) {
+    let back = crate::passes::optimise(crate::ad::vjp(&step, &(0..states).collect::<Vec<_>>()));
+    // (cotangents…, items…, shared…) → cotangents…
+    let mut b = Builder::new("back");
+    let types = &step.inputs;
+    let cotangents: Vec<Value> = types[..states].iter().map(|t| b.input(t.clone())).collect();
+    let rest: Vec<Value> = types.iter().map(|t| b.input(t.clone())).collect();
+    let out = b.inline(&back, &[&rest[..], &cotangents].concat());
+    let back = drop_dead(b.finish(out[states..].to_vec()));
+    let inputs: Vec<Tensor> = types.iter().map(tensor).collect();
+    let seeds: Vec<Tensor> = types[..states].iter().map(tensor).collect();
+    let shared = &inputs[states..];
+    let mut tape = vec![inputs[..states].to_vec()];
+    for s in 0..length - 1 {
+        tape.push(eval(&step, &[&tape[s], shared].concat()).expect("a step"));
+    }
+    let mut expected = seeds.clone();
+    for s in (0..length).rev() {
+        expected = eval(&back, &[&expected, &tape[s], shared].concat()).expect("a step back");
+    }
+    let views: Vec<View> = inputs.iter().map(View::of_tensor).collect();
+    let back_views: Vec<View> = seeds.iter().chain(&inputs).map(View::of_tensor).collect();
+    let items: Vec<usize> = (0..states).collect();
+    for (steps, block, parts) in [(length, 1, 1), (length, 8, 2), (length + 3, 5, 3), (length, 100, 2)] {
+        let shape = tiles::Shape { steps, block, parts };
+        let dims = (length, states, states);
+        let tiled = tiles::Tiled::new(&step, &back, dims, &items, 2, Some(shape)).expect("code").expect("tiles");
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads);
+            let context = Context { pool: Some(&pool), follow: None };
+            let mut results = buffers(expected.iter().map(|t| &t.ty));
+            tiled.with_memories(|ahead, behind| {
+                let begun = tiled.begin(&context, (ahead, behind), &views, &back_views).expect("arguments");
+                let pointers = |views: &[View]| -> Vec<*const u8> {
+                    views.iter().map(|v| crate::backend::native::kernel::pointer(v).cast_const()).collect()
+                };
+                let to: Vec<*mut u8> = results
+                    .iter_mut()
+                    .map(|r| crate::backend::native::kernel::pointer_mut(&mut r.view_mut()))
+                    .collect();
+                let (state, from) = (pointers(&views[..states]), pointers(&back_views[..states]));
+                // SAFETY: arrays of their own.
+                unsafe { tiled.pass(&context, &begun, length, &state, &from, &to) };
+            });
+            for (k, (r, e)) in results.iter().zip(&expected).enumerate() {
+                let bits = |t: &Tensor| t.to_f64().iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&r.view().to_tensor(&e.ty)), bits(e), "cotangent {k}, {threads} threads, {shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn passes_forwards_and_back() {
+    // Periodic, with a field beside; two components; two levels in time.
+    let (n, m) = (61, 26);
+    let ty = Type::f64([n, m]);
+    let mut b = Builder::new("wave");
+    let (p, u, c) = (b.input(ty.clone()), b.input(ty.clone()), b.input(ty.clone()));
+    let (x, y) = (around(&mut b, u, 0, &[-2.0, 1.0]), around(&mut b, u, 1, &[-2.5, 1.3, -0.05]));
+    let sum = b.add(x, y);
+    let square = b.mul(u, u);
+    let a = b.mul(c, sum);
+    let a = b.add(a, square);
+    let a = b.scale(a, 0.1);
+    let two = b.scale(u, 2.0);
+    let next = b.sub(two, p);
+    let next = b.add(next, a);
+    check_passes(b.finish(vec![u, next]), 2, 5);
+
+    let mut b = Builder::new("gray");
+    let all = b.input(Type::f64([2, n, m]));
+    let (u, v) = (b.index(all, 0, 0), b.index(all, 0, 1));
+    let vv = b.mul(v, v);
+    let uvv = b.mul(u, vv);
+    let mut parts = vec![];
+    for (w, rate, sign) in [(u, 0.16, -1.0), (v, 0.08, 1.0)] {
+        let (x, y) = (around(&mut b, w, 0, &[-2.0, 1.0]), around(&mut b, w, 1, &[-2.0, 1.0]));
+        let lap = b.add(x, y);
+        let lap = b.scale(lap, rate);
+        let reaction = b.scale(uvv, sign);
+        let sum = b.add(lap, reaction);
+        parts.push(b.add(w, sum));
+    }
+    let out = b.stack(&parts, 0);
+    check_passes(b.finish(vec![out]), 1, 6);
+}
+
+/// Zeros beyond the walls of the step; something else along one of them.
+#[test]
+fn passes_between_walls() {
+    let (n, m) = (52, 30);
+    let mut b = Builder::new("walls");
+    let u = b.input(Type::f64([n, m]));
+    let wide = b.op(Op::Pad { low: vec![1, 1], high: vec![1, 1], interior: vec![0, 0] }, &[u]);
+    let part = |b: &mut Builder, i: usize, j: usize| {
+        b.op(Op::Slice { start: vec![i, j], end: vec![i + n, j + m], stride: vec![1, 1] }, &[wide])
+    };
+    let mut sum = u;
+    for (i, j) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
+        let near = part(&mut b, i, j);
+        sum = b.add(sum, near);
+    }
+    let mean = b.scale(sum, 0.2);
+    let out = b.mul(mean, mean);
+    let out = b.add(out, u);
+    let out = b.scale(out, 0.6);
+    check_passes(b.finish(vec![out]), 1, 6);
+}
