@@ -144,6 +144,9 @@ pub fn gradients(name: &str, text: &Text, steps: usize, threads: usize, seconds:
         ("a parameter, in reverse as for many", &losses, 0, mode[1], start.clone()),
         ("the state at the start", &whole, start.len(), mode[0], [start.clone(), vec![zeros]].concat()),
     ] {
+        if std::env::var("ONLY").is_ok_and(|only| !format!("{name}, {what}").contains(&only)) {
+            continue;
+        }
         if let Ok(dir) = std::env::var("DUMP") {
             let g = passes::optimise(mode(func, &[wrt]));
             std::fs::write(format!("{dir}/{name} {what}.ir"), mslc::ir::text::print(&g))

@@ -186,15 +186,29 @@ impl Field {
         if !self.around[last] || self.near + self.high[last] == 0 {
             return;
         }
-        let (before, behind) = (self.near.min(m) * self.size, self.high[last].min(m) * self.size);
         for i in first..end {
             for c in 0..components {
+                let row = base.wrapping_add(self.row(c, i) * self.size);
                 // SAFETY: a row has so many ghosts.
                 unsafe {
-                    let row = base.wrapping_add(self.row(c, i) * self.size);
-                    std::ptr::copy_nonoverlapping(row, row.add(m * self.size), behind);
-                    std::ptr::copy_nonoverlapping(row.add(m * self.size - before), row.sub(before), before);
+                    match self.size {
+                        8 => self.row_around(row.cast::<u64>(), m),
+                        _ => self.row_around(row.cast::<u32>(), m),
+                    }
                 }
+            }
+        }
+    }
+
+    /// Writes what lies beyond both ends of the row of `n` elements that begins here.
+    unsafe fn row_around<T: Copy>(&self, row: *mut T, n: usize) {
+        let high = self.high.last().map_or(0, |high| *high);
+        unsafe {
+            for k in 0..high.min(n) {
+                *row.add(n + k) = *row.add(k);
+            }
+            for k in 1..=self.near.min(n) as isize {
+                *row.offset(-k) = *row.offset(n as isize - k);
             }
         }
     }
@@ -203,6 +217,12 @@ impl Field {
     pub fn beyond_rows(&self) -> (usize, usize) {
         let a = self.shape.len() - 2;
         (self.low[a], self.high[a])
+    }
+
+    /// Bytes of a row of all components that are read or written; of a field over two axes.
+    pub fn touched(&self) -> usize {
+        let [components, _, m] = self.as_rows();
+        components * (m * self.size + 2 * LINE)
     }
 
     /// From the beginning of a row of all components to the next, in bytes; of a field over two axes.
@@ -319,11 +339,8 @@ impl Field {
                 for j in columns.0..columns.1 {
                     let at = i * strides[0] + if last == 2 { j * strides[1] } else { 0 };
                     let row = origin.add(at);
-                    for k in 0..behind {
-                        *row.add(n + k) = *row.add(k);
-                    }
-                    for k in 1..=before as isize {
-                        *row.offset(-k) = *row.offset(n as isize - k);
+                    if around[last] {
+                        self.row_around(row, n);
                     }
                     let images = |a: usize, i: usize| {
                         let (n, i) = (grid[a], i as isize);

@@ -43,6 +43,13 @@ pub struct Shape {
     pub parts: usize,
 }
 
+/// Of a ring: rows, bytes from one to the next, and those of them that are read or written.
+struct Size {
+    rows: usize,
+    pitch: usize,
+    touched: usize,
+}
+
 /// What the passes of a run have in common.
 pub struct Begun {
     step: Vec<*mut u8>,
@@ -87,7 +94,7 @@ unsafe impl Sync for Pass<'_> {}
 const FEWEST: usize = 4;
 const MOST: usize = 24;
 /// Rows of a block, where no other number is asked for.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
 
 impl Tiled {
     /// Of `step: (states…, shared…) → states…` and `back: (cotangents…, items…, shared…) → cotangents…`, of which a run takes so many steps
@@ -141,7 +148,12 @@ impl Tiled {
             shape: Shape { steps: 0, block: BLOCK, parts: threads },
             idle: Mutex::new(vec![]),
         };
-        let Some(shape) = shape.or_else(|| tiled.fitting(length, threads)) else { return Ok(None) };
+        let Some(mut shape) = shape.or_else(|| tiled.fitting(length, threads)) else { return Ok(None) };
+        if let Ok(x) = std::env::var("TILE") {
+            let v: Vec<usize> = x.split(',').map(|x| x.parse().unwrap()).collect();
+            (shape.steps, shape.block) = (v[0], v[1]);
+        }
+        eprintln!("{shape:?}");
         tiled.shape = shape;
         Ok(Some(tiled))
     }
@@ -154,7 +166,8 @@ impl Tiled {
     /// As many steps as have their rings in the cache of a processor, and do not compute too much twice.
     fn fitting(&self, length: usize, threads: usize) -> Option<Shape> {
         let rows = self.step.grid[0];
-        let cache = processors::second_level_cache() / 8 * 7;
+        // Fewer passes are worth rings that are partly in a cache further away.
+        let cache = 3 * processors::second_level_cache();
         let state = self.step.old(0).pitch() * rows * self.step.carry;
         // What stays in cache as it is needs no waves.
         if state * length <= cache {
@@ -163,7 +176,7 @@ impl Tiled {
         let parts = threads.clamp(1, rows);
         let fits = |steps: usize| {
             let shape = Shape { steps, block: BLOCK, parts };
-            let bytes: usize = self.rings(shape).iter().map(|(rows, pitch, used)| rows * pitch * *used as usize).sum();
+            let bytes: usize = self.rings(shape).iter().map(|r| r.rows * r.touched).sum();
             let twice = self.times(steps) * self.reach;
             (bytes <= cache && twice <= rows / parts / 3).then_some(shape)
         };
@@ -182,27 +195,31 @@ impl Tiled {
         self.reach + low.max(high) + 1
     }
 
-    /// Rows, bytes a row, and whether it is used, of the rings of a pass: the states by the number of steps that follow, with a place for each
-    /// carried value; what is between sweeps of the step; the cotangents; what is between sweeps of the step back.
-    fn rings(&self, shape: Shape) -> Vec<(usize, usize, bool)> {
+    /// The rings of a pass: the states by the number of steps that follow, with a place for each carried value; what is between sweeps of the
+    /// step; the cotangents; what is between sweeps of the step back.
+    fn rings(&self, shape: Shape) -> Vec<Size> {
         let (ahead, behind) = (self.step.sweeps.len(), self.back.sweeps.len());
         let more = shape.block + 2 * self.margin() + 2;
         let rows = |stages: usize| (stages * self.reach + more).next_multiple_of(GRAIN);
+        let size =
+            |stages: usize, field: &Field| Size { rows: rows(stages), pitch: field.pitch(), touched: field.touched() };
+        let between = |b: &Blocked| -> Vec<Size> {
+            let all = b.slots.iter().filter(|s| s.kind == Kind::Between);
+            all.map(|s| size(shape.steps * b.sweeps.len(), &s.field)).collect()
+        };
         let mut all = vec![];
         for left in 0..shape.steps {
             for k in 0..self.step.carry {
-                let stages = (left + 1) * (ahead + behind);
-                let made = left + 1 == shape.steps || !matches!(self.step.next[k], Next::Taken(_));
-                all.push((rows(stages), self.step.old(k).pitch(), made));
+                let mut ring = size((left + 1) * (ahead + behind), self.step.old(k));
+                if left + 1 < shape.steps && matches!(self.step.next[k], Next::Taken(_)) {
+                    ring.touched = 0;
+                }
+                all.push(ring);
             }
         }
-        let between = |b: &Blocked| -> Vec<usize> {
-            b.slots.iter().filter(|s| s.kind == Kind::Between).map(|s| s.field.pitch()).collect()
-        };
-        all.extend(between(&self.step).into_iter().map(|p| (rows(shape.steps * ahead), p, true)));
-        let pitch = self.back.old(0).pitch();
-        all.extend((0..self.cotangents()).map(|_| (rows(shape.steps * behind + 2), pitch, true)));
-        all.extend(between(&self.back).into_iter().map(|p| (rows(shape.steps * behind), p, true)));
+        all.extend(between(&self.step));
+        all.extend((0..self.cotangents()).map(|_| size(shape.steps * behind + 2, self.back.old(0))));
+        all.extend(between(&self.back));
         all
     }
 
@@ -268,7 +285,7 @@ impl Tiled {
         let longest = (0..self.shape.parts).map(|p| self.part_of(p).len()).max().unwrap_or(0);
         let all = longest + 3 * self.times(self.shape.steps) * self.reach + 2 * self.margin();
         let window = self.shape.block + 2 * self.margin() + 1;
-        self.rings(self.shape).into_iter().map(|(rows, pitch, _)| Ring::new(rows, window, all, pitch)).collect()
+        self.rings(self.shape).iter().map(|r| Ring::new(r.rows, window, all, r.pitch)).collect()
     }
 
     /// What is done to each row, in the order of time.
