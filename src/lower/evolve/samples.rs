@@ -1,7 +1,7 @@
 //! Samples of a run that are too many for memory: they are computed on their own, unknown by unknown as fields hold them, so that
 //! they can go to a file as they are made and be read from it one by one. Gradients are then taken where they are asked for.
 
-use super::march::{March, sample_name};
+use super::march::{March, Round, round_name};
 use super::spectral::Timed;
 use super::timeline::Timeline;
 use super::{Run, Step};
@@ -98,7 +98,7 @@ impl Lower<'_> {
             b.finish(unknowns)
         };
         let body = {
-            let mut b = Builder::new(sample_name(&step.func));
+            let mut b = Builder::new(round_name(&step.func.name, Round::Sample));
             let mut types = step.func.inputs.clone();
             types[states] = Type::f64([timeline.per_sample]);
             types.insert(states + 1, Type::f64([]));
