@@ -18,6 +18,10 @@ struct Culprit {
     of_values: bool,
 }
 
+/// Steps of Euler's method by which a state is moved to see what stopped the run, as parts of the last step: those before it were
+/// longer.
+const REACHES: [f64; 5] = [1.0, 8.0, 64.0, 512.0, 4096.0];
+
 impl Lower<'_> {
     /// An error where a run did not get to its end, from the common numbers and the state there.
     pub(super) fn well_ended(
@@ -60,8 +64,8 @@ impl Lower<'_> {
         let d = match found.filter(|c| !c.rate.is_finite()) {
             Some(c) => {
                 let became = if c.rate.is_nan() { "not a number" } else { "infinite" };
-                let message = format!("the rate of {what} of `{name}`{scale} became {became}{place}, {when}");
-                let help = "steps were shortened down to rounding, and it still is: a root or a logarithm of something negative, a division by \
+                let message = format!("the rate of {what} of `{name}`{scale} becomes {became}{place}, {when}");
+                let help = "steps were shortened down to rounding, and that was not enough: a root or a logarithm of something negative, a division by \
                             zero, or a solution that grows without bound";
                 Diagnostic::error("run.unstable", span, message).help(help)
             }
@@ -81,7 +85,7 @@ impl Lower<'_> {
         Err(Box::new(d.note(note)))
     }
 
-    /// Where the rates of a state, or of an Euler step from it, are not finite; else where they are largest.
+    /// Where the rates of a state, or of a short way from it, are not finite; else where they are largest.
     fn culprit(&mut self, tries: &Tries, (t, h): (f64, f64), state: &Tensor, span: Span) -> Result<Option<Culprit>> {
         if let Some(look) = &tries.shown {
             // Modes lie nowhere: of what they stand for.
@@ -100,10 +104,13 @@ impl Lower<'_> {
         let refs: Vec<&Num> = args.iter().chain(&tries.captured).collect();
         let found = self.tracer.build_all(&refs, |b, v| {
             let first = b.inline(rates, v)[0];
-            let change = b.scale(first, h);
-            let (later, moved) = (b.scalar(t + h), b.add(v[1], change));
-            let args: Vec<Value> = [later, moved].into_iter().chain(v[2..].iter().copied()).collect();
-            vec![first, b.inline(rates, &args)[0]]
+            let later = REACHES.map(|reach| {
+                let change = b.scale(first, reach * h);
+                let (later, moved) = (b.scalar(t + reach * h), b.add(v[1], change));
+                let args: Vec<Value> = [later, moved].into_iter().chain(v[2..].iter().copied()).collect();
+                b.inline(rates, &args)[0]
+            });
+            std::iter::once(first).chain(later).collect()
         });
         let known = self.compute(&found, span)?;
         let rates: Vec<Vec<f64>> = known.iter().map(Tensor::to_f64).collect();
