@@ -141,6 +141,17 @@ impl Lower<'_> {
             tries.shown = self.shown_tries(run, &tries, &layout)?;
             march.shown = tries.shown.clone().map(|look| self.of_tries(look, &tries)).transpose()?;
         }
+        let kept = (&control, &timeline);
+        if let Some((samples, times)) = self.streamed_tries((eqs, run), &mut tries, &march, kept, &layout)? {
+            let mut trajectory = vec![];
+            for (k, t) in times.iter().enumerate() {
+                let eqs = self.at_time(Num::scalar(*t), |l| l.equations(run.problem))?;
+                let fields = samples.fields(self, &eqs, k, space);
+                trajectory.push(self.solution_of(&eqs, fields, vec![], span)?);
+            }
+            let times = Num::Const(Tensor::f64([times.len()], times));
+            return Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer));
+        }
         let driven = self.drive(&march, &tries, &control, &timeline);
         let (states, times) = self.reached(&march, &tries, (&control, &timeline), driven, span)?;
         let mut trajectory = vec![];
