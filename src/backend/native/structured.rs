@@ -198,7 +198,7 @@ impl Body {
         args: &[View],
         outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
-        let (length, carry, _, reverse) = shape;
+        let (length, carry, xs, reverse) = shape;
         let (states, rows) = outs.split_at_mut(carry);
         if length == 0 {
             states.iter_mut().zip(args).for_each(|(s, a)| s.copy_from(*a));
@@ -218,7 +218,7 @@ impl Body {
             Some(follow) if follow.watch.follows(&self.program.name) => {
                 let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
                 let holds_loop = self.program.steps.iter().any(loops);
-                let of = follow::Loop { name: &self.program.name, length, carry, reverse, holds_loop };
+                let of = follow::Loop { name: &self.program.name, length, carry, xs, reverse, holds_loop };
                 let types: Vec<Type> = self.program.output_types().cloned().collect();
                 follow::followed(
                     context,
@@ -354,7 +354,7 @@ impl Program {
 }
 
 /// Whether buffers hold the same bits.
-fn unchanged(a: &[Buffer], b: &[Buffer]) -> bool {
+pub fn unchanged(a: &[Buffer], b: &[Buffer]) -> bool {
     a.iter().zip(b).all(|(a, b)| same_bits(a.view(), b.view()))
 }
 
