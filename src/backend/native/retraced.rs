@@ -178,3 +178,57 @@ impl Retraced {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ad::{grad, jvp};
+    use crate::backend::native::Native;
+    use crate::backend::native::lower::{Kind, lower};
+    use crate::ir::{Builder, Op, Tensor, Type};
+    use crate::passes::optimise;
+    use std::sync::Arc;
+
+    /// Two thousand steps of z + k F(u v), u = F⁻¹(z), v = F⁻¹(z²): the derivative along a direction, forwards and back.
+    #[test]
+    fn gradients_of_long_spectral_loops_are_of_this_kind() {
+        let (n, modes) = ([24, 36], [2, 24, 19]);
+        let mut b = Builder::new("step");
+        let (z, k) = (b.input(Type::f64(modes)), b.input(Type::f64([])));
+        let u = b.op(Op::Irfft { rank: 2, n: n[1] }, &[z]);
+        let other = b.mul(z, z);
+        let other = b.op(Op::Irfft { rank: 2, n: n[1] }, &[other]);
+        let product = b.mul(u, other);
+        let change = b.op(Op::Rfft { rank: 2 }, &[product]);
+        let k = b.broadcast_to(k, &modes);
+        let change = b.mul(k, change);
+        let next = b.add(z, change);
+        let body = Arc::new(b.finish(vec![next]));
+        let mut b = Builder::new("run");
+        let (z, k) = (b.input(Type::f64(modes)), b.input(Type::f64([])));
+        let end = b.ops(Op::Scan { body, length: 2000, carry: 1, xs: 0, reverse: false }, &[z, k])[0];
+        let square = b.mul(end, end);
+        let sum = b.sum_all(square);
+        let run = b.finish(vec![sum]);
+        let back = optimise(grad(&run, &[0]));
+        let program = lower(&back, 2).expect("it compiles");
+        let retraced = program.steps.iter().any(|s| matches!(s.kind, Kind::Retraced(_)));
+        assert!(retraced, "{}", crate::ir::text::print(&back));
+
+        let numbers = |seed: usize| {
+            let of = |i: usize| ((i * 7919 + seed) % 1009) as f64 / 1009.0 - 0.5;
+            Tensor::f64(modes, (0..modes.iter().product()).map(of).collect::<Vec<_>>())
+        };
+        let (z, k) = (numbers(13), Tensor::f64([], vec![1e-9]));
+        let run_on = |f: &crate::ir::Func, inputs: &[Tensor], threads| {
+            Native::compile(f, threads).expect("it compiles").run(inputs, None).expect("it runs")
+        };
+        let gradient = run_on(&back, &[z.clone(), k.clone()], 1);
+        let same = run_on(&back, &[z.clone(), k.clone()], 2);
+        gradient.iter().zip(&same).for_each(|(a, b)| assert_eq!(a.to_f64(), b.to_f64()));
+        let direction = numbers(5);
+        let forward = run_on(&optimise(jvp(&run, &[0])), &[z, k, direction.clone()], 1);
+        let wanted = forward[1].to_f64()[0];
+        let got: f64 = gradient[1].to_f64().iter().zip(direction.to_f64().iter()).map(|(a, b)| a * b).sum();
+        assert!((got - wanted).abs() < 1e-10 * wanted.abs(), "{got} {wanted}");
+    }
+}
