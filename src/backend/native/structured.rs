@@ -28,6 +28,7 @@ impl Kind {
         match self {
             Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Memo { body, .. } => vec![body],
             Kind::Cond { then, otherwise } => vec![then, otherwise],
+            Kind::Retraced(loops) => vec![&loops.steps, &loops.back],
             _ => vec![],
         }
     }
@@ -207,7 +208,12 @@ impl Body {
         /// several loops after each other.
         const LONG: usize = 16;
         const LARGE: usize = 1 << 20;
+        /// The same of what loops inside do and hold.
+        const LONG_IN_ALL: usize = 256;
+        const LARGE_IN_ALL: usize = 1 << 17;
         let keep = length < LONG || self.program.bytes() < LARGE;
+        let keep_all = length * self.program.steps_inside() < LONG_IN_ALL || self.program.bytes_in_all() < LARGE_IN_ALL;
+        let keep = keep && keep_all;
         nested.lend(&self.program, keep, |w| match context.follow {
             Some(follow) if follow.watch.follows(&self.program.name) => {
                 let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
@@ -321,8 +327,23 @@ impl Body {
 
 impl Program {
     /// Of its own part of a workspace.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.slots.iter().map(|s| s.len * s.dtype.size()).sum()
+    }
+
+    /// With those of bodies.
+    fn bytes_in_all(&self) -> usize {
+        let bodies = self.steps.iter().flat_map(|s| s.kind.bodies());
+        self.bytes() + bodies.map(|b| b.program.bytes_in_all()).sum::<usize>()
+    }
+
+    /// Steps of its longest loop, with those of loops inside; 1 without.
+    fn steps_inside(&self) -> usize {
+        let of = |s: &super::Step| match &s.kind {
+            Kind::Scan { body, length, .. } => length * body.program.steps_inside(),
+            _ => 1,
+        };
+        self.steps.iter().map(of).max().unwrap_or(1)
     }
 
     /// Whether a linear or nonlinear system is solved in it, at any depth.

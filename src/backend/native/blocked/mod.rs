@@ -12,7 +12,7 @@ mod layout;
 mod read;
 mod roots;
 mod schedule;
-mod segments;
+pub mod segments;
 
 use super::buffer::{View, ViewMut};
 use super::kernel::{Code, Compiled, Compiler, Pointers};
