@@ -31,11 +31,6 @@ pub trait Watch: Sync {
     /// is the state before it.
     fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault;
 
-    /// Whether numbers of this loop that are not finite are a failure.
-    fn finite(&self, _body: &str) -> bool {
-        true
-    }
-
     /// Whether the states of this loop are to be looked at by [`Watch::holds`]: as often as takes a small part of the time.
     fn watches(&self, _body: &str) -> bool {
         false

@@ -11,7 +11,7 @@ use crate::backend::watch::{Reached, Saved, Watch};
 use crate::base::Fingerprint;
 use crate::base::fingerprint::Hasher;
 use crate::ir::{DType, Fault, Tensor, Type};
-use crate::lower::evolve::march::{ACCEPTED, Held, Look, March, Often, TIME, marked, of_tries};
+use crate::lower::evolve::march::{ACCEPTED, Held, Look, March, Often, Round, TIME, marked};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::collections::HashMap;
@@ -56,6 +56,41 @@ struct Known {
     /// 1 where no samples are kept.
     per_sample: usize,
     checkpoint: Option<Often>,
+    /// Which carried value is the state.
+    place: usize,
+}
+
+impl Known {
+    fn end(&self) -> f64 {
+        self.start + self.steps as f64 * self.step
+    }
+}
+
+/// Where a run is.
+struct Place<'m> {
+    mark: &'m str,
+    known: Known,
+    /// Steps that are done; of steps whose lengths are found on the way, the accepted ones.
+    steps: usize,
+    t: f64,
+    /// Lengths of steps are found on the way.
+    found: bool,
+}
+
+/// Parts of a run whose number of steps nobody knows.
+const PARTS: u64 = 1000;
+
+impl Place<'_> {
+    /// How much is done, and of how much.
+    fn progress(&self) -> (u64, u64) {
+        match self.found {
+            true => {
+                let passed = (self.t - self.known.start) / (self.known.end() - self.known.start);
+                ((passed.clamp(0.0, 1.0) * PARTS as f64) as u64, PARTS)
+            }
+            false => (self.steps as u64, self.known.steps as u64),
+        }
+    }
 }
 
 /// What is computed of the states of a run.
@@ -108,7 +143,8 @@ struct State {
     kept: Vec<Fingerprint>,
     /// Where the samples of a loop go that are too many for memory.
     stream: Option<Stream>,
-    resumed: Option<(String, usize)>,
+    /// The mark, of how many steps where that is known, after how many.
+    resumed: Option<(String, Option<usize>, usize)>,
     broken: Option<Broken>,
 }
 
@@ -126,6 +162,7 @@ impl<'a> Follower<'a> {
             steps: m.steps,
             per_sample: m.per_sample.unwrap_or(1),
             checkpoint: m.checkpoint,
+            place: m.place,
         };
         Follower {
             known: marches.iter().map(|(mark, m)| (mark.clone(), known(m))).collect(),
@@ -183,8 +220,9 @@ impl<'a> Follower<'a> {
     /// `went on from step 320 of 1000 of Heat`, where it did.
     pub fn resumed(&self) -> Option<String> {
         let s = self.lock();
-        let (mark, steps) = s.resumed.as_ref()?;
-        Some(format!("went on from step {steps} of {} of {}", self.known.get(mark)?.steps, system(mark)))
+        let (mark, of, steps) = s.resumed.as_ref()?;
+        let of = of.map(|n| format!(" of {n}")).unwrap_or_default();
+        Some(format!("went on from step {steps}{of} of {}", system(mark)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -197,13 +235,19 @@ impl<'a> Follower<'a> {
         h.finish()
     }
 
-    /// The run that a loop belongs to, and the steps it has done.
-    fn place(&self, now: &Reached) -> Option<(&str, Known, usize)> {
-        let (mark, sample) = marked(now.body)?;
+    /// The run that a loop belongs to, and how far it is.
+    fn place(&self, now: &Reached) -> Option<Place<'_>> {
+        let (mark, round) = marked(now.body)?;
         let (mark, known) = self.known.get_key_value(mark)?;
-        let whole = if sample { now.step * known.per_sample } else { now.step };
-        let before = now.above.map_or(0, |above| above.step * known.per_sample);
-        Some((mark, *known, before + whole))
+        let known = *known;
+        if round.found() {
+            let number = |k: usize| now.state.get(k).map(|v| v.number(0));
+            let (t, steps) = (number(TIME).unwrap_or(known.start), number(ACCEPTED).unwrap_or(0.0) as usize);
+            return Some(Place { mark, known, steps, t, found: true });
+        }
+        let whole = if round == Round::Sample { now.step * known.per_sample } else { now.step };
+        let steps = now.above.map_or(0, |above| above.step * known.per_sample) + whole;
+        Some(Place { mark, known, steps, t: known.start + steps as f64 * known.step, found: false })
     }
 
     /// Writes a checkpoint of the outermost loop and of this one in it.
@@ -253,8 +297,8 @@ impl Watch for Follower<'_> {
         }
         s.loops += 1;
         s.inner = None;
-        if let Some((mark, known, _)) = self.place(start) {
-            s.meter = Some(self.progress.start(system(mark), Some(known.steps as u64)));
+        if let Some(place) = self.place(start) {
+            s.meter = Some(self.progress.start(system(place.mark), Some(place.progress().1)));
         }
         let key = self.key_of(s.loops);
         let found = self.store.get(&key).filter(|a| a.kind == "loop" && a.meta["body"] == start.body)?;
@@ -271,31 +315,33 @@ impl Watch for Follower<'_> {
         };
         let step = number("step")?;
         let saved = Saved { step, state: many("state ", "states")?, rows: many("rows ", "rows")? };
-        let mut done = Reached { step, ..*start };
-        if let Some(inner) = number("inner") {
-            let state = many("inner state ", "inner states")?;
-            s.inner = Some((step, Saved { step: inner, state, rows: many("inner rows ", "inner rows")? }));
+        let of_inner = match number("inner") {
+            Some(inner) => {
+                let state = many("inner state ", "inner states")?;
+                Some(Saved { step: inner, state, rows: many("inner rows ", "inner rows")? })
+            }
+            None => None,
+        };
+        let state: Vec<View> = of_inner.as_ref().unwrap_or(&saved).state.iter().map(View::of_tensor).collect();
+        if let Some(place) = self.place(&Reached { step, above: None, state: &state, ..*start }) {
+            let steps = place.steps + if place.found { 0 } else { of_inner.as_ref().map_or(0, |inner| inner.step) };
+            s.resumed = Some((place.mark.to_string(), (!place.found).then_some(place.known.steps), steps));
         }
-        done.above = None;
-        if let Some((mark, _, steps)) = self.place(&done) {
-            s.resumed = Some((mark.to_string(), steps + number("inner").unwrap_or(0)));
-        }
+        s.inner = of_inner.map(|inner| (step, inner));
         Some(saved)
     }
 
     fn reached(&self, now: &Reached) -> Result<(), Fault> {
         let mut s = self.lock();
-        if let Some((_, known, done)) = self.place(now) {
-            let t = |steps: usize| known.start + steps as f64 * known.step;
-            if let Some(meter) = &s.meter {
-                meter.update(done as u64);
-                let (at, end) = (crate::exec::progress::short(t(done)), crate::exec::progress::short(t(known.steps)));
-                meter.message(&if now.reverse {
-                    "derivatives, backwards".into()
-                } else {
-                    format!("t = {at} of {end}")
-                });
-            }
+        let place = self.place(now);
+        if let (Some(place), Some(meter)) = (&place, &s.meter) {
+            meter.update(place.progress().0);
+            let (at, end) = (crate::exec::progress::short(place.t), crate::exec::progress::short(place.known.end()));
+            meter.message(&match (now.reverse, place.found) {
+                (true, _) => "derivatives, backwards".into(),
+                (false, false) => format!("t = {at} of {end}"),
+                (false, true) => format!("t = {at} of {end}, {} steps", place.steps),
+            });
         }
         if interrupt::asked() {
             if !now.reverse {
@@ -303,10 +349,9 @@ impl Watch for Follower<'_> {
             }
             return Err(Fault::new(now.body, "interrupted"));
         }
-        let place = self.place(now);
-        let done = place.map_or(0, |p| p.2);
+        let done = place.as_ref().map_or(0, |p| p.steps);
         let since = s.last.elapsed();
-        let due = match (self.every, place.and_then(|p| p.1.checkpoint)) {
+        let due = match (self.every, place.and_then(|p| p.known.checkpoint)) {
             (Every::Told(every), _) => since >= every.max(s.writing * SHARE),
             (_, Some(Often::Seconds(x))) => since.as_secs_f64() >= x,
             (_, Some(Often::Steps(n))) => done >= s.last_steps + n,
@@ -330,10 +375,6 @@ impl Watch for Follower<'_> {
         }
     }
 
-    fn finite(&self, body: &str) -> bool {
-        !of_tries(body)
-    }
-
     fn watches(&self, body: &str) -> bool {
         marked(body).and_then(|(mark, _)| self.guards.get(mark)).is_some_and(|g| g.claimed.is_some())
     }
@@ -343,20 +384,21 @@ impl Watch for Follower<'_> {
     }
 
     fn violated(&self, now: &Reached) -> Fault {
-        if let (Some(what), Some((mark, _, steps))) = (self.claim_at(now), self.place(now)) {
-            let found = of_tries(now.body).then(|| (now.state[TIME].number(0), now.state[ACCEPTED].number(0) as usize));
-            self.lock().broken = Some(Broken { mark: mark.into(), steps, found, what });
+        if let (Some(what), Some(place)) = (self.claim_at(now), self.place(now)) {
+            self.note(&place, place.t, what);
         }
         Fault::new(now.body, "what it ensures does not hold")
     }
 
     fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault {
-        if let Some((mark, known, steps)) = self.place(now) {
+        if let Some(place) = self.place(now) {
             let value = now.state[state].number(entry);
-            let t = known.start + steps.saturating_sub(1) as f64 * known.step;
-            let largest = self.guards.get(mark).and_then(|g| g.largest(before, t, self.threads));
-            let what = What::NotFinite { state, entry, value, largest };
-            self.lock().broken = Some(Broken { mark: mark.into(), steps, found: None, what });
+            let step = if place.found { 0.0 } else { place.known.step };
+            let largest = self.guards.get(place.mark).and_then(|g| g.largest(before, place.t - step, self.threads));
+            let state = (state == place.known.place).then_some(entry);
+            // The time may be what is no number.
+            let t = if place.t.is_finite() { place.t } else { before[TIME].number(0) };
+            self.note(&place, t, What::NotFinite { entry: state, value, largest });
         }
         Fault::new(now.body, "a number that is not finite")
     }
@@ -364,9 +406,12 @@ impl Watch for Follower<'_> {
 
 impl Follower<'_> {
     fn claim_at(&self, now: &Reached) -> Option<What> {
-        let (mark, known, steps) = self.place(now)?;
-        let guard = self.guards.get(mark)?;
-        guard.broken(now.state, known.start + steps as f64 * known.step, self.threads)
+        let place = self.place(now)?;
+        self.guards.get(place.mark)?.broken(now.state, place.t, self.threads)
+    }
+
+    fn note(&self, place: &Place, t: f64, what: What) {
+        self.lock().broken = Some(Broken { mark: place.mark.into(), steps: place.steps, t, what });
     }
 }
 

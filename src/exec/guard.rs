@@ -12,17 +12,16 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Clone)]
 pub struct Broken {
     pub mark: String,
-    /// Steps taken, the bad one included.
+    /// Steps taken, the bad one included; of those whose lengths are found on the way, the accepted ones.
     pub steps: usize,
-    /// Of steps whose lengths are found on the way: the time, and how many were accepted.
-    pub found: Option<(f64, usize)>,
+    pub t: f64,
     pub what: What,
 }
 
 #[derive(Clone)]
 pub enum What {
-    /// Number of the carried value, of its entry, and where the unknowns were largest in the step before: number of an entry.
-    NotFinite { state: usize, entry: usize, value: f64, largest: Option<usize> },
+    /// Which entry of the state, if it is one of it, and where the unknowns were largest in the step before: number of an entry.
+    NotFinite { entry: Option<usize>, value: f64, largest: Option<usize> },
     /// Which claim, where, the value there.
     Claim { claim: usize, entry: usize, value: f64 },
 }
@@ -67,18 +66,14 @@ pub fn diagnosed(broken: &Broken, m: Option<&March>, span: Span) -> Failure {
     let Some(m) = m else {
         return Box::new(Diagnostic::error("run.unstable", span, "a state became infinite or not a number"));
     };
-    let when = match broken.found {
-        Some((t, accepted)) => format!("at t = {} after {accepted} steps", short(t)),
-        None => {
-            let t = short(m.start + broken.steps as f64 * m.step);
-            format!("at t = {t} in step {} of {}", broken.steps, m.steps)
-        }
+    let t = short(broken.t);
+    let when = match m.found {
+        true => format!("at t = {t} after {} steps", broken.steps),
+        false => format!("at t = {t} in step {} of {}", broken.steps, m.steps),
     };
     let scale = m.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
     match &broken.what {
-        What::NotFinite { state, entry, value, largest } => {
-            not_finite(m, (*state, *entry, *value, *largest), &when, &scale, span)
-        }
+        What::NotFinite { entry, value, largest } => not_finite(m, (*entry, *value, *largest), &when, &scale, span),
         What::Claim { claim, entry, value } => {
             let Some(held) = m.watched.as_ref().and_then(|w| w.claims.get(*claim)) else {
                 return Box::new(Diagnostic::error("run.ensure", span, "a claim does not hold"));
@@ -115,24 +110,19 @@ fn claim_broken(m: &March, held: &Held, (entry, value): (usize, f64), when: &str
     };
     let message = format!("`ensure {}` of `{}`{scale}: `{}` {how}, {when}", held.name, m.system, held.text);
     let d = Diagnostic::error("run.ensure", span, message).help(help);
-    // Steps that are found on the way have no length to tell.
     Box::new(if m.equations.is_empty() { d } else { d.note(method(m)) })
 }
 
 fn not_finite(
     m: &March,
-    (state, entry, value, largest): (usize, usize, f64, Option<usize>),
+    (entry, value, largest): (Option<usize>, f64, Option<usize>),
     when: &str,
     scale: &str,
     span: Span,
 ) -> Failure {
     let became = if value.is_nan() { "not a number" } else { "infinite" };
     let spread = matches!(m.layout, Layout::Elsewhere(_));
-    let at = match (state, largest) {
-        _ if !spread && state == 0 && entry < m.entries() => Some(entry),
-        (_, Some(largest)) => Some(largest),
-        _ => None,
-    };
+    let at = entry.filter(|entry| !spread && *entry < m.entries()).or(largest);
     let (unknown, place) = match at {
         Some(at) if spread => {
             let (unknown, point) = m.of_values(at);
@@ -151,6 +141,9 @@ fn not_finite(
     };
     let half = short(m.step / 2.0);
     let help = match m.implicit.starts_with("nothing") {
+        _ if m.found => "shorter steps, or such as follow the error, `dormand_prince(tol=…)`; where that does not help, the solution itself may \
+                         grow without bound"
+            .into(),
         true => format!(
             "try half the step, `{}({half})`: explicit steps of diffusion are limited by the square of the spacing, those of waves and \
              transport by the spacing",
@@ -171,7 +164,10 @@ fn not_finite(
 }
 
 fn method(m: &March) -> String {
-    format!("{} on {}, a step of {}", m.time, m.space, short(m.step))
+    match m.found {
+        true => format!("{} on {}", m.time, m.space),
+        false => format!("{} on {}, a step of {}", m.time, m.space, short(m.step)),
+    }
 }
 
 /// ` in cell 23 at (0.3672)`

@@ -5,7 +5,7 @@
 
 use super::runge_kutta::Step;
 use crate::ad;
-use crate::ir::{Builder, Func, Op, SolveSpec, Type, Value};
+use crate::ir::{Binary, Builder, Compare, Func, Op, SolveSpec, Type, Unary, Value};
 use std::sync::Arc;
 
 /// A method of s stages in the form that needs no products with the Jacobian.
@@ -101,7 +101,8 @@ pub fn rosenbrock_step(
     let solved = |b: &mut Builder, right: Value| {
         let args: Vec<Value> = [right, u, t, weight].into_iter().chain(parameters.iter().copied()).collect();
         let (residual, spec) = (residual.clone(), spec.clone());
-        b.op(Op::LinearSolve { residual, spec, transposed: false }, &args)
+        let k = b.op(Op::LinearSolve { residual, spec, transposed: false }, &args);
+        solved_or_nothing(b, k, right)
     };
     let mut stages: Vec<Value> = vec![];
     for i in 0..method.m.len() {
@@ -144,6 +145,22 @@ pub fn rosenbrock_step(
     Step { next: vec![next], error: Some(vec![error]) }
 }
 
+/// A stage, or NaN where its equation has no solution, which is then given as zero: who follows the error tries a shorter step.
+fn solved_or_nothing(b: &mut Builder, k: Value, right: Value) -> Value {
+    let size = |b: &mut Builder, v: Value| {
+        let v = b.unary(Unary::Abs, v);
+        b.sum_all(v)
+    };
+    let (found, wanted) = (size(b, k), size(b, right));
+    let (zero, huge) = (b.scalar(0.0), b.scalar(f64::MAX));
+    let finite = b.compare(Compare::Lt, wanted, huge);
+    let (moves, rests) = (b.compare(Compare::Lt, zero, found), b.compare(Compare::Le, wanted, zero));
+    let solved = b.binary(Binary::Max, moves, rests);
+    let solved = b.mul(finite, solved);
+    let nothing = b.full_like(k, f64::NAN);
+    b.select(solved, k, nothing)
+}
+
 /// `(y, t, weight, p…) → weight·y - f(t, y)`: its Jacobian is the matrix of a step.
 fn matrix(rates: &Func) -> (Arc<Func>, Arc<SolveSpec>) {
     let mut b = Builder::new(format!("matrix of {}", rates.name));
@@ -156,7 +173,7 @@ fn matrix(rates: &Func) -> (Arc<Func>, Arc<SolveSpec>) {
     let scaled = b.mul(y, weight);
     let out = b.sub(scaled, rate);
     let residual = b.finish(vec![out]);
-    let spec = SolveSpec { name: rates.name.clone(), ..SolveSpec::default() };
+    let spec = SolveSpec { name: rates.name.clone(), may_fail: true, ..SolveSpec::default() };
     (Arc::new(residual), Arc::new(spec))
 }
 

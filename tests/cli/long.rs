@@ -1,11 +1,11 @@
 //! Runs in time: killed at several moments and resumed to the same bits, stopped by Ctrl-C, stopped where they break down.
 
-use super::{Folder, code, err, mslc, path};
+use super::{Folder, code, err, mslc, path, start, stored};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// One loop of some seconds whose samples are kept, and one of which only the end is.
+/// A loop of some seconds whose samples are kept, one of which only the end is, and both again with steps that follow the error.
 const LONG: &str = "let D = square(1, periodic=true)
 system Heat(k) {
   unknown u: Field(D)
@@ -15,25 +15,16 @@ system Heat(k) {
 study s {
   let a = solve(Heat(0.02), fd(order=2, n=96, time=rk4(1e-4)), t=0..3, every=1)
   let b = solve(Heat(0.03), fd(order=4, n=96, time=ssprk3(1e-4)), t=0..2)
-  save(\"a\", m=mean2(a.u[1]), n=mean2(a.u[3]), e=mean2(b.u))
+  let c = solve(Heat(0.03), fd(order=4, n=96, time=dormand_prince(tol=1e-9)), t=0..1)
+  let d = solve(Heat(0.01), fd(order=2, n=96, time=bogacki_shampine(tol=1e-8)), t=0..3, every=1.5)
+  save(\"a\", c=mean2(c.u), d=mean2(d.u[1]), m=mean2(a.u[1]), n=mean2(a.u[3]), e=mean2(b.u))
 }
 ";
 
-fn start(program: &Path, out: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_mslc"))
-        .args(["run", path(program), "--out", path(out), "--quiet", "--checkpoint-every", "0"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 /// Checkpoints in the cache.
 fn checkpoints(out: &Path) -> usize {
-    let entries = |p: &Path| std::fs::read_dir(p).map(|d| d.flatten().collect::<Vec<_>>()).unwrap_or_default();
-    let files = entries(&out.join("cache/tasks")).into_iter().flat_map(|f| entries(&f.path()));
     let of_loop = |bytes: Vec<u8>| bytes.windows(13).any(|w| w == b"\"kind\":\"loop\"");
-    files.filter(|f| std::fs::read(f.path()).is_ok_and(of_loop)).count()
+    stored(out).iter().filter(|f| std::fs::read(f).is_ok_and(of_loop)).count()
 }
 
 fn bits(out: &Path) -> Vec<u8> {

@@ -10,7 +10,7 @@ mod trouble;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A folder of its own for each test, removed when the test is over.
 pub struct Folder(pub PathBuf);
@@ -49,6 +49,26 @@ fn mslc_with<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>, input
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
+}
+
+/// A run on its way, for tests that kill it: silent, a checkpoint at every place where there may be one.
+pub fn start(program: &Path, out: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_mslc"))
+        .args(["run", path(program), "--out", path(out), "--quiet", "--checkpoint-every", "0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The folders and files in a folder; none where it is missing.
+pub fn entries(folder: &Path) -> Vec<std::fs::DirEntry> {
+    std::fs::read_dir(folder).map(|d| d.flatten().collect()).unwrap_or_default()
+}
+
+/// The files of the store of a folder of results.
+pub fn stored(out: &Path) -> Vec<PathBuf> {
+    entries(&out.join("cache/tasks")).iter().flat_map(|f| entries(&f.path())).map(|f| f.path()).collect()
 }
 
 pub fn code(o: &Output) -> i32 {

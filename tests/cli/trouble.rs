@@ -1,10 +1,10 @@
 //! Whole runs in trouble: killed, interrupted, on a full disk, beside another run, with bad data. No finished task is lost, the
 //! same command resumes, and the bits of the results do not depend on what happened.
 
-use super::{Folder, code, err, json, mslc, out, path};
+use super::{Folder, code, err, json, mslc, out, path, start};
 use mslc::report::Run;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// Twelve solves of some tens of milliseconds each, their results written as they come.
@@ -34,15 +34,6 @@ study long {
   check sixth[0, 0] < 10
 }
 ";
-
-fn start(program: &Path, out: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_mslc"))
-        .args(["run", path(program), "--out", path(out), "--quiet"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
 
 fn record(out: &Path) -> Run {
     Run::from_json(&std::fs::read_to_string(out.join("run.json")).unwrap()).unwrap()

@@ -4,10 +4,12 @@
 //! step by step, to the first bad one.
 
 use super::buffer::{Buffer, View, ViewMut};
+use super::structured::unchanged;
 use super::{Context, buffers};
 use crate::backend::watch::{Reached, Saved, Watch};
 use crate::ir::{Fault, Type};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Who follows the loops of a run, and the loop around this place.
@@ -17,11 +19,13 @@ pub struct Follow<'a> {
     above: Option<&'a Reached<'a>>,
     /// A bad step is known to be here: every step is looked at.
     closely: bool,
+    /// The steps of a chunk that the loop inside found good, for when it begins again; 0 where it has not yet.
+    chunk: Option<&'a AtomicUsize>,
 }
 
 impl<'a> Follow<'a> {
     pub fn new(watch: &'a dyn Watch) -> Follow<'a> {
-        Follow { watch, above: None, closely: false }
+        Follow { watch, above: None, closely: false, chunk: None }
     }
 }
 
@@ -32,6 +36,8 @@ pub struct Loop<'a> {
     pub name: &'a str,
     pub length: usize,
     pub carry: usize,
+    /// Arguments that are split over the steps.
+    pub xs: usize,
     pub reverse: bool,
     /// A round of it may be long: there is a loop in it.
     pub holds_loop: bool,
@@ -118,7 +124,7 @@ pub fn followed(
     (states, mut rows): (&mut [ViewMut], Rows),
     steps: &mut Steps,
 ) -> Result<(), Fault> {
-    let Follow { watch, above, closely } = follow;
+    let Follow { watch, above, closely, chunk: known } = follow;
     let carried = || buffers(types[..of.carry].iter());
     let mut from = carried();
     from.iter_mut().zip(start).for_each(|(b, v)| b.view_mut().copy_from(*v));
@@ -139,6 +145,11 @@ pub fn followed(
         // How dear a look is, is not known yet.
         size = 1;
     }
+    if let Some(before) = known.map(|k| k.load(Relaxed)).filter(|k| *k > 0) {
+        size = before.min(most);
+    }
+    let inside = AtomicUsize::new(0);
+    let follow = Follow { chunk: Some(&inside), ..follow };
     while at < of.length {
         let end = if closely { at + 1 } else { (at + size).min(of.length) };
         let clock = Instant::now();
@@ -172,8 +183,10 @@ pub fn followed(
             });
         }
         rows.hand_over(watch, of, at..end)?;
+        // Where nothing is read from outside, a state that stays is the last.
+        let still = of.xs == 0 && rows.types.is_empty() && unchanged(&from, &to);
         std::mem::swap(&mut from, &mut to);
-        at = end;
+        at = if still { of.length } else { end };
         {
             let state = views(&from);
             let done = done(&rows, of, at);
@@ -184,6 +197,9 @@ pub fn followed(
             size = (size * 2).min(most);
         } else if took > wanted * 2 {
             size = (size / 2).max(1);
+        }
+        if let Some(known) = known {
+            known.store(size, Relaxed);
         }
     }
     states.iter_mut().zip(&from).for_each(|(s, b)| s.copy_from(b.view()));
@@ -261,9 +277,7 @@ enum Wrong {
 }
 
 fn wrong(context: &Context, watch: &dyn Watch, watched: bool, now: &Reached, state: &[Buffer]) -> Option<Wrong> {
-    if watch.finite(now.body)
-        && let Some((k, entry)) = not_finite(context, state)
-    {
+    if let Some((k, entry)) = not_finite(context, state) {
         return Some(Wrong::NotFinite(k, entry));
     }
     let state = views(state);

@@ -8,7 +8,7 @@
 use super::nest::{Address, Affine, Expr, Graph, Id, Nest, Share};
 use super::scalar;
 use super::{Place, modal};
-use crate::ir::{DType, Func, Node, Op, Tensor, Value};
+use crate::ir::{Binary, DType, Func, Node, Op, Tensor, Value};
 use std::collections::HashMap;
 
 /// What computes each node.
@@ -45,7 +45,9 @@ pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
         homes[at] = match class {
             Class::Other => Home::Step,
             Class::Map => Home::Kernel,
-            Class::Pointwise if outside[at] || !one_place => Home::Kernel,
+            Class::Pointwise if outside[at] || !one_place && !(is_weighted(f, node) && is_placed(&mine)) => {
+                Home::Kernel
+            }
             Class::Pointwise => Home::Inlined,
             // Copies that somebody needs in memory; kernels then read the copy.
             Class::Moved if outside[at] => {
@@ -82,6 +84,18 @@ pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
         }
     }
     homes
+}
+
+/// Modes as a transform leaves them, each times a number: kernels read them as fast as they would read the products.
+fn is_weighted(f: &Func, node: &Node) -> bool {
+    let is = |k: usize, of: fn(&Op) -> bool| of(&f.node(node.args[k]).op);
+    let modes = |op: &Op| matches!(op, Op::Rfft { .. });
+    let number = |op: &Op| matches!(op, Op::Broadcast { .. } | Op::Const(_));
+    node.op == Op::Binary(Binary::Mul) && (is(0, modes) && is(1, number) || is(0, number) && is(1, modes))
+}
+
+fn is_placed(demands: &[Demand]) -> bool {
+    demands.iter().all(|d| d.1.is_some())
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -10,6 +10,7 @@ use super::modal::{self, Found};
 use super::movement::Strided;
 use super::newton::System;
 use super::repeats::elements_read;
+use super::retraced::{Loops, Retraced};
 use super::scalar;
 use super::structured::Body;
 use super::through::{self, Through};
@@ -47,7 +48,7 @@ pub(super) enum Kind {
     },
     /// `Rfft`, and `Irfft` with the factors of its modes.
     Fourier(Fourier),
-    /// Transforms back, a kernel and a transform.
+    /// Transforms back, kernels and transforms.
     Through(Through),
     /// One middle axis vanishes.
     Reduce {
@@ -82,6 +83,8 @@ pub(super) enum Kind {
     /// A scan of segments of them, and one back; of this the last results are arguments that it overwrites.
     Marked(Marked),
     Replayed(Replayed),
+    /// The same of any steps.
+    Retraced(Retraced),
     Cond {
         then: Body,
         otherwise: Body,
@@ -252,7 +255,18 @@ impl Lowering<'_> {
                     && self.nobody_else_reads(&node.args[*carry..carry + xs])
                     && let Some(replayed) = Replayed::new(body, dims, self.threads)?
                 {
-                    self.replayed(v, node, replayed);
+                    let marks = replayed.marks();
+                    self.overwriting(v, node, Kind::Replayed(replayed), marks);
+                    return Ok(());
+                } else if *xs > 0
+                    && self.nobody_else_reads(&node.args[*carry..carry + xs])
+                    && let Some(loops) = Loops::of(body, dims)
+                {
+                    let steps = self.body(&Arc::new(loops.steps.clone()), self.threads)?;
+                    let back = self.body(&loops.back, self.threads)?;
+                    let retraced = Retraced::new(loops, steps, back);
+                    let marks = retraced.marks();
+                    self.overwriting(v, node, Kind::Retraced(retraced), marks);
                     return Ok(());
                 } else {
                     let body = self.body(body, self.threads)?;
@@ -333,12 +347,11 @@ impl Lowering<'_> {
     }
 
     /// A step that overwrites some of its arguments: they are results besides.
-    fn replayed(&mut self, v: Value, node: &Node, replayed: Replayed) {
-        let marks = replayed.marks();
+    fn overwriting(&mut self, v: Value, node: &Node, kind: Kind, marks: std::ops::Range<usize>) {
         let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
         let overwritten: Vec<(Root, usize)> = args[marks.clone()].iter().map(|p| (p.root, p.len)).collect();
         args[marks].iter_mut().for_each(|p| p.len = 0);
-        self.places[v.index()] = self.step(Kind::Replayed(replayed), args, &node.types);
+        self.places[v.index()] = self.step(kind, args, &node.types);
         self.steps.last_mut().expect("just made").results.extend(overwritten);
     }
 
@@ -380,10 +393,10 @@ impl Lowering<'_> {
     }
 
     fn finish(mut self) -> Result<Program, Fault> {
-        let end = self.steps.len();
         let outputs: Vec<Root> = self.f.outputs.iter().map(|v| self.places[v.index()][0].root).collect();
         let is_output = |m: usize| outputs.contains(&Root::Slot(m));
         self.steps = through::join(std::mem::take(&mut self.steps), &mut self.made, &is_output);
+        let end = self.steps.len();
         // A whole result that is an output is written there at once, the first time it is one.
         let mut direct: Vec<Option<usize>> = vec![None; self.made.len()];
         let mut outputs = vec![];
@@ -399,7 +412,8 @@ impl Lowering<'_> {
             }
             outputs.push(Output { ty, copy });
         }
-        let kept: Vec<usize> = (0..self.made.len()).filter(|&m| direct[m].is_none()).collect();
+        let mut kept: Vec<usize> = (0..self.made.len()).filter(|&m| direct[m].is_none()).collect();
+        kept.sort_by_key(|&m| self.made[m].made);
         let demands: Vec<Demand> = kept.iter().map(|&m| self.made[m]).collect();
         let (chosen, slots) = plan::assign(&demands);
         let mut roots: Vec<Root> = direct.iter().map(|d| Root::Output(d.unwrap_or(usize::MAX))).collect();
@@ -415,9 +429,10 @@ impl Lowering<'_> {
         }
         outputs.iter_mut().filter_map(|o| o.copy.as_mut()).for_each(|p| settle(&mut p.root));
         let mut steps = self.steps;
-        let kernels = steps.iter_mut().filter_map(|s| match &mut s.kind {
-            Kind::Kernel(k) | Kind::Through(Through { kernel: k, .. }) => Some(k),
-            _ => None,
+        let kernels = steps.iter_mut().flat_map(|s| match &mut s.kind {
+            Kind::Kernel(k) => vec![k],
+            Kind::Through(t) => t.kernels().collect(),
+            _ => vec![],
         });
         let code = self.compiler.map(|c| c.finish(kernels)).transpose()?;
         let (name, constants, systems) = (self.f.name.clone(), self.constants, self.systems);

@@ -18,6 +18,7 @@ mod newton;
 mod pool;
 mod processors;
 mod repeats;
+mod retraced;
 mod run;
 mod scalar;
 mod small;

@@ -113,6 +113,12 @@ impl Program {
                 let (outs, marks) = outs.split_at_mut(own);
                 return scan.run(context, args, marks, outs);
             }
+            Kind::Retraced(loops) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                let own = outs.len() - loops.marks().len();
+                let (outs, marks) = outs.split_at_mut(own);
+                return loops.run(context, nested, args, marks, outs);
+            }
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
@@ -128,6 +134,15 @@ impl Program {
                 } else {
                     let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                     kernel.run(context, args, &mut outs);
+                }
+                return Ok(());
+            }
+            Kind::Through(through) => {
+                let outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                match outs[0] {
+                    ViewMut::F64(_) => through.run::<f64>(context, args, outs),
+                    ViewMut::F32(_) => through.run::<f32>(context, args, outs),
+                    ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
                 }
                 return Ok(());
             }
@@ -197,11 +212,6 @@ impl Program {
                 ViewMut::F32(y) => t.run32(context, &args.iter().map(|a| f32::of(*a)).collect::<Vec<_>>(), y),
                 ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
             },
-            Kind::Through(t) => match out {
-                ViewMut::F64(y) => t.run(context, args, y),
-                ViewMut::F32(y) => t.run(context, args, y),
-                ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
-            },
             Kind::Dot(d) => with_float!(dtype, T => d.run(context, T::of(args[0]), T::of(args[1]), T::of_mut(out))),
             Kind::Gather { row } => {
                 let index = u32::of(args[1]);
@@ -223,9 +233,11 @@ impl Program {
             | Kind::Blocked(_)
             | Kind::Marked(_)
             | Kind::Replayed(_)
+            | Kind::Retraced(_)
             | Kind::Cond { .. }
             | Kind::Memo { .. }
             | Kind::Kernel(_)
+            | Kind::Through(_)
             | Kind::Solve { .. }
             | Kind::LinearSolve { .. } => unreachable!("compiler bug: handled by the caller"),
         }

@@ -28,6 +28,7 @@ impl Kind {
         match self {
             Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Memo { body, .. } => vec![body],
             Kind::Cond { then, otherwise } => vec![then, otherwise],
+            Kind::Retraced(loops) => vec![&loops.steps, &loops.back],
             _ => vec![],
         }
     }
@@ -197,7 +198,7 @@ impl Body {
         args: &[View],
         outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
-        let (length, carry, _, reverse) = shape;
+        let (length, carry, xs, reverse) = shape;
         let (states, rows) = outs.split_at_mut(carry);
         if length == 0 {
             states.iter_mut().zip(args).for_each(|(s, a)| s.copy_from(*a));
@@ -207,12 +208,17 @@ impl Body {
         /// several loops after each other.
         const LONG: usize = 16;
         const LARGE: usize = 1 << 20;
+        /// The same of what loops inside do and hold.
+        const LONG_IN_ALL: usize = 256;
+        const LARGE_IN_ALL: usize = 1 << 17;
         let keep = length < LONG || self.program.bytes() < LARGE;
+        let keep_all = length * self.program.steps_inside() < LONG_IN_ALL || self.program.bytes_in_all() < LARGE_IN_ALL;
+        let keep = keep && keep_all;
         nested.lend(&self.program, keep, |w| match context.follow {
             Some(follow) if follow.watch.follows(&self.program.name) => {
                 let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
                 let holds_loop = self.program.steps.iter().any(loops);
-                let of = follow::Loop { name: &self.program.name, length, carry, reverse, holds_loop };
+                let of = follow::Loop { name: &self.program.name, length, carry, xs, reverse, holds_loop };
                 let types: Vec<Type> = self.program.output_types().cloned().collect();
                 follow::followed(
                     context,
@@ -321,8 +327,23 @@ impl Body {
 
 impl Program {
     /// Of its own part of a workspace.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.slots.iter().map(|s| s.len * s.dtype.size()).sum()
+    }
+
+    /// With those of bodies.
+    fn bytes_in_all(&self) -> usize {
+        let bodies = self.steps.iter().flat_map(|s| s.kind.bodies());
+        self.bytes() + bodies.map(|b| b.program.bytes_in_all()).sum::<usize>()
+    }
+
+    /// Steps of its longest loop, with those of loops inside; 1 without.
+    fn steps_inside(&self) -> usize {
+        let of = |s: &super::Step| match &s.kind {
+            Kind::Scan { body, length, .. } => length * body.program.steps_inside(),
+            _ => 1,
+        };
+        self.steps.iter().map(of).max().unwrap_or(1)
     }
 
     /// Whether a linear or nonlinear system is solved in it, at any depth.
@@ -333,7 +354,7 @@ impl Program {
 }
 
 /// Whether buffers hold the same bits.
-fn unchanged(a: &[Buffer], b: &[Buffer]) -> bool {
+pub fn unchanged(a: &[Buffer], b: &[Buffer]) -> bool {
     a.iter().zip(b).all(|(a, b)| same_bits(a.view(), b.view()))
 }
 

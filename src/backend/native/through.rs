@@ -1,57 +1,79 @@
-//! Transforms back, a kernel at the points and a transform forward as one step: the numbers at the points, of which there may be many
-//! arrays, never leave the nearest cache.
+//! Transforms back, kernels at the points and transforms forward as one step: the numbers at the points, of which there may be many
+//! arrays, never leave the nearest cache. A step of a run has one transform forward, the step back of its derivative several.
 
-use super::buffer::View;
+use super::buffer::{View, ViewMut};
 use super::fourier::{AtPoints, Fourier};
 use super::kernel::{self, Kernel, Pointers};
 use super::lower::Kind;
 use super::{Context, Place, Root, Step};
 use crate::backend::plan::Demand;
 
+/// Arguments are those of the transforms back, then what else each kernel reads.
 pub struct Through {
-    /// The transforms back, how many arguments each has, and which buffer of the kernel is their result.
-    pub back: Vec<(Fourier, usize, usize)>,
-    /// Its other buffers are the arguments behind, in order; the last one is its result.
-    pub kernel: Kernel,
-    /// Buffers of the kernel, the result among them.
-    pub buffers: usize,
-    pub forward: Fourier,
+    /// The transforms back, and how many arguments each has.
+    back: Vec<(Fourier, usize)>,
+    forward: Vec<Forward>,
+}
+
+struct Forward {
+    kernel: Kernel,
+    /// What each of its buffers but the last one, its result, holds.
+    buffers: Vec<Origin>,
+    transform: Fourier,
+}
+
+#[derive(Clone, Copy)]
+enum Origin {
+    /// Result of this transform back.
+    Back(usize),
+    /// Another argument of the step.
+    Argument(usize),
 }
 
 /// Numbers that are transformed.
 pub trait Number: Copy + Send + Sync + 'static {
     fn of<'a>(view: &View<'a>) -> &'a [Self];
-    fn through(t: &Fourier, context: &Context, back: &[(&Fourier, Vec<&[Self]>)], f: &AtPoints<Self>, y: &mut [Self]);
+    fn of_mut<'a>(view: ViewMut<'a>) -> &'a mut [Self];
+    fn through(
+        t: &Fourier,
+        context: &Context,
+        back: &[(&Fourier, Vec<&[Self]>)],
+        f: &AtPoints<Self>,
+        y: &mut [&mut [Self]],
+    );
 }
 
 impl Through {
-    pub fn run<T: Number>(&self, context: &Context, args: &[View], y: &mut [T]) {
+    /// `outs`: of each transform forward.
+    pub fn run<T: Number>(&self, context: &Context, args: &[View], outs: Vec<ViewMut>) {
         let mut rest = args;
         let mut back: Vec<(&Fourier, Vec<&[T]>)> = Vec::with_capacity(self.back.len());
-        for (transform, count, _) in &self.back {
+        for (transform, count) in &self.back {
             let (own, behind) = rest.split_at(*count);
             back.push((transform, own.iter().map(T::of).collect()));
             rest = behind;
         }
-        // Pointers travel as numbers: what they point to is shared as the kernel says.
-        let mut fixed = vec![0usize; self.buffers];
-        let mut given = rest.iter();
-        for (k, place) in fixed.iter_mut().enumerate().take(self.buffers - 1) {
-            if !self.back.iter().any(|b| b.2 == k) {
-                *place = kernel::pointer(given.next().expect("compiler bug: too few arguments")) as usize;
-            }
-        }
-        let rows = self.forward.rows();
-        let n = self.forward.points() / rows;
-        let at_points = |first: usize, count: usize, blocks: &[*mut T], result: *mut T| {
-            let mut pointers: Vec<*mut u8> = fixed.iter().map(|p| *p as *mut u8).collect();
-            for ((_, _, k), block) in self.back.iter().zip(blocks) {
-                pointers[*k] = block.wrapping_sub(first * n).cast();
-            }
-            pointers[self.buffers - 1] = result.wrapping_sub(first * n).cast();
-            self.kernel.run_rows(&Pointers(&pointers), first, count, rows);
+        // Pointers travel as numbers: what they point to is shared as the kernels say.
+        let given: Vec<usize> = args.iter().map(|a| kernel::pointer(a) as usize).collect();
+        let transform = &self.forward[0].transform;
+        let rows = transform.rows();
+        let n = transform.points() / rows;
+        let at_points = |k: usize, (first, count): (usize, usize), blocks: &[*mut T], result: *mut T| {
+            let Forward { kernel, buffers, .. } = &self.forward[k];
+            let place = |origin: &Origin| match *origin {
+                Origin::Back(k) => blocks[k].wrapping_sub(first * n).cast(),
+                Origin::Argument(k) => given[k] as *mut u8,
+            };
+            let mut pointers: Vec<*mut u8> = buffers.iter().map(place).collect();
+            pointers.push(result.wrapping_sub(first * n).cast());
+            kernel.run_rows(&Pointers(&pointers), first, count, rows);
         };
-        T::through(&self.forward, context, &back, &at_points, y);
+        let mut y: Vec<&mut [T]> = outs.into_iter().map(T::of_mut).collect();
+        T::through(transform, context, &back, &at_points, &mut y);
+    }
+
+    pub fn kernels(&mut self) -> impl Iterator<Item = &mut Kernel> {
+        self.forward.iter_mut().map(|f| &mut f.kernel)
     }
 }
 
@@ -62,7 +84,19 @@ impl Number for f64 {
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
     }
-    fn through(t: &Fourier, context: &Context, back: &[(&Fourier, Vec<&[f64]>)], f: &AtPoints<f64>, y: &mut [f64]) {
+    fn of_mut<'a>(view: ViewMut<'a>) -> &'a mut [f64] {
+        match view {
+            ViewMut::F64(x) => x,
+            _ => unreachable!("compiler bug: a transform of another precision"),
+        }
+    }
+    fn through(
+        t: &Fourier,
+        context: &Context,
+        back: &[(&Fourier, Vec<&[f64]>)],
+        f: &AtPoints<f64>,
+        y: &mut [&mut [f64]],
+    ) {
         t.through64(context, back, f, y)
     }
 }
@@ -74,84 +108,216 @@ impl Number for f32 {
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
     }
-    fn through(t: &Fourier, context: &Context, back: &[(&Fourier, Vec<&[f32]>)], f: &AtPoints<f32>, y: &mut [f32]) {
+    fn of_mut<'a>(view: ViewMut<'a>) -> &'a mut [f32] {
+        match view {
+            ViewMut::F32(x) => x,
+            _ => unreachable!("compiler bug: a transform of another precision"),
+        }
+    }
+    fn through(
+        t: &Fourier,
+        context: &Context,
+        back: &[(&Fourier, Vec<&[f32]>)],
+        f: &AtPoints<f32>,
+        y: &mut [&mut [f32]],
+    ) {
         t.through32(context, back, f, y)
     }
 }
 
-/// Joins transforms whose numbers only a kernel reads, that kernel, and the transform of its result. `is_output`: of what is made.
-pub fn join(steps: Vec<Step>, made: &mut [Demand], is_output: &dyn Fn(usize) -> bool) -> Vec<Step> {
-    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-    for at in 0..steps.len() {
-        let Some((kernel, back)) = joinable(&steps, at, made, is_output) else { continue };
-        let mut take = |k: usize| {
-            let step = steps[k].take().expect("compiler bug: a step that is gone");
-            // What it made needs no memory.
-            for (root, _) in &step.results {
-                if let Root::Slot(m) = root
-                    && k != at
-                {
-                    made[*m].len = 0;
-                }
-            }
-            step
-        };
-        let (last, middle) = (take(at), take(kernel));
-        let mut args = vec![];
-        let mut transforms = vec![];
-        for &(buffer, k) in &back {
-            let step = take(k);
-            let Kind::Fourier(t) = step.kind else { unreachable!("compiler bug: no transform") };
-            transforms.push((t, step.args.len(), buffer));
-            args.extend(step.args);
-        }
-        let buffers = middle.args.len() + 1;
-        let own = |k: &usize| back.iter().any(|b| b.0 == *k);
-        args.extend((0..middle.args.len()).filter(|k| !own(k)).map(|k| middle.args[k]));
-        for a in &args {
-            if let Root::Slot(m) = a.root {
-                made[m].last = made[m].last.max(at);
-            }
-        }
-        let (Kind::Fourier(forward), Kind::Kernel(kernel)) = (last.kind, middle.kind) else {
-            unreachable!("compiler bug: no transform of a kernel")
-        };
-        let kind = Kind::Through(Through { back: transforms, kernel, buffers, forward });
-        steps[at] = Some(Step { kind, args, results: last.results, last_of: vec![] });
+/// Joins transforms whose numbers only kernels read, these kernels, and the transforms of their results. `is_output`: of what is
+/// made. Times of what is made are those in the new order.
+pub fn join(mut steps: Vec<Step>, made: &mut [Demand], is_output: &dyn Fn(usize) -> bool) -> Vec<Step> {
+    while let Some(group) = (Chains { steps: &steps, made, is_output }).group() {
+        steps = joined(steps, &group);
     }
-    steps.into_iter().flatten().collect()
+    let mut there = vec![false; made.len()];
+    for (at, step) in steps.iter().enumerate() {
+        for root in step.results.iter().map(|r| r.0).chain(step.args.iter().map(|a| a.root)) {
+            if let Root::Slot(m) = root {
+                if !there[m] {
+                    (there[m], made[m].made) = (true, at);
+                }
+                made[m].last = at;
+            }
+        }
+    }
+    // What is made within a step needs no memory.
+    for m in (0..made.len()).filter(|m| !there[*m]) {
+        made[m] = Demand { len: 0, made: 0, last: 0, ..made[m] };
+    }
+    steps
 }
 
-/// The kernel before a transform, and the transforms before that with the buffers of their results.
-fn joinable(
-    steps: &[Option<Step>],
-    at: usize,
-    made: &[Demand],
-    is_output: &dyn Fn(usize) -> bool,
-) -> Option<(usize, Vec<(usize, usize)>)> {
-    // The step that makes an argument which is whole, and which this step alone reads.
-    let maker = |p: &Place, reader: usize| {
+/// A transform forward, the kernel before it, and the transforms back before that, by their steps, with the buffers of their results.
+#[derive(Clone)]
+struct Chain {
+    forward: usize,
+    kernel: usize,
+    back: Vec<(usize, usize)>,
+}
+
+struct Chains<'a> {
+    steps: &'a [Step],
+    made: &'a [Demand],
+    is_output: &'a dyn Fn(usize) -> bool,
+}
+
+impl Chains<'_> {
+    /// Chains that share transforms back which nobody else reads, as many as can be one step.
+    fn group(&self) -> Option<Vec<Chain>> {
+        let mut chains: Vec<Chain> = (0..self.steps.len()).filter_map(|at| self.chain(at)).collect();
+        self.prune(&mut chains);
+        let shares = |a: &Chain, b: &Chain| a.back.iter().any(|x| b.back.iter().any(|y| x.0 == y.0));
+        let mut group: Vec<Chain> = vec![chains.first()?.clone()];
+        loop {
+            let is_in = |c: &Chain| group.iter().any(|g| g.forward == c.forward);
+            let near = |c: &&Chain| !is_in(c) && group.iter().any(|g| shares(g, c));
+            let Some(next) = chains.iter().find(near).cloned() else { break };
+            group.push(next);
+        }
+        group.sort_by_key(|c| c.forward);
+        while group.len() > 1 && !self.can_be_one(&group) {
+            group.pop();
+            self.prune(&mut group);
+        }
+        (!group.is_empty()).then_some(group)
+    }
+
+    fn chain(&self, at: usize) -> Option<Chain> {
+        let Kind::Fourier(forward) = &self.steps[at].kind else { return None };
+        let kernel = self.maker(self.steps[at].args.first()?)?;
+        let middle = &self.steps[kernel];
+        let Kind::Kernel(k) = &middle.kind else { return None };
+        let back: Vec<(usize, usize)> = (0..middle.args.len())
+            .filter_map(|buffer| {
+                let maker = self.maker(&middle.args[buffer])?;
+                let Kind::Fourier(t) = &self.steps[maker].kind else { return None };
+                (forward.follows(t) && k.has_rows(forward.rows(), std::iter::once(buffer))).then_some((maker, buffer))
+            })
+            .collect();
+        let result = middle.args.len();
+        let fits = middle.results.len() == 1 && k.has_rows(forward.rows(), std::iter::once(result));
+        let alone = self.readers(middle.results[0].0).eq([at]);
+        (fits && alone && !back.is_empty()).then_some(Chain { forward: at, kernel, back })
+    }
+
+    /// Leaves only transforms back that no others read than kernels of these chains.
+    fn prune(&self, chains: &mut Vec<Chain>) {
+        loop {
+            let own: Vec<usize> = chains.iter().map(|c| c.kernel).collect();
+            let ours = |back: usize| self.readers(self.steps[back].results[0].0).all(|r| own.contains(&r));
+            let mut changed = false;
+            for chain in chains.iter_mut() {
+                let before = chain.back.len();
+                chain.back.retain(|b| ours(b.0));
+                changed |= chain.back.len() < before;
+            }
+            chains.retain(|c| !c.back.is_empty());
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// The step that makes all of an argument, which is no result of the whole.
+    fn maker(&self, p: &Place) -> Option<usize> {
         let Root::Slot(m) = p.root else { return None };
-        let reads = |s: &Option<Step>| s.as_ref().is_some_and(|s| s.args.iter().any(|a| a.root == p.root));
-        let readers: Vec<usize> = (0..steps.len()).filter(|k| reads(&steps[*k])).collect();
-        let whole = p.start == 0 && p.len == made[m].len && !is_output(m) && readers == [reader];
-        let makes = |s: &Option<Step>| s.as_ref().is_some_and(|s| s.results.iter().any(|r| r.0 == p.root));
-        whole.then(|| steps.iter().position(makes)).flatten()
-    };
-    let Kind::Fourier(forward) = &steps[at].as_ref()?.kind else { return None };
-    let kernel = maker(&steps[at].as_ref()?.args[0], at)?;
-    let middle = steps[kernel].as_ref()?;
-    let Kind::Kernel(k) = &middle.kind else { return None };
-    let back: Vec<(usize, usize)> = (0..middle.args.len())
-        .filter_map(|buffer| {
-            let maker = maker(&middle.args[buffer], kernel)?;
-            let Kind::Fourier(t) = &steps[maker].as_ref()?.kind else { return None };
-            (forward.follows(t) && k.has_rows(forward.rows(), std::iter::once(buffer))).then_some((buffer, maker))
-        })
-        .collect();
-    let result = middle.args.len();
-    let fits = !back.is_empty() && middle.results.len() == 1 && k.has_rows(forward.rows(), std::iter::once(result));
-    fits.then_some((kernel, back))
+        let whole = p.start == 0 && p.len == self.made[m].len && !(self.is_output)(m);
+        let makes = |s: &Step| s.results.iter().any(|r| r.0 == p.root);
+        whole.then(|| self.steps.iter().position(makes)).flatten()
+    }
+
+    fn readers(&self, root: Root) -> impl Iterator<Item = usize> {
+        (0..self.steps.len()).filter(move |k| self.steps[*k].args.iter().any(|a| a.root == root))
+    }
+
+    /// Whether nothing that these steps read comes of what they make.
+    fn can_be_one(&self, group: &[Chain]) -> bool {
+        let members = members(group);
+        let late = late(self.steps, &members);
+        !members.iter().any(|m| late[*m] && self.reads(*m, |k| late[k] && !members.contains(&k)))
+    }
+
+    fn reads(&self, step: usize, of: impl Fn(usize) -> bool) -> bool {
+        let makes = |root: Root| (0..step).any(|k| of(k) && self.steps[k].results.iter().any(|r| r.0 == root));
+        self.steps[step].args.iter().any(|a| makes(a.root))
+    }
+}
+
+fn members(group: &[Chain]) -> Vec<usize> {
+    let of = |c: &Chain| c.back.iter().map(|b| b.0).chain([c.kernel, c.forward]).collect::<Vec<_>>();
+    let mut members: Vec<usize> = group.iter().flat_map(of).collect();
+    members.sort_unstable();
+    members.dedup();
+    members
+}
+
+/// These steps, and those that read what they make, directly or not.
+fn late(steps: &[Step], members: &[usize]) -> Vec<bool> {
+    let mut late = vec![false; steps.len()];
+    let mut roots: Vec<Root> = vec![];
+    for (k, step) in steps.iter().enumerate() {
+        late[k] = members.contains(&k) || step.args.iter().any(|a| roots.contains(&a.root));
+        if late[k] {
+            roots.extend(step.results.iter().map(|r| r.0));
+        }
+    }
+    late
+}
+
+/// The steps with these as one, where the last of them was; what reads its results comes behind it.
+fn joined(steps: Vec<Step>, group: &[Chain]) -> Vec<Step> {
+    let members = members(group);
+    let last = members[members.len() - 1];
+    let late = late(&steps, &members);
+    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+    let mut take = |k: usize| steps[k].take().expect("compiler bug: a step that is gone");
+    let mut back: Vec<usize> = group.iter().flat_map(|c| c.back.iter().map(|b| b.0)).collect();
+    back.sort_unstable();
+    back.dedup();
+    let mut args = vec![];
+    let mut transforms = vec![];
+    for &k in &back {
+        let step = take(k);
+        let Kind::Fourier(t) = step.kind else { unreachable!("compiler bug: no transform") };
+        transforms.push((t, step.args.len()));
+        args.extend(step.args);
+    }
+    let (mut forward, mut results) = (vec![], vec![]);
+    for chain in group {
+        let (middle, end) = (take(chain.kernel), take(chain.forward));
+        let mut origin = |(buffer, place): (usize, &Place)| match chain.back.iter().find(|b| b.1 == buffer) {
+            Some((step, _)) => {
+                Origin::Back(back.iter().position(|b| b == step).expect("compiler bug: a transform that is not there"))
+            }
+            None => {
+                args.push(*place);
+                Origin::Argument(args.len() - 1)
+            }
+        };
+        let buffers = middle.args.iter().enumerate().map(&mut origin).collect();
+        let (Kind::Fourier(transform), Kind::Kernel(kernel)) = (end.kind, middle.kind) else {
+            unreachable!("compiler bug: no transform of a kernel")
+        };
+        forward.push(Forward { kernel, buffers, transform });
+        results.extend(end.results);
+    }
+    let kind = Kind::Through(Through { back: transforms, forward });
+    let mut one = Some(Step { kind, args, results, last_of: vec![] });
+    let (mut order, mut behind) = (vec![], vec![]);
+    for (k, step) in steps.into_iter().enumerate() {
+        match step {
+            Some(step) if k < last && late[k] => behind.push(step),
+            Some(step) => order.push(step),
+            None if k == last => {
+                order.extend(one.take());
+                order.append(&mut behind);
+            }
+            None => {}
+        }
+    }
+    order
 }
 
 #[cfg(test)]
@@ -230,7 +396,7 @@ mod tests {
         }
         let (f, _) = product(&[40, 36], DType::F64);
         let program = lower(&f, 1).unwrap();
-        let joined = |s: &Step| matches!(&s.kind, Kind::Through(t) if t.back.iter().map(|b| b.1).eq([2, 3]));
+        let joined = |s: &Step| matches!(&s.kind, Kind::Through(t) if t.back.iter().map(|b| b.1).eq([2, 3]) && t.forward.len() == 1);
         assert!(matches!(&program.steps[..], [one] if joined(one)), "{} steps", program.steps.len());
     }
 }

@@ -71,10 +71,12 @@ pub const ROWS: &[Code] = &[
     Code {
         id: "run.steps",
         title: "a run in time that did not get to its end",
-        explanation: "The error of a step was held below its tolerance by shorter and shorter steps, and `max_steps` of them did not reach \
-                      the next time that is kept. The solution may have a singularity there (try where it gets to), the tolerance may lie \
-                      below rounding, or an explicit method may meet a stiff system, for which `rodas4` or `esdirk4` are made. Where a run \
-                      lies inside a derivative or a closure, its values are NaN instead.",
+        explanation: "The error of a step was held below its tolerance by shorter and shorter steps, until `max_steps` of them had not \
+                      reached the next time that is kept, or time stood still (steps of a few roundings of it). The message names what \
+                      changes fastest there, with its cell and its equation. The solution may have a singularity, the tolerance may lie \
+                      below rounding, or an explicit method may meet a stiff system, for which `rodas4` or `esdirk4` are made. Where a \
+                      rate is no number, it is `run.unstable`. Where a run lies inside a derivative or a closure, its values are NaN \
+                      instead.",
     },
     Code {
         id: "run.stability",

@@ -7,12 +7,12 @@
 //! & Bischof 1999]
 
 use super::control::Control;
-use super::march::{March, mark_tries};
+use super::march::{Look, March, Round, round_name};
 use super::timeline::Timeline;
 use crate::base::Span;
-use crate::ir::{Binary, Builder, Compare, Func, Op, Reduce, Tensor, Type, Value};
+use crate::ir::{Binary, Builder, Compare, Func, Op, Tensor, Type, Value};
 use crate::lower::Lower;
-use crate::lower::error::{Result, error_help};
+use crate::lower::error::Result;
 use crate::lower::value::Num;
 use std::sync::Arc;
 
@@ -27,22 +27,32 @@ pub struct Tries {
     /// The start as the state.
     pub start: Num,
     pub captured: Vec<Num>,
+    /// `(t, state, captured…) → rates`, where they are known.
+    pub rates: Option<Func>,
+    /// Which of what is carried begins with the state.
+    pub place: usize,
+    /// `(state, t, captured…) → unknowns`, where the state is not made of values at points.
+    pub shown: Option<Look>,
     /// The state is known within a step; the bound is then the end of the run, else the next time that is kept.
     pub dense: bool,
 }
 
 /// The numbers that every method carries first.
 pub const COMMON: usize = 5;
-/// Time, length of the next step, steps that were accepted, those that were not, and whether the run has ended: 1 by an event, 2 for too
-/// many tries.
+/// Time, length of the next step, steps that were accepted, those that were not, and whether the run has ended: 1 by an event,
+/// [`MANY`] or [`SHORT`].
 pub const TIME: usize = 0;
 pub const LENGTH: usize = 1;
 pub const ACCEPTED: usize = 2;
 pub const REJECTED: usize = 3;
 pub const ENDED: usize = 4;
 
-/// How often claims are looked at in a run of which no samples are kept.
-const LOOKS: usize = 8;
+/// The run has ended for too many tries.
+pub const MANY: f64 = 2.0;
+/// The run has ended because its steps became so short that time stands still.
+pub const SHORT: f64 = 3.0;
+/// Of the time, and of the length of the run: no step is shorter than either.
+const SHORTEST: (f64, f64) = (4.0 * f64::EPSILON, 1e-30);
 
 /// What a run gives.
 pub struct Driven {
@@ -50,131 +60,154 @@ pub struct Driven {
     pub states: Num,
     /// `[samples]`
     pub times: Num,
-    /// `(time at the end, 1 where the end was not reached, how the run ended, accepted, rejected, next step)`
-    pub status: [Num; 6],
+    /// The [`COMMON`] numbers at the end.
+    pub status: [Num; COMMON],
+    /// The state at that time.
+    pub last: Num,
 }
 
 impl Lower<'_> {
     /// Runs over the samples of a timeline.
-    pub(super) fn drive(&mut self, mut march: March, tries: &Tries, control: &Control, timeline: &Timeline) -> Driven {
-        // Claims are looked at between samples: where none are kept, of a few.
-        let parts = if march.watched.is_some() && !timeline.keep { LOOKS } else { 1 };
-        let (n, step) = (timeline.samples * parts, timeline.step / parts as f64);
-        (march.steps, march.step) = (n, step);
-        let ends: Vec<f64> = (0..n).map(|k| timeline.start + (k + 1) as f64 * step).collect();
-        let last = ends[n - 1];
-        let mut args = tries.initial.clone();
-        let carry = args.len();
-        args.push(Num::Const(Tensor::f64([n], ends)));
-        args.extend(tries.captured.iter().cloned());
-        let refs: Vec<&Num> = args.iter().collect();
-        let mut body = sample(tries, control, last);
-        self.runtime.marches(march, &mut body);
-        mark_tries(&mut body);
-        let op = Op::Scan { body: Arc::new(body), length: n, carry, xs: 1, reverse: false };
-        let out = self.tracer.build_all(&refs, |b, v| b.ops(op, v));
-        let (times, states, failed) = (&out[carry], &out[carry + 1], &out[carry + 2]);
-        let failed = self.tracer.build(&[failed], |b, v| b.reduce(Reduce::Max, v[0], &[0]));
+    pub(super) fn drive(&mut self, march: &March, tries: &Tries, control: &Control, timeline: &Timeline) -> Driven {
+        let (mut rows, status, last) = self.driven_rows(march, tries, control, timeline, None);
+        let states = rows.pop().expect("compiler bug: a run without states");
+        let times = rows.pop().expect("compiler bug: a run without times");
+        let n = timeline.samples;
         let (states, times) = match timeline.keep {
             true => (
-                self.tracer.build(&[&tries.start, states], |b, v| {
+                self.tracer.build(&[&tries.start, &states], |b, v| {
                     let shape = [&[1], &b.ty(v[0]).shape[..]].concat();
                     let first = b.reshape(v[0], &shape);
                     b.concat(&[first, v[1]], 0)
                 }),
-                self.tracer.build(&[times], |b, v| {
+                self.tracer.build(&[&times], |b, v| {
                     let first = b.full(&Type::f64([1]), timeline.start);
                     b.concat(&[first, v[0]], 0)
                 }),
             ),
             false => {
                 let mut last = |v: &Num| self.tracer.build(&[v], |b, v| b.slice(v[0], 0, n - 1, n));
-                (last(states), last(times))
+                (last(&states), last(&times))
             }
         };
-        let of = |k: usize| out[k].clone();
-        let status = [of(TIME), failed, of(ENDED), of(ACCEPTED), of(REJECTED), of(LENGTH)];
-        Driven { states, times, status }
+        Driven { states, times, status, last }
+    }
+
+    /// The loop itself: `[samples, …]` of the times and of the state, or of what `finish` makes of it, `(state, t, captured…) → …` with
+    /// what it captured; then the common numbers and the state at the end.
+    pub(super) fn driven_rows(
+        &mut self,
+        march: &March,
+        tries: &Tries,
+        control: &Control,
+        timeline: &Timeline,
+        finish: Option<(&Func, &[Num])>,
+    ) -> (Vec<Num>, [Num; COMMON], Num) {
+        let n = timeline.samples;
+        let ends: Vec<f64> = (0..n).map(|k| timeline.start + (k + 1) as f64 * timeline.step).collect();
+        let last = ends[n - 1];
+        let mut args = tries.initial.clone();
+        let carry = args.len();
+        args.push(Num::Const(Tensor::f64([n], ends)));
+        args.extend(tries.captured.iter().cloned());
+        args.extend(finish.iter().flat_map(|f| f.1.iter().cloned()));
+        let refs: Vec<&Num> = args.iter().collect();
+        let mut marked = Func { name: "tries".into(), ..Func::default() };
+        self.runtime.marches(march.clone(), &mut marked);
+        let body = sample(tries, control, (timeline.start, last), finish, &marked.name);
+        let op = Op::Scan { body: Arc::new(body), length: n, carry, xs: 1, reverse: false };
+        let mut out = self.tracer.build_all(&refs, |b, v| b.ops(op, v));
+        let rows = out.split_off(carry);
+        let args: Vec<&Num> = out.iter().chain([&out[TIME]]).chain(&tries.captured).collect();
+        let last = self.tracer.build(&args, |b, v| b.inline(&tries.state, v)[0]);
+        out.truncate(COMMON);
+        let status = out.try_into().unwrap_or_else(|_| unreachable!("compiler bug: common numbers come first"));
+        (rows, status, last)
     }
 
     /// Looks how a run ended, where that can be known now: states and times of what is kept, up to an event.
     pub(super) fn reached(
         &mut self,
-        name: &str,
-        control: &Control,
-        timeline: &Timeline,
+        march: &March,
+        tries: &Tries,
+        (control, timeline): (&Control, &Timeline),
         driven: Driven,
         span: Span,
     ) -> Result<(Num, Num)> {
-        let Driven { states, times, status } = driven;
+        let Driven { states, times, status, last } = driven;
         if !self.tracer.known_now() || self.runtime.guesses() {
             return Ok((states, times));
         }
-        let all: Vec<Num> = [states, times].into_iter().chain(status).collect();
+        let all: Vec<Num> = [states, times].into_iter().chain(status).chain([last]).collect();
         let known = self.compute(&all, span)?;
-        let status: Vec<f64> = known[2..].iter().map(|t| t.item()).collect();
-        let [reached, failed, ended, accepted, rejected, h] = status[..] else {
-            unreachable!("compiler bug: six numbers tell how a run ended")
-        };
-        if failed != 0.0 {
-            return error_help(
-                "run.steps",
-                span,
-                format!(
-                    "`{name}` has reached t = {reached} after {} steps ({rejected} rejected); the next one would be {h:.2e} long",
-                    accepted + rejected
-                ),
-                format!(
-                    "at most {} are taken between two times that are kept: allow more, `max_steps=…`, or look for a singularity \
-                     there; stiff systems want an implicit method, such as `rodas4`",
-                    control.most
-                ),
-            );
-        }
+        self.well_ended(march, tries, control, &known[2..], span)?;
+        let (reached, ended) = (known[2 + TIME].item(), known[2 + ENDED].item());
         let (states, times) = (Num::Const(known[0].clone()), Num::Const(known[1].clone()));
         if ended != 1.0 || !timeline.keep {
             return Ok((states, times));
         }
-        // Nothing is kept after an event.
-        let t = known[1].to_f64();
-        let rows = t.iter().position(|x| *x >= reached).map_or(t.len(), |k| k + 1);
+        let rows = rows_until(&known[1], reached);
         let mut first = |n: &Num| self.tracer.build(&[n], |b, v| b.slice(v[0], 0, 0, rows));
         Ok((first(&states), first(&times)))
     }
 }
 
-/// `(carried…, end, captured…) → (carried…, time, state, failed)`: up to the next time that is kept; `last` is the end of the run.
-fn sample(tries: &Tries, control: &Control, last: f64) -> Func {
-    let mut b = Builder::new("sample");
+/// How many times there are up to that of an event: nothing is kept after it.
+pub(super) fn rows_until(times: &Tensor, reached: f64) -> usize {
+    let t = times.to_f64();
+    t.iter().position(|x| *x >= reached).map_or(t.len(), |k| k + 1)
+}
+
+/// 1 where a step of this length is too short to be one, or no number; 0 where the bound is reached.
+pub(super) fn too_short(b: &mut Builder, h: Value, (time, bound): (Value, Value), length: f64) -> Value {
+    let (one, least) = (b.scalar(1.0), b.scalar(SHORTEST.1 * length));
+    let size = b.unary(crate::ir::Unary::Abs, time);
+    let rounding = b.scale(size, SHORTEST.0);
+    let least = b.binary(Binary::Max, least, rounding);
+    let long = b.compare(Compare::Lt, least, h);
+    let short = b.sub(one, long);
+    let running = b.compare(Compare::Lt, time, bound);
+    b.mul(short, running)
+}
+
+/// `(carried…, end, captured…, captured of finish…) → (carried…, time, state or what is made of it…)`: up to the next time that is
+/// kept; `whole` is when the run begins and ends, `step` the name of a step of it.
+fn sample(tries: &Tries, control: &Control, whole: (f64, f64), finish: Option<(&Func, &[Num])>, step: &str) -> Func {
+    let mut b = Builder::new(round_name(step, Round::Tries));
     let carry = tries.initial.len();
     let carried: Vec<Value> = tries.initial.iter().map(|n| b.input(n.ty().clone())).collect();
     let end = b.input(Type::f64([]));
     let p: Vec<Value> = tries.captured.iter().map(|n| b.input(n.ty().clone())).collect();
-    let bound = if tries.dense { b.scalar(last) } else { end };
-    let body = round(tries);
+    let more: Vec<Value> = finish.iter().flat_map(|f| f.1).map(|n| b.input(n.ty().clone())).collect();
+    let bound = if tries.dense { b.scalar(whole.1) } else { end };
+    let body = round(tries, round_name(step, Round::Try));
     let args: Vec<Value> = carried.into_iter().chain([end, bound]).chain(p.iter().copied()).collect();
     let op = Op::Scan { body: Arc::new(body), length: control.most, carry, xs: 0, reverse: false };
     let mut out = b.ops(op, &args);
-    let (one, two) = (b.scalar(1.0), b.scalar(2.0));
+    let (one, many) = (b.scalar(1.0), b.scalar(MANY));
     let short = b.compare(Compare::Lt, out[TIME], end);
     let ended = b.binary(Binary::Min, out[ENDED], one);
     let running = b.sub(one, ended);
     let failed = b.mul(short, running);
-    let failure = b.mul(failed, two);
+    let failure = b.mul(failed, many);
     out[ENDED] = b.binary(Binary::Max, out[ENDED], failure);
     let time = b.binary(Binary::Min, out[TIME], end);
     let args: Vec<Value> = out[..carry].iter().copied().chain([time]).chain(p).collect();
     let state = b.inline(&tries.state, &args)[0];
     // What was not reached has no value.
-    let lost = b.compare(Compare::Le, two, out[ENDED]);
+    let lost = b.compare(Compare::Le, many, out[ENDED]);
     let nothing = b.full_like(state, f64::NAN);
     let state = b.select(lost, nothing, state);
-    out.extend([time, state, failed]);
+    out.push(time);
+    match finish {
+        Some((finish, _)) => out.extend(b.inline(finish, &[&[state, time], &more[..]].concat())),
+        None => out.push(state),
+    }
     b.finish(out)
 }
 
 /// `(carried…, end, bound, captured…) → carried…`: a try, or nothing once the end is reached.
-fn round(tries: &Tries) -> Func {
+fn round(tries: &Tries, name: String) -> Func {
     let carry = tries.initial.len();
     let mut types: Vec<Type> = tries.initial.iter().map(|n| n.ty().clone()).collect();
     types.push(Type::f64([]));
@@ -182,7 +215,7 @@ fn round(tries: &Tries) -> Func {
     let mut over = Builder::new("over");
     let inputs: Vec<Value> = types.iter().map(|t| over.input(t.clone())).collect();
     let over = over.finish(inputs[..carry].to_vec());
-    let mut b = Builder::new("attempt");
+    let mut b = Builder::new(name);
     let mut inputs: Vec<Value> = types[..carry].iter().map(|t| b.input(t.clone())).collect();
     let end = b.input(Type::f64([]));
     inputs.extend(types[carry..].iter().map(|t| b.input(t.clone())).collect::<Vec<_>>());

@@ -1,6 +1,7 @@
 //! What is known of a run in time besides its numbers, for those who follow it: how far it is, what broke where, what a plan says.
 //! The loops of a run carry its mark in the names of their bodies; names take no part in any key of a result.
 
+use super::driver::Tries;
 pub use super::driver::{ACCEPTED, TIME};
 use super::ordinary::Ordinary;
 use super::timeline::Timeline;
@@ -49,6 +50,10 @@ pub struct March {
     pub watched: Option<Watched>,
     /// All unknowns of a state that is not made of values at points.
     pub shown: Option<Look>,
+    /// Which of what is carried begins with the state.
+    pub place: usize,
+    /// Lengths of steps are found on the way.
+    pub found: bool,
 }
 
 /// How often something is done while a run goes.
@@ -86,6 +91,11 @@ impl March {
     /// Samples that are kept, the start among them.
     pub fn kept(&self) -> Option<usize> {
         self.per_sample.map(|n| self.steps / n + 1)
+    }
+
+    /// The same of steps that are found on the way: known are the samples.
+    pub(super) fn of_tries(self, tries: &Tries) -> March {
+        March { per_sample: None, place: tries.place, found: true, ..self }
     }
 
     /// Identifies the run among those of a program.
@@ -202,38 +212,49 @@ fn coordinates(space: &Space, node: usize) -> Vec<f64> {
     all.as_f64().and_then(|x| x.get(node * d..(node + 1) * d)).map_or(vec![], <[f64]>::to_vec)
 }
 
-/// The mark of a loop, by the name of its body, and whether a round of it is a sample of several steps.
-pub fn marked(body: &str) -> Option<(&str, bool)> {
-    let tries = || body.strip_prefix(TRIES).map(|m| (m, false));
-    let step = body.strip_prefix("step of ").map(|m| (m, false));
-    step.or_else(|| body.strip_prefix("sample of ").map(|m| (m, true))).or_else(tries)
+/// What a round of a loop of a run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Round {
+    Step,
+    /// So many steps.
+    Sample,
+    /// A step of a length found on the way, or one that came to nothing.
+    Try,
+    /// Tries up to the next time that is kept.
+    Tries,
 }
 
-const TRIES: &str = "tries of ";
-
-/// Whether a round of this loop is made of tries, some of which may come to nothing: numbers that are not finite are no failure there.
-pub fn of_tries(body: &str) -> bool {
-    body.starts_with(TRIES)
-}
-
-/// Gives what makes a sample out of tries the name by which its loop is found.
-pub(super) fn mark_tries(sample: &mut Func) {
-    if let Some((mark, _)) = marked(&sample.name) {
-        sample.name = format!("{TRIES}{mark}");
+impl Round {
+    /// Whether the steps are found on the way: time and steps are then carried.
+    pub fn found(self) -> bool {
+        matches!(self, Round::Try | Round::Tries)
     }
+}
+
+const ROUNDS: [(Round, &str); 4] =
+    [(Round::Step, "step of "), (Round::Sample, "sample of "), (Round::Try, "try of "), (Round::Tries, "tries of ")];
+
+/// The mark of a loop, by the name of its body, and what a round of it is.
+pub fn marked(body: &str) -> Option<(&str, Round)> {
+    ROUNDS.iter().find_map(|(round, prefix)| Some((body.strip_prefix(prefix)?, *round)))
 }
 
 /// Gives a step the name by which its loop is found.
 pub fn mark_step(step: &mut Func, mark: &str) {
-    step.name = format!("step of {mark}");
+    step.name = named(mark, Round::Step);
 }
 
-/// The name of what makes a sample.
-pub(super) fn sample_name(step: &Func) -> String {
-    match marked(&step.name) {
-        Some((mark, _)) => format!("sample of {mark}"),
-        None => "sample".into(),
+/// The name of another round of the run that a step belongs to.
+pub(super) fn round_name(step: &str, round: Round) -> String {
+    match marked(step) {
+        Some((mark, _)) => named(mark, round),
+        None => step.into(),
     }
+}
+
+fn named(mark: &str, round: Round) -> String {
+    let prefix = ROUNDS.iter().find(|(r, _)| *r == round).map_or("", |(_, prefix)| prefix);
+    format!("{prefix}{mark}")
 }
 
 /// The name of a method in time.
@@ -282,18 +303,8 @@ impl Lower<'_> {
                 }
             }
         }
-        let steps = timeline.samples * timeline.per_sample;
         March {
-            steps,
-            per_sample: timeline.keep.then_some(timeline.per_sample),
-            ..self.describe_tries(&system.name, timeline, names)
-        }
-    }
-
-    /// Describes a run whose steps are found on the way: known are its samples and the names of its numbers.
-    pub(super) fn describe_tries(&self, system: &str, timeline: &Timeline, names: Vec<String>) -> March {
-        March {
-            system: system.into(),
+            system: system.name.clone(),
             scale: None,
             unknowns: vec![],
             layout: Layout::Numbers(names),
@@ -303,12 +314,14 @@ impl Lower<'_> {
             implicit: String::new(),
             start: timeline.start,
             step: timeline.step,
-            steps: timeline.samples,
-            per_sample: None,
+            steps: timeline.samples * timeline.per_sample,
+            per_sample: timeline.keep.then_some(timeline.per_sample),
             equations: vec![],
             checkpoint: None,
             watched: None,
             shown: None,
+            place: 0,
+            found: false,
         }
     }
 
@@ -340,6 +353,8 @@ impl Lower<'_> {
             checkpoint: None,
             watched: None,
             shown: None,
+            place: 0,
+            found: false,
         }
     }
 }

@@ -8,6 +8,7 @@ mod additive;
 mod change;
 mod control;
 mod driver;
+mod ended;
 mod events;
 mod explicit;
 mod implicit;
@@ -106,7 +107,8 @@ impl Lower<'_> {
         };
         let until = super::solve::given(args, "until").cloned();
         if let Some(control) = scheme.control.filter(|c| c.fixed().is_none() || until.is_some()) {
-            return self.evolve_variable(&run, integrator, control, until, &eqs, start, timeline);
+            let often = self.often(args, span)?;
+            return self.evolve_variable(&run, integrator, control, (until, often), &eqs, start, timeline);
         }
         let mut whole = None;
         let mut complete = None;

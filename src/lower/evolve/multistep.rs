@@ -2,7 +2,7 @@
 //! where they like. [Shampine & Reichelt 1997]
 
 use super::control::Control;
-use super::driver::{ACCEPTED, COMMON, ENDED, LENGTH, REJECTED, TIME, Tries};
+use super::driver::{ACCEPTED, COMMON, ENDED, LENGTH, REJECTED, SHORT, TIME, Tries, too_short};
 use super::events::{Within, crossing};
 use super::measure::Measure;
 use super::timeline::Timeline;
@@ -64,11 +64,14 @@ impl Lower<'_> {
         let types: Vec<Type> = initial.iter().chain(&step.captured).map(|n| n.ty().clone()).collect();
         let shape = step.initial.shape().to_vec();
         Tries {
-            attempt: attempt(step, control, &types, initial.len(), &shape),
+            attempt: attempt(step, control, timeline, &types, initial.len(), &shape),
             state: state(step, &types, initial.len(), &shape),
             start: step.initial.clone(),
             initial,
             captured: step.captured.clone(),
+            rates: step.rates.clone(),
+            place: HISTORY,
+            shown: None,
             dense: true,
         }
     }
@@ -95,7 +98,14 @@ fn state(step: &MultiStep, types: &[Type], carry: usize, shape: &[usize]) -> Fun
 }
 
 /// `(carried…, bound, captured…) → carried…`
-fn attempt(step: &MultiStep, control: &Control, types: &[Type], carry: usize, shape: &[usize]) -> Func {
+fn attempt(
+    step: &MultiStep,
+    control: &Control,
+    timeline: &Timeline,
+    types: &[Type],
+    carry: usize,
+    shape: &[usize],
+) -> Func {
     let mut b = Builder::new("try");
     let carried: Vec<Value> = types[..carry].iter().map(|t| b.input(t.clone())).collect();
     let bound = b.input(Type::f64([]));
@@ -116,8 +126,10 @@ fn attempt(step: &MultiStep, control: &Control, types: &[Type], carry: usize, sh
     let one = b.scalar(1.0);
     let bad = b.sub(one, out.good);
     let (accepted, rejected) = (b.add(carried[ACCEPTED], out.good), b.add(carried[REJECTED], bad));
+    let stuck = too_short(&mut b, out.h, (time, bound), timeline.step * timeline.samples as f64);
+    let stuck = b.scale(stuck, SHORT);
     let Some(event) = &step.event else {
-        let carried = vec![time, out.h, accepted, rejected, carried[ENDED], out.order, out.equal, out.history];
+        let carried = vec![time, out.h, accepted, rejected, stuck, out.order, out.equal, out.history];
         return b.finish(carried);
     };
     let mut current = |history: Value| {
@@ -139,5 +151,6 @@ fn attempt(step: &MultiStep, control: &Control, types: &[Type], carry: usize, sh
     let between = w.finish(vec![between]);
     let within = Within { event, captured: &p, state: &between, context: &context };
     let (at, state, hit) = crossing(&mut b, &within, (t, ends[0]), (time, ends[1]));
-    b.finish(vec![at, out.h, accepted, rejected, hit, out.order, out.equal, out.history, state, time])
+    let ended = b.select(hit, one, stuck);
+    b.finish(vec![at, out.h, accepted, rejected, ended, out.order, out.equal, out.history, state, time])
 }

@@ -2,7 +2,7 @@
 //! [Hairer, Nørsett & Wanner I, §II.4; Gustafsson 1991]
 
 use super::control::Control;
-use super::driver::{ACCEPTED, COMMON, ENDED, LENGTH, REJECTED, TIME, Tries};
+use super::driver::{ACCEPTED, COMMON, LENGTH, REJECTED, SHORT, TIME, Tries, too_short};
 use super::events::{Within, crossing};
 use super::measure::Measure;
 use super::timeline::Timeline;
@@ -84,6 +84,9 @@ impl Lower<'_> {
             start: step.initial.clone(),
             initial,
             captured: step.captured.clone(),
+            rates: step.rates.clone(),
+            place: STATE,
+            shown: None,
             dense: dense.is_some(),
         }
     }
@@ -262,13 +265,17 @@ fn attempt(
     let bad = b.sub(one, good);
     let accepted = b.add(carried[ACCEPTED], good);
     let rejected = b.add(carried[REJECTED], bad);
+    let checked = if control.tolerance.is_some() { next_h } else { h };
+    let stuck = too_short(b, checked, (time, end), length);
+    let stuck = b.scale(stuck, SHORT);
     let (time, state, ended) = match &step.event {
-        None => (time, state, carried[ENDED]),
+        None => (time, state, stuck),
         Some(event) => {
             let context: Vec<Value> = [t, u].into_iter().chain(memory.iter().copied()).collect();
             let shortened = shortened(step, b, &context);
             let within = Within { event, captured: &p, state: &shortened, context: &context };
-            crossing(b, &within, (t, u), (time, state))
+            let (time, state, hit) = crossing(b, &within, (t, u), (time, state));
+            (time, state, b.select(hit, one, stuck))
         }
     };
     let mut out = vec![time, next_h, accepted, rejected, ended, old, bad, state];

@@ -1,13 +1,16 @@
 //! Samples of a run that are too many for memory: they are computed on their own, unknown by unknown as fields hold them, so that
 //! they can go to a file as they are made and be read from it one by one. Gradients are then taken where they are asked for.
 
-use super::march::{March, sample_name};
+use super::control::Control;
+use super::driver::{COMMON, ENDED, TIME, Tries, rows_until};
+use super::march::{March, Round, round_name};
 use super::spectral::Timed;
 use super::timeline::Timeline;
+use super::variable::Arrangement;
 use super::{Run, Step};
 use crate::discretize::grid::{self, Derivatives};
 use crate::discretize::{Mesh, Space};
-use crate::ir::{Builder, Func, Op, Tensor, Type};
+use crate::ir::{self, Builder, Func, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::Result;
 use crate::lower::solve::Method;
@@ -85,20 +88,11 @@ impl Lower<'_> {
                 Whole::Of(n, (func, _)) => b.inline(func, &[&inputs[..*n], &[t], &more].concat())[0],
             };
             let all = b.reshape(all, &if by_component { [components, nodes] } else { [nodes, components] });
-            let mut at = 0;
-            let unknowns = shapes.iter().map(|shape| {
-                let n = width(shape);
-                let axis = if by_component { 0 } else { 1 };
-                let part = b.slice(all, axis, at, at + n);
-                at += n;
-                let part = if by_component { b.transpose(part, &[1, 0]) } else { part };
-                b.reshape(part, &[&[nodes], &shape[..]].concat())
-            });
-            let unknowns = unknowns.collect();
+            let unknowns = by_unknown(&mut b, all, by_component, &shapes);
             b.finish(unknowns)
         };
         let body = {
-            let mut b = Builder::new(sample_name(&step.func));
+            let mut b = Builder::new(round_name(&step.func.name, Round::Sample));
             let mut types = step.func.inputs.clone();
             types[states] = Type::f64([timeline.per_sample]);
             types.insert(states + 1, Type::f64([]));
@@ -128,6 +122,66 @@ impl Lower<'_> {
         values.extend((0..timeline.samples).map(|k| rows.iter().map(|r| r.item_at(k)).collect()));
         Ok(Some(Samples { values, slopes }))
     }
+
+    /// The same of a run whose steps are found on the way, with its times: up to an event.
+    pub(super) fn streamed_tries(
+        &mut self,
+        (eqs, run): (&Equations, &Run),
+        tries: &mut Tries,
+        march: &March,
+        (control, timeline): (&Control, &Timeline),
+        layout: &Arrangement,
+    ) -> Result<Option<(Samples, Vec<f64>)>> {
+        let shapes: Vec<Vec<usize>> = eqs.unknowns.iter().map(|u| u.shape.clone()).collect();
+        let components: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
+        let bytes = timeline.samples * run.space.node_count() * components * size_of::<f64>();
+        if !timeline.keep || !self.tracer.known_now() || !self.runtime.streams(bytes) {
+            return Ok(None);
+        }
+        let Some(slopes) = slopes(run.scheme.method, &run.space.mesh, &shapes) else { return Ok(None) };
+        let carried = tries.initial.len();
+        let given: Vec<Num> = tries.initial.iter().chain(&tries.captured).chain([&tries.start]).cloned().collect();
+        let mut known: Vec<Num> = self.compute(&given, self.here)?.into_iter().map(Num::Const).collect();
+        tries.start = known.pop().expect("compiler bug: a run without a start");
+        tries.captured = known.split_off(carried);
+        tries.initial = known;
+        let types = [tries.start.ty().clone(), Type::f64([])];
+        let (finish, captured) = self.timed("sample", &types, 1, |l, inputs| {
+            let (nodal, _) = l.read_state(run, inputs[0].clone(), inputs[1].clone(), layout)?;
+            Ok(l.tracer.build_all(&[&nodal], |b, v| by_unknown(b, v[0], false, &shapes)))
+        })?;
+        let (rows, status, last) = self.driven_rows(march, tries, control, timeline, Some((&finish, &captured)));
+        let start = Num::scalar(timeline.start);
+        let args: Vec<&Num> = [&tries.start, &start].into_iter().chain(&captured).collect();
+        let first = self.tracer.build_all(&args, |b, v| b.inline(&finish, v));
+        let wanted: Vec<Num> = first.into_iter().chain(status).chain([last]).chain(rows).collect();
+        let mut known = self.compute(&wanted, self.here)?;
+        let mut rows = known.split_off(shapes.len() + COMMON + 1);
+        let end = known.split_off(shapes.len());
+        self.well_ended(march, tries, control, &end, run.span)?;
+        let passed = rows.remove(0);
+        let ended_by_event = end[ENDED].item() == 1.0;
+        let count = if ended_by_event { rows_until(&passed, end[TIME].item()) } else { timeline.samples };
+        let times = std::iter::once(timeline.start).chain(passed.to_f64().into_iter().take(count)).collect();
+        let mut values = vec![known];
+        values.extend((0..count).map(|k| rows.iter().map(|r| r.item_at(k)).collect()));
+        Ok(Some((Samples { values, slopes }, times)))
+    }
+}
+
+/// Each unknown `[N, shape…]`, from all of them `[c, N]` or `[N, c]`.
+fn by_unknown(b: &mut Builder, all: ir::Value, by_component: bool, shapes: &[Vec<usize>]) -> Vec<ir::Value> {
+    let axis = if by_component { 0 } else { 1 };
+    let nodes = b.ty(all).shape[1 - axis];
+    let mut at = 0;
+    let part = |shape: &Vec<usize>| {
+        let n: usize = shape.iter().product();
+        let part = b.slice(all, axis, at, at + n);
+        at += n;
+        let part = if by_component { b.transpose(part, &[1, 0]) } else { part };
+        b.reshape(part, &[&[nodes], &shape[..]].concat())
+    };
+    shapes.iter().map(part).collect()
 }
 
 /// How a method takes gradients of each unknown from its values, `[N, shape…] → [N, shape…, d]`; of elements and volumes it has no

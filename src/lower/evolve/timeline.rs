@@ -1,5 +1,6 @@
 //! When steps are taken and what is kept of them.
 
+use super::march::{Round, round_name};
 use crate::base::Span;
 use crate::ir::{Builder, DType, Func, Op, Tensor, Type};
 use crate::lower::Lower;
@@ -51,7 +52,7 @@ impl Timeline {
             let length = self.samples * self.per_sample;
             return Op::Scan { body: step, length, carry: states, xs: 1, reverse: false };
         }
-        let mut b = Builder::new(super::march::sample_name(&step));
+        let mut b = Builder::new(round_name(&step.name, Round::Sample));
         let mut types = step.inputs.clone();
         types[states] = Type::new(DType::F64, [self.per_sample]);
         let inputs: Vec<_> = types.into_iter().map(|t| b.input(t)).collect();

@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::driver::Tries;
-use super::march::{March, method_name};
+use super::march::{Layout, Often};
 use super::measure::Measure;
 use super::multistep::MultiStep;
 use super::onestep::{Dense, OneStep};
@@ -33,7 +33,7 @@ impl Lower<'_> {
         run: &Run,
         integrator: Integrator,
         mut control: Control,
-        until: Option<Value>,
+        (until, often): (Option<Value>, Option<Often>),
         eqs: &Equations,
         start: Num,
         mut timeline: Timeline,
@@ -58,7 +58,7 @@ impl Lower<'_> {
             _ => start,
         };
         let mut layout = layout;
-        let tries = match (integrator, scheme.method) {
+        let mut tries = match (integrator, scheme.method) {
             (Integrator::RungeKutta(t), Method::Grid(Derivatives::Fourier(dealias))) if t.explicit() => {
                 let parts = self.spectral_parts(run, dealias, initial)?;
                 layout = Arrangement::Spectra(parts.complete.clone());
@@ -129,11 +129,31 @@ impl Lower<'_> {
                 );
             }
         };
-        let (watched, points) = (self.watched_tries(run, &tries, &layout)?, Some(space.clone()));
-        let time = method_name(integrator);
-        let march = March { watched, points, time, ..self.describe_tries(&eqs.name, &timeline, vec![]) };
-        let driven = self.drive(march, &tries, &control, &timeline);
-        let (states, times) = self.reached(&eqs.name, &control, &timeline, driven, span)?;
+        let by_component = !matches!(layout, Arrangement::Nodes);
+        let words = (by_component, String::new());
+        let mut march = self.march_of(eqs, &timeline, run, integrator, words)?.of_tries(&tries);
+        march.checkpoint = often;
+        march.watched = self.watched_tries(run, &tries, &layout)?;
+        if tries.start.ty().len() != march.entries() {
+            march.layout = Layout::Elsewhere(tries.start.ty().len());
+        }
+        if let Layout::Elsewhere(_) = march.layout {
+            tries.shown = self.shown_tries(run, &tries, &layout)?;
+            march.shown = tries.shown.clone().map(|look| self.of_tries(look, &tries)).transpose()?;
+        }
+        let kept = (&control, &timeline);
+        if let Some((samples, times)) = self.streamed_tries((eqs, run), &mut tries, &march, kept, &layout)? {
+            let mut trajectory = vec![];
+            for (k, t) in times.iter().enumerate() {
+                let eqs = self.at_time(Num::scalar(*t), |l| l.equations(run.problem))?;
+                let fields = samples.fields(self, &eqs, k, space);
+                trajectory.push(self.solution_of(&eqs, fields, vec![], span)?);
+            }
+            let times = Num::Const(Tensor::f64([times.len()], times));
+            return Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer));
+        }
+        let driven = self.drive(&march, &tries, &control, &timeline);
+        let (states, times) = self.reached(&march, &tries, (&control, &timeline), driven, span)?;
         let mut trajectory = vec![];
         for k in 0..times.shape()[0] {
             let state = self.tracer.build(&[&states], |b, v| b.index(v[0], 0, k));

@@ -165,24 +165,37 @@ impl Lower<'_> {
             Ok(out)
         })?;
         let start = std::slice::from_ref(&tries.start);
-        let watched = self.watched_from(claims, func, captured, start, run.start)?;
-        self.of_tries(watched, tries).map(Some)
+        let mut watched = self.watched_from(claims, func, captured, start, run.start)?;
+        watched.look = self.of_tries(watched.look, tries)?;
+        Ok(Some(watched))
     }
 
-    /// Claims over a state, as claims over what tries carry.
-    pub(super) fn of_tries(&mut self, mut watched: Watched, tries: &Tries) -> Result<Watched> {
-        let mut b = Builder::new("ensure");
+    /// What is computed of a state, as computed of what tries carry.
+    pub(super) fn of_tries(&mut self, look: Look, tries: &Tries) -> Result<Look> {
+        let mut b = Builder::new("of tries");
         let carried: Vec<_> = tries.initial.iter().map(|n| b.input(n.ty().clone())).collect();
         // Of a step found on the way the time is carried.
         b.input(Type::f64([]));
         let ours: Vec<_> = tries.captured.iter().map(|n| b.input(n.ty().clone())).collect();
-        let theirs: Vec<_> = watched.look.captured.iter().map(|n| b.input(n.ty.clone())).collect();
+        let theirs: Vec<_> = look.captured.iter().map(|n| b.input(n.ty.clone())).collect();
         let state = b.inline(&tries.state, &[&carried[..], &carried[TIME..=TIME], &ours].concat())[0];
-        let out = b.inline(&watched.look.func, &[&[state, carried[TIME]], &theirs[..]].concat());
-        let mut known = self.compute(&tries.captured, self.here)?;
-        known.append(&mut watched.look.captured);
-        watched.look = Look { func: b.finish(out), captured: known };
-        Ok(watched)
+        let out = b.inline(&look.func, &[&[state, carried[TIME]], &theirs[..]].concat());
+        let mut captured = self.compute(&tries.captured, self.here)?;
+        captured.extend(look.captured);
+        Ok(Look { func: b.finish(out), captured })
+    }
+
+    /// What shows all unknowns of a state of tries that is not made of values at points. None where that cannot be had now.
+    pub(super) fn shown_tries(&mut self, run: &Run, tries: &Tries, layout: &Arrangement) -> Result<Option<Look>> {
+        if !self.tracer.known_now() {
+            return Ok(None);
+        }
+        let types = [tries.start.ty().clone(), Type::f64([])];
+        let (func, captured) = self.timed("unknowns", &types, 1, |l, inputs| {
+            let (nodal, _) = l.read_state(run, inputs[0].clone(), inputs[1].clone(), layout)?;
+            Ok(vec![l.tracer.build(&[&nodal], |b, v| b.transpose(v[0], &[1, 0]))])
+        })?;
+        Ok(Some(Look { func, captured: self.compute(&captured, self.here)? }))
     }
 
     /// What shows all unknowns of a state that is not made of values at points. None where that cannot be had now.

@@ -30,10 +30,24 @@ pub fn put_all(b: &mut Builder, op: Op, args: &[Value]) -> Vec<Value> {
         }
         Op::Scan { body, length, carry, xs, reverse } => {
             let stepwise: Vec<bool> = (0..args.len()).map(|k| (carry..carry + xs).contains(&k)).collect();
-            let (args, same) = shared(b, args, &stepwise);
+            let (args, mut same) = shared(b, args, &stepwise);
+            // What loops back carry unchanged, too; those forward may be followed by what they carry.
+            let stays =
+                |k: usize| reverse && k < carry && matches!(body.node(body.outputs[k]).op, Op::Input(i) if i == k);
+            let staying: Vec<bool> = (0..body.outputs.len()).map(stays).collect();
+            (0..carry).for_each(|k| same[k] |= staying[k]);
+            let body = match staying.contains(&true) {
+                true => {
+                    let outputs = body.outputs.iter().zip(&staying).filter(|(_, stays)| !**stays).map(|(v, _)| *v);
+                    Arc::new(Func { outputs: outputs.collect(), ..(*body).clone() })
+                }
+                false => body,
+            };
             // What is the same in all steps moves behind the xs.
             let (mut order, moved): (Vec<usize>, Vec<usize>) = (0..carry + xs).partition(|&k| !same[k]);
             let shared_from = carry + xs;
+            let before = args.clone();
+            let carry = carry - staying.iter().filter(|s| **s).count();
             let xs = order.len() - carry;
             order.extend(moved.into_iter().chain(shared_from..args.len()));
             let body = reordered(&body, &order);
@@ -41,7 +55,10 @@ pub fn put_all(b: &mut Builder, op: Op, args: &[Value]) -> Vec<Value> {
             let known: Vec<Option<f64>> =
                 args.iter().enumerate().map(|(k, &v)| if k < carry + xs { None } else { b.splat(v) }).collect();
             let op = Op::Scan { body: with_constants(&body, &known), length, carry, xs, reverse };
-            b.ops(op, &left(&args, &known))
+            let mut results =
+                if body.outputs.is_empty() { vec![] } else { b.ops(op, &left(&args, &known)) }.into_iter();
+            let result = |(k, stays): (usize, &bool)| if *stays { Some(before[k]) } else { results.next() };
+            staying.iter().enumerate().filter_map(result).collect()
         }
         Op::Cond { then, otherwise } => match b.splat(args[0]) {
             Some(mask) => b.inline(if mask != 0.0 { &then } else { &otherwise }, &args[1..]),

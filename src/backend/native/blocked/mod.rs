@@ -13,7 +13,7 @@ mod read;
 mod rings;
 mod roots;
 mod schedule;
-mod segments;
+pub mod segments;
 mod tiles;
 
 use super::buffer::{View, ViewMut};
@@ -258,7 +258,8 @@ impl Blocked {
         match context.follow {
             Some(follow) if follow.watch.follows(&self.name) => {
                 let (length, carry, reverse) = (self.length, self.carry, self.reverse);
-                let of = follow::Loop { name: &self.name, length, carry, reverse, holds_loop: false };
+                // Whether it has such arguments matters only where a state may stay.
+                let of = follow::Loop { name: &self.name, length, carry, xs: 1, reverse, holds_loop: false };
                 let states = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()]));
                 let types: Vec<Type> = states.chain(self.rows.iter().cloned()).collect();
                 let start = &args[..carry];

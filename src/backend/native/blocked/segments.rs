@@ -53,10 +53,10 @@ enum Way {
     },
 }
 
-type Dims = (usize, usize, usize, bool);
+pub type Dims = (usize, usize, usize, bool);
 
 /// A loop inside a body, and which inputs of the body its arguments are.
-fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)> {
+pub fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)> {
     let node = body.node(scan);
     let Op::Scan { body: step, length, carry, xs, reverse } = &node.op else { return None };
     let input = |v: &Value| if let Op::Input(k) = body.node(*v).op { Some(k) } else { None };
@@ -64,7 +64,7 @@ fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)> {
     Some((step, (*length, *carry, *xs, *reverse), args))
 }
 
-fn scans(body: &Func) -> Vec<Value> {
+pub fn scans(body: &Func) -> Vec<Value> {
     let only = |op: &Op| matches!(op, Op::Input(_) | Op::Get(_) | Op::Scan { .. });
     if !body.nodes.iter().all(|n| only(&n.op)) {
         return vec![];
@@ -73,7 +73,7 @@ fn scans(body: &Func) -> Vec<Value> {
 }
 
 /// The result of a loop that a value is.
-fn result(body: &Func, v: Value, scan: Value) -> Option<usize> {
+pub fn result(body: &Func, v: Value, scan: Value) -> Option<usize> {
     match body.node(v).op {
         Op::Get(k) if body.node(v).args[0] == scan => Some(k),
         _ => None,
@@ -370,7 +370,7 @@ impl Rows<'_> {
 ///
 /// # Safety
 /// Parts that live at a time are disjoint.
-unsafe fn disjoint<'a>(v: &mut ViewMut<'_>, start: usize, len: usize) -> ViewMut<'a> {
+pub unsafe fn disjoint<'a>(v: &mut ViewMut<'_>, start: usize, len: usize) -> ViewMut<'a> {
     fn of<'a, T>(x: &mut [T], start: usize, len: usize) -> &'a mut [T] {
         let part = &mut x[start..start + len];
         // SAFETY: what the caller promises.

@@ -5,10 +5,11 @@
 //! Which lines go together depends on the shape alone, so the bits do not depend on threads.
 
 use super::butterflies::{Packed, Place, Plan, Planes};
+use super::scratch::Scratch;
 use super::vector::{Vector, transpose};
 use super::{AtPoints, Shared, each};
 use crate::backend::native::Context;
-use std::sync::Mutex;
+use std::sync::Arc;
 
 /// Plans for the axes of one shape, and memory.
 pub struct Grid<V: Vector> {
@@ -18,12 +19,8 @@ pub struct Grid<V: Vector> {
     padded: usize,
     rows: usize,
     plans: Vec<Plan<V>>,
-    /// Memory that no task uses now: pairs of work, and planes.
-    work: Mutex<Vec<Vec<Line<V>>>>,
-    planes: Mutex<Vec<Vec<Line<V>>>>,
-    /// Of several transforms at once, and blocks of rows.
-    several: Mutex<Vec<Vec<Line<V>>>>,
-    blocks: Mutex<Vec<Vec<Line<V>>>>,
+    /// Pairs of work, planes, blocks of rows.
+    scratch: Arc<Scratch>,
 }
 
 /// What a transform back starts from: modes `[2, n₁, …]`, times real factors one after the other, times i where it is `turned`.
@@ -121,14 +118,13 @@ impl<V: Vector> Grid<V> {
         let plans = shape.iter().map(|&n| Plan::new(n)).collect::<Option<_>>()?;
         // An odd number of lines a row: rows below each other spread over the sets of the caches.
         let padded = (modes.div_ceil(V::LANES) | 1) * V::LANES;
-        let (work, planes, several, blocks) = Default::default();
-        Some(Grid { shape: shape.to_vec(), modes, padded, rows, plans, work, planes, several, blocks })
+        Some(Grid { shape: shape.to_vec(), modes, padded, rows, plans, scratch: Scratch::shared() })
     }
 
     /// Numbers to modes.
     pub fn analyse(&self, workers: Option<&Context>, x: &[V::Number], y: &mut [V::Number]) {
         let (x, out) = (Shared(x.as_ptr().cast_mut()), self.spectrum(y.as_mut_ptr(), self.modes));
-        with(&self.planes, self.plane(), |at| {
+        self.with_lines(self.plane(), |at| {
             let between = self.spectrum(at.cast(), self.padded);
             each(workers, self.row_tasks(), &|task| {
                 // SAFETY: the processor is able (or there is no `Grid`); a task reads and writes rows of its own.
@@ -141,7 +137,7 @@ impl<V: Vector> Grid<V> {
     /// Modes to numbers.
     pub fn synthesise(&self, workers: Option<&Context>, x: &Source<V::Number>, y: &mut [V::Number]) {
         let y = Shared(y.as_mut_ptr());
-        with(&self.planes, self.plane(), |at| {
+        self.with_lines(self.plane(), |at| {
             let between = self.spectrum(at.cast(), self.padded);
             self.columns_backward(workers, std::slice::from_ref(x), &[between]);
             each(workers, self.row_tasks(), &|task| {
@@ -151,26 +147,27 @@ impl<V: Vector> Grid<V> {
         });
     }
 
-    /// Several spectra to numbers, what `at_points` makes of those, and that to modes: rows pass from one transform to the other within
-    /// the nearest cache.
+    /// Several spectra to numbers, what `at_points` makes of those, one array after the other, and these to modes: rows pass from one
+    /// transform to the other within the nearest cache.
     pub fn through(
         &self,
         workers: Option<&Context>,
         x: &[Source<V::Number>],
         at_points: &AtPoints<V::Number>,
-        y: &mut [V::Number],
+        y: &mut [&mut [V::Number]],
     ) {
-        let out = self.spectrum(y.as_mut_ptr(), self.modes);
         let n = self.shape[self.shape.len() - 1];
-        with(&self.several, self.plane() * x.len(), |at| {
+        let count = x.len().max(y.len());
+        self.with_lines(self.plane() * count, |at| {
             // SAFETY: one plane behind the other.
             let place = |k: usize| self.spectrum(unsafe { at.add(k * self.plane()) }.cast(), self.padded);
-            let planes: Vec<Spectrum<V>> = (0..x.len()).map(place).collect();
+            let planes: Vec<Spectrum<V>> = (0..count).map(place).collect();
             self.columns_backward(workers, x, &planes);
+            let made = y.len();
             each(workers, self.row_tasks(), &|task| {
                 let first = task * 2 * V::LANES;
                 let count = (2 * V::LANES).min(self.rows - first);
-                with(&self.blocks, n * (x.len() + 1), |at| {
+                self.with_lines(n * (x.len() + 1), |at| {
                     // SAFETY: one block of n lines behind the other.
                     let block = |k: usize| unsafe { at.add(k * n) }.cast::<V::Number>();
                     let args: Vec<*mut V::Number> = (0..x.len()).map(block).collect();
@@ -180,13 +177,17 @@ impl<V: Vector> Grid<V> {
                             // SAFETY: as above; nobody else has these blocks.
                             unsafe { self.rows_backward(task, *from, *to, first, a, b) };
                         }
-                        at_points(first, count, &args, result);
-                        // SAFETY: as above; these rows of the first plane have been read.
-                        unsafe { self.rows_forward(task, result, first, planes[0], a, b) };
+                        for (k, plane) in planes.iter().enumerate().take(made) {
+                            at_points(k, (first, count), &args, result);
+                            // SAFETY: as above; these rows of all planes have been read.
+                            unsafe { self.rows_forward(task, result, first, *plane, a, b) };
+                        }
                     });
                 });
             });
-            self.columns_forward(workers, planes[0], out);
+            for (y, plane) in y.iter_mut().zip(&planes) {
+                self.columns_forward(workers, *plane, self.spectrum(y.as_mut_ptr(), self.modes));
+            }
         });
     }
 
@@ -421,7 +422,7 @@ impl<V: Vector> Grid<V> {
     /// Pairs of work for the longest axis, twice.
     fn with_work<R>(&self, f: impl FnOnce(Packed<V>, Packed<V>) -> R) -> R {
         let longest = self.shape.iter().max().copied().unwrap_or(0);
-        with(&self.work, 2 * longest, |at| {
+        self.with_lines(2 * longest, |at| {
             // SAFETY: the second half lies behind the first.
             let second = unsafe { at.add(longest) };
             f(Packed(at.cast()), Packed(second.cast()))
@@ -432,17 +433,10 @@ impl<V: Vector> Grid<V> {
     fn plane(&self) -> usize {
         (self.rows * self.padded).div_ceil(V::LANES)
     }
-}
 
-/// Memory that was used before, or new.
-fn with<V: Vector, R>(idle: &Mutex<Vec<Vec<Line<V>>>>, len: usize, f: impl FnOnce(*mut Line<V>) -> R) -> R {
-    let idle = || idle.lock().unwrap_or_else(|e| e.into_inner());
-    let reused = idle().pop();
-    // SAFETY: the processor has these vectors, or there is no `Grid`.
-    let mut memory = reused.unwrap_or_else(|| vec![Line([unsafe { V::splat(V::number(0.0)) }; 2]); len]);
-    let result = f(memory.as_mut_ptr());
-    idle().push(memory);
-    result
+    fn with_lines<R>(&self, lines: usize, f: impl FnOnce(*mut Line<V>) -> R) -> R {
+        self.scratch.with(lines * size_of::<Line<V>>(), |at| f(at.cast()))
+    }
 }
 
 /// The mask of so many lanes, or of all.

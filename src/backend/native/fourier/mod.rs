@@ -10,6 +10,8 @@ mod butterflies;
 mod lanes;
 mod library;
 #[cfg(target_arch = "x86_64")]
+mod scratch;
+#[cfg(target_arch = "x86_64")]
 mod vector;
 
 use super::Context;
@@ -35,9 +37,9 @@ pub struct Modal {
     pub turned: bool,
 }
 
-/// Makes some rows of numbers from the same rows of others: the first row and how many, where those of each argument lie, and where
-/// the result.
-pub type AtPoints<'a, T> = dyn Fn(usize, usize, &[*mut T], *mut T) + Sync + 'a;
+/// Makes some rows of numbers from the same rows of others: which of several results, the first row and how many, where those of each
+/// argument lie, and where the result.
+pub type AtPoints<'a, T> = dyn Fn(usize, (usize, usize), &[*mut T], *mut T) + Sync + 'a;
 
 enum Plans {
     Double(Axes<f64>),
@@ -122,14 +124,14 @@ impl Fourier {
         }
     }
 
-    /// The transforms `back` of their arguments (modes and factors), what `at_points` makes of them, and this transform of that.
+    /// The transforms `back` of their arguments (modes and factors), what `at_points` makes of them, and this transform of each of that.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn through64(
         &self,
         context: &Context,
         back: &[(&Fourier, Vec<&[f64]>)],
         at_points: &AtPoints<f64>,
-        y: &mut [f64],
+        y: &mut [&mut [f64]],
     ) {
         match &self.plans {
             #[cfg(target_arch = "x86_64")]
@@ -147,7 +149,7 @@ impl Fourier {
         context: &Context,
         back: &[(&Fourier, Vec<&[f32]>)],
         at_points: &AtPoints<f32>,
-        y: &mut [f32],
+        y: &mut [&mut [f32]],
     ) {
         match &self.plans {
             #[cfg(target_arch = "x86_64")]

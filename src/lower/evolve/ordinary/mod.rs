@@ -131,12 +131,15 @@ impl Lower<'_> {
                 self.one_step_tries(&step, &control, &timeline)
             }
         };
-        let mut march = self.describe_tries(&system.name, &timeline, vec![]);
-        if let Some(watched) = self.watched_numbers(&system, std::slice::from_ref(&tries.start), timeline.start)? {
-            march.watched = Some(self.of_tries(watched, &tries)?);
+        let mut march = self.describe_numbers(&system, &timeline, system.n).of_tries(&tries);
+        march.time = method_name(method);
+        march.checkpoint = self.often(args, span)?;
+        if let Some(mut watched) = self.watched_numbers(&system, std::slice::from_ref(&tries.start), timeline.start)? {
+            watched.look = self.of_tries(watched.look, &tries)?;
+            march.watched = Some(watched);
         }
-        let driven = self.drive(march, &tries, &control, &timeline);
-        let (states, times) = self.reached(&system.name, &control, &timeline, driven, span)?;
+        let driven = self.drive(&march, &tries, &control, &timeline);
+        let (states, times) = self.reached(&march, &tries, (&control, &timeline), driven, span)?;
         Ok(self.numbers_over_time(&system, &states, &times, timeline.keep))
     }
 
