@@ -129,7 +129,7 @@ fn best(run: &Executable, inputs: &[Tensor], threads: usize, repeats: usize) -> 
 }
 
 /// Gradients of the mean square at the end of a trajectory, with respect to a parameter and to the state at the start: time in units of
-/// the run alone, and memory in states, 2√steps of which are allowed.
+/// the run alone, and memory in states, 2√steps of which are allowed. ONLY=… picks those whose name holds this.
 pub fn gradients(name: &str, text: &Text, steps: usize, threads: usize, seconds: f64) {
     let (losses, start) = text.losses(steps);
     let state = carried(&losses).expect("a loop");

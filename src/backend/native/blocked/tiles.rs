@@ -92,7 +92,7 @@ unsafe impl Sync for Pass<'_> {}
 
 /// Steps of a pass: as many as are worth a program of their own, and at most.
 const FEWEST: usize = 4;
-const MOST: usize = 24;
+const MOST: usize = 32;
 /// Rows of a block, where no other number is asked for.
 const BLOCK: usize = 16;
 
@@ -148,12 +148,7 @@ impl Tiled {
             shape: Shape { steps: 0, block: BLOCK, parts: threads },
             idle: Mutex::new(vec![]),
         };
-        let Some(mut shape) = shape.or_else(|| tiled.fitting(length, threads)) else { return Ok(None) };
-        if let Ok(x) = std::env::var("TILE") {
-            let v: Vec<usize> = x.split(',').map(|x| x.parse().unwrap()).collect();
-            (shape.steps, shape.block) = (v[0], v[1]);
-        }
-        eprintln!("{shape:?}");
+        let Some(shape) = shape.or_else(|| tiled.fitting(length, threads)) else { return Ok(None) };
         tiled.shape = shape;
         Ok(Some(tiled))
     }
@@ -167,7 +162,7 @@ impl Tiled {
     fn fitting(&self, length: usize, threads: usize) -> Option<Shape> {
         let rows = self.step.grid[0];
         // Fewer passes are worth rings that are partly in a cache further away.
-        let cache = 3 * processors::second_level_cache();
+        let cache = 4 * processors::second_level_cache();
         let state = self.step.old(0).pitch() * rows * self.step.carry;
         // What stays in cache as it is needs no waves.
         if state * length <= cache {
@@ -180,7 +175,10 @@ impl Tiled {
             let twice = self.times(steps) * self.reach;
             (bytes <= cache && twice <= rows / parts / 3).then_some(shape)
         };
-        (FEWEST..=MOST.min(length)).rev().find_map(fits)
+        let most = (FEWEST..=MOST.min(length)).rev().find_map(fits)?;
+        // Passes of like length.
+        let passes = length.div_ceil(most.steps);
+        Some(Shape { steps: length.div_ceil(passes), ..most })
     }
 
     /// Stages of a pass of so many steps.
