@@ -45,7 +45,7 @@ pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
         homes[at] = match class {
             Class::Other => Home::Step,
             Class::Map => Home::Kernel,
-            Class::Pointwise if outside[at] || !one_place && !(is_weighted(f, node) && is_placed(&mine)) => {
+            Class::Pointwise if outside[at] || !(one_place || is_weighted(f, node) && is_placed(&mine)) => {
                 Home::Kernel
             }
             Class::Pointwise => Home::Inlined,

@@ -47,7 +47,7 @@ impl Ring {
     #[cfg(target_os = "linux")]
     fn mapped(count: usize, pitch: usize) -> Option<Ring> {
         let len = count * pitch;
-        if len % PAGE != 0 || len == 0 {
+        if len == 0 || !len.is_multiple_of(PAGE) {
             return None;
         }
         let access = libc::PROT_READ | libc::PROT_WRITE;
