@@ -45,9 +45,7 @@ pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
         homes[at] = match class {
             Class::Other => Home::Step,
             Class::Map => Home::Kernel,
-            Class::Pointwise if outside[at] || !(one_place || is_weighted(f, node) && is_placed(&mine)) => {
-                Home::Kernel
-            }
+            Class::Pointwise if outside[at] || !(one_place || is_weighted(f, node) && is_placed(&mine)) => Home::Kernel,
             Class::Pointwise => Home::Inlined,
             // Copies that somebody needs in memory; kernels then read the copy.
             Class::Moved if outside[at] => {
