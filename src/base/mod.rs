@@ -1,7 +1,8 @@
-//! What every other room may use: places in the source, messages, dimensions, units, fingerprints. No I/O.
+//! What every other room may use: places in the source, messages, dimensions, units, fingerprints, numbers for people. No I/O.
 
 pub mod codes;
 pub mod diagnostic;
+pub mod digits;
 pub mod dimension;
 pub mod fingerprint;
 pub mod source;

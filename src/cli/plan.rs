@@ -2,9 +2,10 @@
 
 use super::run::{self, Prepared};
 use super::{Outcome, Output, args, output::print};
+use crate::base::digits::short;
 use crate::exec::follow::bytes_kept;
 use crate::exec::plan::{Expected, Inferred, Plan, Planned, Status};
-use crate::exec::progress::{Silent, short};
+use crate::exec::progress::Silent;
 use crate::exec::run as exec_run;
 use crate::flow::graph::{self, Graph, Kind};
 use crate::lower::evolve::march::March;

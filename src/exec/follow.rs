@@ -9,6 +9,7 @@ use super::stream::Stream;
 use crate::backend::View;
 use crate::backend::watch::{Reached, Saved, Watch};
 use crate::base::Fingerprint;
+use crate::base::digits::short;
 use crate::base::fingerprint::Hasher;
 use crate::ir::{DType, Fault, Tensor, Type};
 use crate::lower::evolve::march::{ACCEPTED, Held, Look, March, Often, Round, TIME, marked};
@@ -336,7 +337,7 @@ impl Watch for Follower<'_> {
         let place = self.place(now);
         if let (Some(place), Some(meter)) = (&place, &s.meter) {
             meter.update(place.progress().0);
-            let (at, end) = (crate::exec::progress::short(place.t), crate::exec::progress::short(place.known.end()));
+            let (at, end) = (short(place.t), short(place.known.end()));
             meter.message(&match (now.reverse, place.found) {
                 (true, _) => "derivatives, backwards".into(),
                 (false, false) => format!("t = {at} of {end}"),

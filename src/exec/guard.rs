@@ -1,7 +1,7 @@
 //! What a run in time is watched for, and what is said when it breaks: numbers that are not finite, claims that no longer hold.
 
-use super::progress::short;
 use crate::backend::{Backend, Executable, Options, View, ViewMut, compile};
+use crate::base::digits::short;
 use crate::base::{Diagnostic, Span};
 use crate::ir::Tensor;
 use crate::lower::evolve::march::{Held, Layout, Look, March, Rule};
@@ -73,7 +73,9 @@ pub fn diagnosed(broken: &Broken, m: Option<&March>, span: Span) -> Failure {
     };
     let scale = m.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
     match &broken.what {
-        What::NotFinite { entry, value, largest } => not_finite(m, (*entry, *value, *largest), &when, &scale, span),
+        What::NotFinite { entry, value, largest } => {
+            not_finite(m, (*entry, *value, *largest), (&when, broken.steps == 0), &scale, span)
+        }
         What::Claim { claim, entry, value } => {
             let Some(held) = m.watched.as_ref().and_then(|w| w.claims.get(*claim)) else {
                 return Box::new(Diagnostic::error("run.ensure", span, "a claim does not hold"));
@@ -116,7 +118,7 @@ fn claim_broken(m: &March, held: &Held, (entry, value): (usize, f64), when: &str
 fn not_finite(
     m: &March,
     (entry, value, largest): (Option<usize>, f64, Option<usize>),
-    when: &str,
+    (when, first): (&str, bool),
     scale: &str,
     span: Span,
 ) -> Failure {
@@ -136,11 +138,15 @@ fn not_finite(
         None => ("the state".to_string(), String::new()),
     };
     let message = match spread {
+        _ if at.is_none() && m.found && first => {
+            format!("the rates of `{}`{scale} at its initial values are not finite", m.system)
+        }
         true => format!("{unknown} of `{}`{scale} became {became} {when}{place}", m.system),
         false => format!("{unknown} of `{}`{scale} became {became}{place}, {when}", m.system),
     };
     let half = short(m.step / 2.0);
     let help = match m.implicit.starts_with("nothing") {
+        _ if m.found && first => "look for a division by zero, or a root or a logarithm of something negative, in them".into(),
         _ if m.found => "shorter steps, or such as follow the error, `dormand_prince(tol=…)`; where that does not help, the solution itself may \
                          grow without bound"
             .into(),

@@ -43,21 +43,6 @@ pub fn on_terminal(quiet: bool) -> Box<dyn Progress> {
     if quiet || !std::io::stderr().is_terminal() { Box::new(Silent) } else { Box::new(Bars::default()) }
 }
 
-/// A number in few digits: `3.2`, `1.5e-6`.
-pub fn short(x: f64) -> String {
-    let size = x.abs();
-    if x == 0.0 || (1e-3..1e6).contains(&size) {
-        let digits = if x == 0.0 { 0 } else { (3 - size.log10().floor() as i32).max(0) as usize };
-        let text = format!("{x:.digits$}");
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
-    } else {
-        let text = format!("{x:.3e}");
-        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
-        let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
-        format!("{digits}e{power}")
-    }
-}
-
 /// A task shows itself after this long, and a script hears of it at this interval.
 const PATIENCE: Duration = Duration::from_secs(1);
 

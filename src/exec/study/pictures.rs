@@ -2,8 +2,8 @@
 
 use super::{Studies, entries};
 use crate::base::Span;
+use crate::base::digits::short;
 use crate::exec::outcome::{Curve, Panel, Picture, losses};
-use crate::exec::progress::short;
 use crate::ir::Tensor;
 use crate::lower::Result;
 use crate::lower::value::{Env, Field, Leaf, Num, Value};

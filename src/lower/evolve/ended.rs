@@ -3,6 +3,7 @@
 use super::control::Control;
 use super::driver::{ACCEPTED, ENDED, LENGTH, MANY, REJECTED, TIME, Tries};
 use super::march::March;
+use crate::base::digits::short;
 use crate::base::{Diagnostic, Span};
 use crate::ir::{Tensor, Value};
 use crate::lower::Lower;
@@ -39,7 +40,8 @@ impl Lower<'_> {
         let name = &march.system;
         if ended == MANY {
             let message = format!(
-                "`{name}` has reached t = {t} after {} steps ({rejected} rejected); the next one would be {h:.2e} long",
+                "`{name}` has reached t = {} after {} steps ({rejected} rejected); the next one would be {h:.2e} long",
+                short(t),
                 accepted + rejected
             );
             let help = format!(
@@ -52,7 +54,7 @@ impl Lower<'_> {
         let state = end.last().expect("compiler bug: an end without a state");
         let found = self.culprit(tries, (t, h), state, span)?;
         let scale = march.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
-        let when = format!("at t = {t} after {accepted} steps ({rejected} rejected)");
+        let when = format!("at t = {} after {accepted} steps ({rejected} rejected)", short(t));
         let (what, place, component) = match &found {
             Some(c) => {
                 let (name, point) = if c.of_values { march.of_values(c.entry) } else { march.entry(c.entry) };
