@@ -188,9 +188,9 @@ impl Tiled {
 
     /// Rows before those that are computed which are read, or stand for what lies beyond the grid.
     fn margin(&self) -> usize {
-        let beyond = |b: &Blocked| b.slots.iter().filter(|s| changes(s.kind)).map(|s| s.field.beyond_rows()).max();
-        let (low, high) = beyond(&self.step).max(beyond(&self.back)).unwrap_or((0, 0));
-        self.reach + low.max(high) + 1
+        let slots = self.step.slots.iter().chain(&self.back.slots).filter(|s| changes(s.kind));
+        let ghosts = slots.flat_map(|s| <[usize; 2]>::from(s.field.beyond_rows()));
+        self.reach + ghosts.max().unwrap_or(0) + 1
     }
 
     /// The rings of a pass: the states by the number of steps that follow, with a place for each carried value; what is between sweeps of the
