@@ -1,5 +1,6 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
+use super::blocked::segments::Loops;
 use super::blocked::{Blocked, Marked, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
@@ -10,7 +11,7 @@ use super::modal::{self, Found};
 use super::movement::Strided;
 use super::newton::System;
 use super::repeats::elements_read;
-use super::retraced::{Loops, Retraced};
+use super::retraced::Retraced;
 use super::scalar;
 use super::structured::Body;
 use super::through::{self, Through};
@@ -253,15 +254,13 @@ impl Lowering<'_> {
                     Kind::Marked(marked)
                 } else if *xs > 0
                     && self.nobody_else_reads(&node.args[*carry..carry + xs])
-                    && let Some(replayed) = Replayed::new(body, dims, self.threads)?
-                {
-                    let marks = replayed.marks();
-                    self.overwriting(v, node, Kind::Replayed(replayed), marks);
-                    return Ok(());
-                } else if *xs > 0
-                    && self.nobody_else_reads(&node.args[*carry..carry + xs])
                     && let Some(loops) = Loops::of(body, dims)
                 {
+                    if let Some(replayed) = Replayed::new(&loops, self.threads)? {
+                        let marks = replayed.marks();
+                        self.overwriting(v, node, Kind::Replayed(replayed), marks);
+                        return Ok(());
+                    }
                     let steps = self.body(&Arc::new(loops.steps.clone()), self.threads)?;
                     let back = self.body(&loops.back, self.threads)?;
                     let retraced = Retraced::new(loops, steps, back);

@@ -3,12 +3,11 @@
 //! little yet, the later part of a segment is done first, and states before it are computed once more.
 //! [Griewank & Walther 2000, Algorithm 799: revolve]
 
-use super::blocked::segments::{Dims, disjoint, inner, result, scans};
+use super::blocked::segments::{Loops, disjoint};
 use super::buffer::{Buffer, View, ViewMut};
 use super::structured::{Body, Nested};
 use super::{Context, buffers};
-use crate::ir::{Fault, Func, Op, Type};
-use std::sync::Arc;
+use crate::ir::{Fault, Type};
 
 /// `(cotangents…, the state before each segment…, shared…) → cotangents…`, last segment first.
 pub struct Retraced {
@@ -18,55 +17,6 @@ pub struct Retraced {
     of: Loops,
     /// States that have memory of their own.
     tape: usize,
-}
-
-/// What the loops of a body are to each other.
-pub struct Loops {
-    pub steps: Func,
-    pub back: Arc<Func>,
-    segments: usize,
-    /// Steps of a segment.
-    length: usize,
-    carry: usize,
-    states: usize,
-    /// Arguments outside: of the steps those that are shared, of the steps back those behind the items.
-    shared: Vec<usize>,
-    back_shared: Vec<usize>,
-    /// Of each item of the steps back which state it is.
-    items: Vec<usize>,
-}
-
-impl Loops {
-    /// None where a loop is not of this kind.
-    pub fn of(body: &Func, (segments, carry, xs, reverse): Dims) -> Option<Loops> {
-        let [first, second] = scans(body)[..] else { return None };
-        let (step, (length, states, none, way), args) = inner(body, first)?;
-        let (back, back_dims, back_args) = inner(body, second)?;
-        let plain = reverse && !way && none == 0 && states == xs && back_dims == (length, carry, back_dims.2, true);
-        if !plain || length < 2 || args.contains(&usize::MAX) {
-            return None;
-        }
-        // From the states that are items outside; the cotangents are carried through.
-        let begins = (0..states).all(|k| args[k] == carry + k);
-        let shared = |k: &usize| *k >= carry + xs && *k < body.inputs.len();
-        let goes_on = (0..carry).all(|k| back_args[k] == k && result(body, body.outputs[k], second) == Some(k));
-        let ends = body.outputs.len() == carry && back.outputs.len() == carry;
-        let before = |r: usize| match step.node(step.outputs[r]).op {
-            Op::Input(k) if k < states => Some(k),
-            _ => None,
-        };
-        let taken = &body.node(second).args[carry..carry + back_dims.2];
-        let items: Vec<usize> = taken
-            .iter()
-            .map(|v| result(body, *v, first).filter(|r| *r >= states).and_then(before))
-            .collect::<Option<_>>()?;
-        let back_shared = back_args[carry + back_dims.2..].to_vec();
-        let rest = args[states..].iter().chain(&back_shared).all(shared);
-        let steps = Func { outputs: step.outputs[..states].to_vec(), ..(**step).clone() };
-        let (back, shared) = (back.clone(), args[states..].to_vec());
-        let found = Loops { steps, back, segments, length, carry, states, shared, back_shared, items };
-        (begins && goes_on && ends && rest).then_some(found)
-    }
 }
 
 /// Working memory of a run.

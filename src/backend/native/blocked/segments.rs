@@ -32,9 +32,9 @@ pub struct Replayed {
     length: usize,
     carry: usize,
     states: usize,
-    /// Arguments outside: of the steps those that are shared, of the steps back all, whose items are those of `items`.
+    /// Arguments outside: of the steps those that are shared, of the steps back those behind the items.
     shared: Vec<usize>,
-    back_args: Vec<usize>,
+    back_shared: Vec<usize>,
     /// States of a segment that have memory of their own.
     tape: usize,
     /// That memory, and what cotangents of tiles take.
@@ -56,7 +56,7 @@ enum Way {
 pub type Dims = (usize, usize, usize, bool);
 
 /// A loop inside a body, and which inputs of the body its arguments are.
-pub fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)> {
+fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)> {
     let node = body.node(scan);
     let Op::Scan { body: step, length, carry, xs, reverse } = &node.op else { return None };
     let input = |v: &Value| if let Op::Input(k) = body.node(*v).op { Some(k) } else { None };
@@ -64,7 +64,7 @@ pub fn inner(body: &Func, scan: Value) -> Option<(&Arc<Func>, Dims, Vec<usize>)>
     Some((step, (*length, *carry, *xs, *reverse), args))
 }
 
-pub fn scans(body: &Func) -> Vec<Value> {
+fn scans(body: &Func) -> Vec<Value> {
     let only = |op: &Op| matches!(op, Op::Input(_) | Op::Get(_) | Op::Scan { .. });
     if !body.nodes.iter().all(|n| only(&n.op)) {
         return vec![];
@@ -73,10 +73,59 @@ pub fn scans(body: &Func) -> Vec<Value> {
 }
 
 /// The result of a loop that a value is.
-pub fn result(body: &Func, v: Value, scan: Value) -> Option<usize> {
+fn result(body: &Func, v: Value, scan: Value) -> Option<usize> {
     match body.node(v).op {
         Op::Get(k) if body.node(v).args[0] == scan => Some(k),
         _ => None,
+    }
+}
+
+/// What the loops of a body are to each other.
+pub struct Loops {
+    pub steps: Func,
+    pub back: Arc<Func>,
+    pub segments: usize,
+    /// Steps of a segment.
+    pub length: usize,
+    pub carry: usize,
+    pub states: usize,
+    /// Arguments outside: of the steps those that are shared, of the steps back those behind the items.
+    pub shared: Vec<usize>,
+    pub back_shared: Vec<usize>,
+    /// Of each item of the steps back which state it is.
+    pub items: Vec<usize>,
+}
+
+impl Loops {
+    /// None where a loop is not of this kind.
+    pub fn of(body: &Func, (segments, carry, xs, reverse): Dims) -> Option<Loops> {
+        let [first, second] = scans(body)[..] else { return None };
+        let (step, (length, states, none, way), args) = inner(body, first)?;
+        let (back, back_dims, back_args) = inner(body, second)?;
+        let plain = reverse && !way && none == 0 && states == xs && back_dims == (length, carry, back_dims.2, true);
+        if !plain || length < 2 || args.contains(&usize::MAX) {
+            return None;
+        }
+        // From the states that are items outside; the cotangents are carried through.
+        let begins = (0..states).all(|k| args[k] == carry + k);
+        let shared = |k: &usize| *k >= carry + xs && *k < body.inputs.len();
+        let goes_on = (0..carry).all(|k| back_args[k] == k && result(body, body.outputs[k], second) == Some(k));
+        let ends = body.outputs.len() == carry && back.outputs.len() == carry;
+        let before = |r: usize| match step.node(step.outputs[r]).op {
+            Op::Input(k) if k < states => Some(k),
+            _ => None,
+        };
+        let taken = &body.node(second).args[carry..carry + back_dims.2];
+        let items: Vec<usize> = taken
+            .iter()
+            .map(|v| result(body, *v, first).filter(|r| *r >= states).and_then(before))
+            .collect::<Option<_>>()?;
+        let back_shared = back_args[carry + back_dims.2..].to_vec();
+        let rest = args[states..].iter().chain(&back_shared).all(shared);
+        let steps = Func { outputs: step.outputs[..states].to_vec(), ..(**step).clone() };
+        let (back, shared) = (back.clone(), args[states..].to_vec());
+        let found = Loops { steps, back, segments, length, carry, states, shared, back_shared, items };
+        (begins && goes_on && ends && rest).then_some(found)
     }
 }
 
@@ -122,51 +171,29 @@ impl Marked {
 }
 
 impl Replayed {
-    /// None where a loop is not of this kind.
-    pub fn new(body: &Func, (segments, carry, xs, reverse): Dims, threads: usize) -> Result<Option<Replayed>, Fault> {
-        let [first, second] = scans(body)[..] else { return Ok(None) };
-        let (Some((step, (length, states, none, way), args)), Some((back, back_dims, back_args))) =
-            (inner(body, first), inner(body, second))
-        else {
-            return Ok(None);
-        };
-        let plain = reverse && !way && none == 0 && states == xs && back_dims == (length, carry, back_dims.2, true);
-        if !plain || length < 2 || args.contains(&usize::MAX) {
-            return Ok(None);
-        }
-        // From the states that are items outside; the cotangents are carried through.
-        let begins = (0..states).all(|k| args[k] == carry + k);
-        let shared = |k: &usize| *k >= carry + xs && *k < body.inputs.len();
-        let goes_on = (0..carry).all(|k| back_args[k] == k && result(body, body.outputs[k], second) == Some(k));
-        let ends = body.outputs.len() == carry && back.outputs.len() == carry;
-        let before = |r: usize| match step.node(step.outputs[r]).op {
-            Op::Input(k) if k < states => Some(k),
-            _ => None,
-        };
-        let taken = &body.node(second).args[carry..carry + back_dims.2];
-        let items: Option<Vec<usize>> =
-            taken.iter().map(|v| result(body, *v, first).filter(|r| *r >= states).and_then(before)).collect();
-        let rest = args[states..].iter().chain(&back_args[carry + back_dims.2..]).all(shared);
-        let (true, Some(items)) = (begins && goes_on && ends && rest, items) else { return Ok(None) };
-        let mut after = (**step).clone();
-        after.outputs.truncate(states);
-        let of = (length, states, carry);
-        let (way, tape) = if let Some(tiled) = Tiled::new(&after, back, of, &items, threads, None)? {
-            let passes = length.div_ceil(tiled.most());
-            (Way::Tiles(Box::new(tiled)), passes - 1)
-        } else {
-            after.outputs.extend(step.outputs[..states].to_vec());
-            let Some(steps) = Blocked::new(&after, (length, states, 0, false), threads)? else { return Ok(None) };
-            let Some(back) = Blocked::new(back, back_dims, threads)? else { return Ok(None) };
-            // Twice the root of all steps together, with what the loops themselves work in.
-            let working = 8 + 2 * carry + 2 * states;
-            let all = 2 * (segments * length).isqrt();
-            let tape = all.saturating_sub(segments + working).clamp(4.min(length - 1), length - 1);
-            (Way::Rows { steps: Box::new(steps), back: Box::new(back), items }, tape)
-        };
-        let shared = args[states..].to_vec();
+    /// None where the steps are not of this kind.
+    pub fn new(of: &Loops, threads: usize) -> Result<Option<Replayed>, Fault> {
+        let &Loops { segments, length, carry, states, ref items, .. } = of;
+        let (way, tape) =
+            if let Some(tiled) = Tiled::new(&of.steps, &of.back, (length, states, carry), items, threads, None)? {
+                let passes = length.div_ceil(tiled.most());
+                (Way::Tiles(Box::new(tiled)), passes - 1)
+            } else {
+                let mut after = of.steps.clone();
+                after.outputs.extend_from_within(..);
+                let Some(steps) = Blocked::new(&after, (length, states, 0, false), threads)? else { return Ok(None) };
+                let Some(back) = Blocked::new(&of.back, (length, carry, items.len(), true), threads)? else {
+                    return Ok(None);
+                };
+                // Twice the root of all steps together, with what the loops themselves work in.
+                let working = 8 + 2 * carry + 2 * states;
+                let all = 2 * (segments * length).isqrt();
+                let tape = all.saturating_sub(segments + working).clamp(4.min(length - 1), length - 1);
+                (Way::Rows { steps: Box::new(steps), back: Box::new(back), items: items.clone() }, tape)
+            };
+        let (shared, back_shared) = (of.shared.clone(), of.back_shared.clone());
         let idle = Mutex::new(vec![]);
-        Ok(Some(Replayed { way, segments, length, carry, states, shared, back_args, tape, idle }))
+        Ok(Some(Replayed { way, segments, length, carry, states, shared, back_shared, tape, idle }))
     }
 
     /// Which arguments are the states before the segments: they are overwritten.
@@ -216,9 +243,19 @@ impl Replayed {
         outcome
     }
 
+    /// Items of the loop back.
+    fn items(&self) -> usize {
+        match &self.way {
+            Way::Tiles(tiled) => tiled.items(),
+            Way::Rows { items, .. } => items.len(),
+        }
+    }
+
     /// Arguments of the loop back; items have no place outside.
     fn args_back<'a>(&self, args: &[View<'a>]) -> Vec<View<'a>> {
-        self.back_args.iter().map(|k| args.get(*k).copied().unwrap_or(View::F64(&[]))).collect()
+        let items = std::iter::repeat_n(View::F64(&[]), self.items());
+        let (cotangents, shared) = (&args[..self.carry], self.back_shared.iter().map(|k| args[*k]));
+        cotangents.iter().copied().chain(items).chain(shared).collect()
     }
 
     /// Arguments of the steps from the state that lies at a place.

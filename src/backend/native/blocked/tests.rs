@@ -112,10 +112,8 @@ fn one_field_in_one_to_three_dimensions() {
     check(heat(DType::F32, &[31, 36, 20], &wide[..3]), 1, 1, 5, false);
 }
 
-/// `[2, n, m]`: reactions and diffusion of two species.
-#[test]
-fn two_components() {
-    let (n, m) = (41, 26);
+/// A step of two species that diffuse and react: `[2, n, m]`.
+fn gray(n: usize, m: usize) -> Func {
     let mut b = Builder::new("gray");
     let all = b.input(Type::f64([2, n, m]));
     let (u, v) = (b.index(all, 0, 0), b.index(all, 0, 1));
@@ -123,8 +121,7 @@ fn two_components() {
     let uvv = b.mul(u, vv);
     let mut parts = vec![];
     for (w, rate, sign) in [(u, 0.16, -1.0), (v, 0.08, 1.0)] {
-        let x = around(&mut b, w, 0, &[-2.0, 1.0]);
-        let y = around(&mut b, w, 1, &[-2.0, 1.0]);
+        let (x, y) = (around(&mut b, w, 0, &[-2.0, 1.0]), around(&mut b, w, 1, &[-2.0, 1.0]));
         let lap = b.add(x, y);
         let lap = b.scale(lap, rate);
         let reaction = b.scale(uvv, sign);
@@ -132,7 +129,13 @@ fn two_components() {
         parts.push(b.add(w, sum));
     }
     let out = b.stack(&parts, 0);
-    check(b.finish(vec![out]), 1, 0, 23, false);
+    b.finish(vec![out])
+}
+
+/// `[2, n, m]`: reactions and diffusion of two species.
+#[test]
+fn two_components() {
+    check(gray(41, 26), 1, 0, 23, false);
 }
 
 /// Zeros beyond the walls, as slices of a padded field.
@@ -346,22 +349,7 @@ fn passes_forwards_and_back() {
     let next = b.add(next, a);
     check_passes(b.finish(vec![u, next]), 2, 5);
 
-    let mut b = Builder::new("gray");
-    let all = b.input(Type::f64([2, n, m]));
-    let (u, v) = (b.index(all, 0, 0), b.index(all, 0, 1));
-    let vv = b.mul(v, v);
-    let uvv = b.mul(u, vv);
-    let mut parts = vec![];
-    for (w, rate, sign) in [(u, 0.16, -1.0), (v, 0.08, 1.0)] {
-        let (x, y) = (around(&mut b, w, 0, &[-2.0, 1.0]), around(&mut b, w, 1, &[-2.0, 1.0]));
-        let lap = b.add(x, y);
-        let lap = b.scale(lap, rate);
-        let reaction = b.scale(uvv, sign);
-        let sum = b.add(lap, reaction);
-        parts.push(b.add(w, sum));
-    }
-    let out = b.stack(&parts, 0);
-    check_passes(b.finish(vec![out]), 1, 6);
+    check_passes(gray(n, m), 1, 6);
 }
 
 /// Zeros beyond the walls of the step; something else along one of them.

@@ -153,6 +153,11 @@ impl Tiled {
         Ok(Some(tiled))
     }
 
+    /// Items of the step back.
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+
     /// Steps of a pass, at most.
     pub fn most(&self) -> usize {
         self.shape.steps

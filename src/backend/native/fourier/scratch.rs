@@ -12,7 +12,7 @@ pub struct Scratch {
 /// Pieces begin at multiples of a cache line. Never read as such.
 #[derive(Clone, Copy, Default)]
 #[repr(align(64))]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "memory is taken in such pieces, and used as numbers")]
 struct Line([u64; 8]);
 
 impl Scratch {
