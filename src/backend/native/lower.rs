@@ -1,7 +1,7 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
-use super::blocked::segments::Loops;
-use super::blocked::{Blocked, Marked, Replayed};
+use super::blocked::segments::{Dims, Loops};
+use super::blocked::{Blocked, Marked, Pair, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
 use super::fuse::{self, Home};
@@ -84,6 +84,9 @@ pub(super) enum Kind {
     /// A scan of segments of them, and one back; of this the last results are arguments that it overwrites.
     Marked(Marked),
     Replayed(Replayed),
+    /// The same two as one.
+    Ahead(Arc<Pair>),
+    Behind(Arc<Pair>),
     /// The same of any steps.
     Retraced(Retraced),
     Cond {
@@ -139,6 +142,7 @@ fn lower_with(f: &Func, threads: usize, borders: bool) -> Result<Option<Program>
         made: vec![],
         bodies: 0,
         systems: vec![],
+        pairs: vec![],
         homes,
         compiler: None,
     };
@@ -178,6 +182,8 @@ struct Lowering<'a> {
     made: Vec<Demand>,
     bodies: usize,
     systems: Vec<System>,
+    /// Loops back of which the loop forwards is done.
+    pairs: Vec<(Value, Arc<Pair>)>,
     homes: Vec<Home>,
     compiler: Option<Compiler>,
 }
@@ -250,6 +256,17 @@ impl Lowering<'_> {
                 let dims = (*length, *carry, *xs, *reverse);
                 if let Some(blocked) = Blocked::new(body, dims, self.threads)? {
                     Kind::Blocked(blocked)
+                } else if let Some((behind, pair)) = self.pair(v, body, dims)? {
+                    let mut types = node.types.clone();
+                    types[*carry..].iter_mut().for_each(|t| *t = pair.marks(t));
+                    let args = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+                    self.places[v.index()] = self.step(Kind::Ahead(pair.clone()), args, &types);
+                    self.pairs.push((behind, pair));
+                    return Ok(());
+                } else if let Some(pair) = self.pairs.iter().find(|p| p.0 == v).map(|p| p.1.clone()) {
+                    let marks = pair.overwritten();
+                    self.overwriting(v, node, Kind::Behind(pair), marks);
+                    return Ok(());
                 } else if let Some(marked) = Marked::new(body, dims, self.threads)? {
                     Kind::Marked(marked)
                 } else if *xs > 0
@@ -333,6 +350,25 @@ impl Lowering<'_> {
             last_of: vec![],
         });
         places
+    }
+
+    /// The loop back over the states that this one leaves, and both together.
+    fn pair(&self, v: Value, body: &Func, dims: Dims) -> Result<Option<(Value, Arc<Pair>)>, Fault> {
+        let rows = dims.1..body.outputs.len();
+        let reads = |a: Value| self.f.values().filter(move |(_, n)| n.args.contains(&a));
+        let row = |r: usize| reads(v).find(|(_, n)| n.op == Op::Get(r)).map(|(v, _)| v);
+        let Some(rows) = rows.map(row).collect::<Option<Vec<Value>>>().filter(|r| !r.is_empty()) else {
+            return Ok(None);
+        };
+        let mut readers = reads(rows[0]);
+        let (Some((behind, node)), None) = (readers.next(), readers.next()) else { return Ok(None) };
+        let Op::Scan { body: back, length, carry, xs, reverse } = &node.op else { return Ok(None) };
+        let alone = rows.iter().all(|r| reads(*r).count() == 1 && !self.f.outputs.contains(r));
+        if !alone || node.args[*carry..carry + xs] != rows {
+            return Ok(None);
+        }
+        let Some(loops) = Loops::of(back, (*length, *carry, *xs, *reverse)) else { return Ok(None) };
+        Ok(Pair::new(body, dims, &loops, self.threads)?.map(|pair| (behind, Arc::new(pair))))
     }
 
     /// Whether these are whole results of loops, each read once.

@@ -113,6 +113,16 @@ impl Program {
                 let (outs, marks) = outs.split_at_mut(own);
                 return scan.run(context, args, marks, outs);
             }
+            Kind::Ahead(pair) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                return pair.ahead(context, args, &mut outs);
+            }
+            Kind::Behind(pair) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                let own = outs.len() - pair.overwritten().len();
+                let (outs, marks) = outs.split_at_mut(own);
+                return pair.behind(context, args, marks, outs);
+            }
             Kind::Retraced(loops) => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
                 let own = outs.len() - loops.marks().len();
@@ -233,6 +243,8 @@ impl Program {
             | Kind::Blocked(_)
             | Kind::Marked(_)
             | Kind::Replayed(_)
+            | Kind::Ahead(_)
+            | Kind::Behind(_)
             | Kind::Retraced(_)
             | Kind::Cond { .. }
             | Kind::Memo { .. }

@@ -67,7 +67,9 @@ impl Field {
         let ends = |f: &dyn Fn(&(usize, usize)) -> usize| {
             std::iter::repeat_n(0, extra).chain(ghosts.iter().map(f)).collect::<Vec<usize>>()
         };
-        let mut field = Field::padded(shape, ends(&|g| g.0), ends(&|g| g.1), dtype, lines);
+        let components: usize = shape[..extra].iter().product();
+        let each = (1..=lines).find(|unit| unit * components % lines == 0).unwrap_or(lines);
+        let mut field = Field::padded(shape, ends(&|g| g.0), ends(&|g| g.1), dtype, each);
         if (extra, grid.len()) == (1, 2) {
             field.strides = vec![field.line, shape[0] * field.line, 1];
         }
@@ -125,40 +127,37 @@ impl Field {
         components * self.line * self.size
     }
 
-    /// Of a field over two axes: copies some rows from a dense array, `to` being where the buffer of all rows would begin, with what lies
-    /// beyond the ends of the rows.
+    /// Of a field over two axes: copies some rows, with what lies beyond their ends, to another array of this layout.
     ///
     /// # Safety
-    /// The dense array has this shape, and nobody else uses these rows.
-    pub unsafe fn rows_in(&self, from: *const u8, to: *mut u8, rows: (usize, usize)) {
-        unsafe {
-            self.each_row(rows, &mut |dense, at, bytes| {
-                std::ptr::copy_nonoverlapping(from.add(dense), to.wrapping_add(at), bytes);
-            });
-            self.columns_around(to, rows);
-        }
+    /// Both begin where an array of all rows would, and nobody else uses these rows.
+    pub unsafe fn copy_rows(&self, from: *const u8, to: *mut u8, (first, end): (usize, usize)) {
+        let start = (self.beyond_rows().0 + first) * self.pitch();
+        let bytes = (end - first) * self.pitch();
+        unsafe { std::ptr::copy_nonoverlapping(from.wrapping_add(start), to.wrapping_add(start), bytes) };
     }
 
-    /// The same to a dense array.
-    ///
-    /// # Safety
-    /// As above.
-    pub unsafe fn rows_out(&self, from: *const u8, to: *mut u8, rows: (usize, usize)) {
-        unsafe {
-            self.each_row(rows, &mut |dense, at, bytes| {
-                std::ptr::copy_nonoverlapping(from.wrapping_add(at), to.add(dense), bytes);
-            });
-        }
+    pub fn bytes(&self) -> usize {
+        self.len * self.size
     }
 
-    /// Where each row lies in a dense array and here, and how long it is, in bytes.
-    fn each_row(&self, (first, end): (usize, usize), f: &mut dyn FnMut(usize, usize, usize)) {
-        let [components, n, m] = self.as_rows();
-        for i in first..end {
-            for c in 0..components {
-                f((c * n + i) * m * self.size, self.row(c, i) * self.size, m * self.size);
+    /// All of it to another array of this layout.
+    pub fn copy(&self, context: &Context, from: *const u8, to: *mut u8) {
+        const EACH: usize = 1 << 18;
+        let (bytes, from, to) = (self.bytes(), from as usize, to as usize);
+        context.parallel(bytes.div_ceil(EACH), &|task, _| {
+            let part = task * EACH..((task + 1) * EACH).min(bytes);
+            // SAFETY: both arrays are so long; parts are disjoint.
+            unsafe {
+                let (from, to) = ((from as *const u8).add(part.start), (to as *mut u8).add(part.start));
+                std::ptr::copy_nonoverlapping(from, to, part.len());
             }
-        }
+        });
+    }
+
+    /// The axes of a field over two axes that are not components.
+    pub fn grid(&self) -> &[usize] {
+        &self.shape[self.shape.len() - 2..]
     }
 
     /// Components, rows and columns of a field over two axes.
@@ -179,7 +178,7 @@ impl Field {
     /// Writes what lies beyond both ends of some rows, where that is the other end; of a field over two axes.
     ///
     /// # Safety
-    /// As [`Field::rows_in`].
+    /// They were just made, and nobody else uses them.
     pub unsafe fn columns_around(&self, base: *mut u8, (first, end): (usize, usize)) {
         let last = self.shape.len() - 1;
         let [components, _, m] = self.as_rows();
@@ -400,6 +399,16 @@ impl Aligned {
         // SAFETY: the offset lies inside, or is 0.
         unsafe { self.bytes.as_mut_ptr().add(self.offset) }
     }
+}
+
+/// The first cache line from here on.
+pub fn aligned(p: *mut u8) -> *mut u8 {
+    p.wrapping_add(p.align_offset(LINE))
+}
+
+/// With so many more as an [`aligned`] beginning may leave out.
+pub fn aligned_elements(n: usize, dtype: DType) -> usize {
+    n + LINE / dtype.size()
 }
 
 /// Asks for large pages, of which many distant rows need fewer. Before the memory is touched; failing is no harm.

@@ -9,6 +9,8 @@
 //! [Wolfe 1989, More iteration space tiling; Frigo & Strumpen 2005, Cache oblivious stencil computations]
 
 mod layout;
+mod pairs;
+mod passes;
 mod read;
 mod rings;
 mod roots;
@@ -26,6 +28,7 @@ use layout::{Field, Memory};
 use read::{Extent, Source};
 use roots::Roots;
 use schedule::{Box, Schedule};
+pub use pairs::Pair;
 pub use segments::{Marked, Replayed};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -113,9 +116,10 @@ enum Outer {
 struct Running {
     /// Of each slot that no step changes.
     fixed: Vec<*mut u8>,
-    states: Vec<*mut u8>,
-    /// Which state each carried value lies in; the others are free.
-    place: Vec<usize>,
+    /// Arrays for states.
+    own: Vec<*mut u8>,
+    /// Where each carried value lies: in one of these, the others of which are free, or in an array that is not written.
+    place: Vec<*mut u8>,
     /// What the pointers point into.
     _made: Vec<Buffer>,
 }
@@ -294,24 +298,31 @@ impl Blocked {
     }
 
     fn memory(&self) -> Memory {
-        let made = self.next.iter().filter(|n| **n == Next::Made).count();
-        let olds: Vec<&Slot> = self.slots.iter().filter(|s| matches!(s.kind, Kind::Old(_))).collect();
-        let mut m = Memory::default();
-        olds.iter()
-            .for_each(|s| m.states.push(layout::Aligned::zeros(s.field.len * self.dtype.size(), m.states.len())));
+        let olds: Vec<&Field> = (0..self.carry).map(|k| self.old(k)).collect();
+        let mut m = self.memory_beside();
         // A made value needs a place of its own while the old ones are read; all fields of a scan have one layout.
-        let made_slots: Vec<usize> = (0..self.carry).filter(|&k| self.next[k] == Next::Made).collect();
-        debug_assert_eq!(made, made_slots.len());
-        for k in made_slots {
-            m.states.push(layout::Aligned::zeros(olds[k].field.len * self.dtype.size(), m.states.len()));
+        let made = (0..self.carry).filter(|&k| self.next[k] == Next::Made);
+        for k in (0..self.carry).chain(made) {
+            m.states.push(layout::Aligned::zeros(olds[k].bytes(), m.states.len()));
         }
+        m
+    }
+
+    /// The same without states.
+    fn memory_beside(&self) -> Memory {
+        let mut m = Memory::default();
         for s in &self.slots {
             let own = matches!(s.kind, Kind::Between) || s.field.ghosts();
             let own = own && !matches!(s.kind, Kind::Old(_) | Kind::New(_) | Kind::Row(_) | Kind::Item(_));
-            let bytes = if own { s.field.len * self.dtype.size() } else { 0 };
+            let bytes = if own { s.field.bytes() } else { 0 };
             m.others.push(layout::Aligned::zeros(bytes, m.others.len() + 5));
         }
         m
+    }
+
+    /// How many states a run works in.
+    fn states(&self) -> usize {
+        self.carry + self.next.iter().filter(|n| **n == Next::Made).count()
     }
 
     fn run_in(
@@ -348,11 +359,25 @@ impl Blocked {
     /// Lays out what does not change and the state; `args` are those of the scan, of which those split over the steps are not read.
     fn begin(&self, context: &Context, memory: &mut Memory, args: &[View]) -> Result<Running, Fault> {
         let (fixed, made) = self.fixed(context, memory, args)?;
+        let own: Vec<*mut u8> = memory.states.iter_mut().map(|s| s.pointer()).collect();
         for (k, arg) in args.iter().enumerate().take(self.carry) {
-            self.old(k).fill(context, *arg, memory.states[k].pointer());
+            self.old(k).fill(context, *arg, own[k]);
         }
-        let states = memory.states.iter_mut().map(|s| s.pointer()).collect();
-        Ok(Running { fixed, states, place: (0..self.carry).collect(), _made: made })
+        let place = own[..self.carry].to_vec();
+        Ok(Running { fixed, own, place, _made: made })
+    }
+
+    /// The same from a state in arrays of this layout, which stay as they are.
+    fn begin_at(
+        &self,
+        context: &Context,
+        memory: &mut Memory,
+        args: &[View],
+        from: &[*mut u8],
+    ) -> Result<Running, Fault> {
+        let (fixed, made) = self.fixed(context, memory, args)?;
+        let own = memory.states.iter_mut().map(|s| s.pointer()).collect();
+        Ok(Running { fixed, own, place: from.to_vec(), _made: made })
     }
 
     /// Of each slot that no step changes where it lies, and what some of the pointers point into.
@@ -392,12 +417,14 @@ impl Blocked {
         Ok((fixed, made))
     }
 
-    /// Where the carried values lie after a step, of so many states.
-    fn after(&self, place: &[usize], states: usize) -> Vec<usize> {
-        let mut free = (0..states).filter(|s| !place.contains(s));
+    /// Where the carried values lie after a step.
+    fn after(&self, running: &Running) -> Vec<*mut u8> {
+        let Running { own, place, .. } = running;
+        let mut free = own.iter().copied().filter(|s| !place.contains(s));
         let to = |n: &Next| match *n {
-            Next::Taken(j) | Next::Over(j) => place[j],
-            Next::Made => free.next().expect("compiler bug: no state is free"),
+            Next::Taken(j) => place[j],
+            Next::Over(j) if own.contains(&place[j]) => place[j],
+            Next::Over(_) | Next::Made => free.next().expect("compiler bug: no state is free"),
         };
         self.next.iter().map(to).collect()
     }
@@ -410,31 +437,60 @@ impl Blocked {
         steps: usize,
         outside: &dyn Fn(usize, Outer, usize) -> *mut u8,
     ) {
-        let Running { fixed, states, place, .. } = running;
+        self.go_on_to(context, running, steps, None, outside);
+    }
+
+    /// The same; the state after them is to lie in arrays of its layout, which stay as they are from then on.
+    fn go_on_to(
+        &self,
+        context: &Context,
+        running: &mut Running,
+        steps: usize,
+        to: Option<&[*mut u8]>,
+        outside: &dyn Fn(usize, Outer, usize) -> *mut u8,
+    ) {
         let mut at = 0;
         while at < steps {
             let count = self.schedule.steps.min(steps - at);
             let mut tables: Vec<Vec<*mut u8>> = Vec::with_capacity(count);
             for step in at..at + count {
-                let after = self.after(place, states.len());
+                let mut after = self.after(running);
+                if let Some(to) = to
+                    && step + 1 == steps
+                {
+                    let made = |k: &usize| !matches!(self.next[*k], Next::Taken(_));
+                    (0..self.carry).filter(made).for_each(|k| after[k] = to[k]);
+                }
+                let Running { fixed, place, .. } = running;
                 let table = self.slots.iter().zip(&*fixed).map(|(slot, &fixed)| match slot.kind {
-                    Kind::Old(k) => states[place[k]],
-                    Kind::New(k) => states[after[k]],
+                    Kind::Old(k) => place[k],
+                    Kind::New(k) => after[k],
                     Kind::Item(k) => outside(step, Outer::Item(k), slot.field.len),
                     Kind::Row(r) => outside(step, Outer::Row(r), slot.field.len),
                     _ => fixed,
                 });
                 tables.push(table.collect());
-                *place = after;
+                running.place = after;
             }
             self.advance(context, &tables);
             at += count;
+        }
+        // What a value has from another one lies where that one was.
+        for (k, &to) in to.unwrap_or_default().iter().enumerate().filter(|(k, to)| running.place[*k] != **to) {
+            self.old(k).copy(context, running.place[k], to);
         }
     }
 
     /// A carried value as it is now.
     fn state(&self, context: &Context, running: &Running, k: usize, out: &mut ViewMut) {
-        self.old(k).read(context, running.states[running.place[k]], out);
+        self.old(k).read(context, running.place[k], out);
+    }
+
+    /// The same as it lies, to arrays of the layout of the states.
+    fn copy_state(&self, context: &Context, running: &Running, to: &[*mut u8]) {
+        for (k, &to) in to.iter().enumerate() {
+            self.old(k).copy(context, running.place[k], to);
+        }
     }
 
     fn old(&self, k: usize) -> &Field {

@@ -24,8 +24,9 @@ enum Memory {
 unsafe impl Send for Ring {}
 unsafe impl Sync for Ring {}
 
-/// Rows that are whole pages together with their neighbours: so many bytes a row, or a multiple of them, times as many rows.
-pub const GRAIN: usize = 8;
+/// So many rows are whole pages where each is a multiple of so many cache lines.
+pub const GRAIN: usize = 16;
+pub const LINES: usize = PAGE / 64 / GRAIN;
 
 /// Bytes of a page. Where it is more, nothing is mapped.
 const PAGE: usize = 4096;

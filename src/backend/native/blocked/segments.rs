@@ -3,10 +3,9 @@
 //!
 //! Both go on from segment to segment in the layout of the sweeps. Back, the memory of segments that are done takes states of those to
 //! come; as long as it is too little for a whole segment, its later part is done first, and states before that are computed once more.
-//! [Griewank & Walther 2000, Algorithm 799: revolve] Over two axes the steps of a segment and the steps back over them go through the cache
-//! together ([`Tiled`]), and no state between is kept.
+//! [Griewank & Walther 2000, Algorithm 799: revolve] Over two axes the
+//! two loops are one [`Pair`](super::Pair) where that is faster.
 
-use super::tiles::Tiled;
 use super::{Blocked, Outer, Running};
 use crate::backend::native::Context;
 use crate::backend::native::buffer::{Buffer, View, ViewMut};
@@ -27,7 +26,11 @@ pub struct Marked {
 
 /// `(cotangents…, the state before each segment…, shared…) → cotangents…`, last segment first.
 pub struct Replayed {
-    way: Way,
+    /// All steps of a part of the segment, which leave the state after each step as rows; then all steps back.
+    steps: Blocked,
+    back: Blocked,
+    /// Of each item of the steps back which state it is.
+    items: Vec<usize>,
     segments: usize,
     length: usize,
     carry: usize,
@@ -37,20 +40,8 @@ pub struct Replayed {
     back_shared: Vec<usize>,
     /// States of a segment that have memory of their own.
     tape: usize,
-    /// That memory, and what cotangents of tiles take.
+    /// That memory.
     idle: Mutex<Vec<Vec<Buffer>>>,
-}
-
-enum Way {
-    /// Through the cache.
-    Tiles(Box<Tiled>),
-    /// All steps of a part of the segment, which leave the state after each step as rows, then all steps back.
-    Rows {
-        steps: Box<Blocked>,
-        back: Box<Blocked>,
-        /// Of each item of the steps back which state it is.
-        items: Vec<usize>,
-    },
 }
 
 pub type Dims = (usize, usize, usize, bool);
@@ -129,24 +120,43 @@ impl Loops {
     }
 }
 
-impl Marked {
+/// A loop over segments whose body is a loop of plain steps, and which leaves the state before each segment.
+pub struct Marking {
+    pub step: Arc<Func>,
+    pub segments: usize,
+    /// Steps of a segment.
+    pub length: usize,
+    /// Of each row which carried value it is.
+    pub rows: Vec<usize>,
+    /// Where the arguments of the loop inside are among those outside.
+    pub args: Vec<usize>,
+}
+
+impl Marking {
     /// None where a loop is not of this kind.
-    pub fn new(body: &Func, (segments, carry, xs, reverse): Dims, threads: usize) -> Result<Option<Marked>, Fault> {
-        let [scan] = scans(body)[..] else { return Ok(None) };
-        let Some((step, (length, own, own_xs, way), args)) = inner(body, scan) else { return Ok(None) };
+    pub fn of(body: &Func, (segments, carry, xs, reverse): Dims) -> Option<Marking> {
+        let [scan] = scans(body)[..] else { return None };
+        let (step, (length, own, own_xs, way), args) = inner(body, scan)?;
         let goes_on = (0..carry).all(|k| args[k] == k && result(body, body.outputs[k], scan) == Some(k));
-        let rows: Option<Vec<usize>> = body.outputs[carry..]
+        let rows: Vec<usize> = body.outputs[carry..]
             .iter()
             .map(|v| match body.node(*v).op {
                 Op::Input(k) if k < carry => Some(k),
                 _ => None,
             })
-            .collect();
+            .collect::<Option<_>>()?;
         let plain = own == carry && xs == 0 && own_xs == 0 && !reverse && !way && step.outputs.len() == carry;
-        let (true, true, Some(rows), false) = (plain, goes_on, rows, args.contains(&usize::MAX)) else {
-            return Ok(None);
-        };
-        let Some(steps) = Blocked::new(step, (segments * length, carry, 0, false), threads)? else { return Ok(None) };
+        let found = Marking { step: step.clone(), segments, length, rows, args };
+        (plain && goes_on && !found.args.contains(&usize::MAX)).then_some(found)
+    }
+}
+
+impl Marked {
+    /// None where a loop is not of this kind.
+    pub fn new(body: &Func, dims: Dims, threads: usize) -> Result<Option<Marked>, Fault> {
+        let Some(Marking { step, segments, length, rows, args }) = Marking::of(body, dims) else { return Ok(None) };
+        let dims = (segments * length, dims.1, 0, false);
+        let Some(steps) = Blocked::new(&step, dims, threads)? else { return Ok(None) };
         Ok(Some(Marked { steps, segments, length, rows, args }))
     }
 
@@ -174,26 +184,17 @@ impl Replayed {
     /// None where the steps are not of this kind.
     pub fn new(of: &Loops, threads: usize) -> Result<Option<Replayed>, Fault> {
         let &Loops { segments, length, carry, states, ref items, .. } = of;
-        let (way, tape) =
-            if let Some(tiled) = Tiled::new(&of.steps, &of.back, (length, states, carry), items, threads, None)? {
-                let passes = length.div_ceil(tiled.most());
-                (Way::Tiles(Box::new(tiled)), passes - 1)
-            } else {
-                let mut after = of.steps.clone();
-                after.outputs.extend_from_within(..);
-                let Some(steps) = Blocked::new(&after, (length, states, 0, false), threads)? else { return Ok(None) };
-                let Some(back) = Blocked::new(&of.back, (length, carry, items.len(), true), threads)? else {
-                    return Ok(None);
-                };
-                // Twice the root of all steps together, with what the loops themselves work in.
-                let working = 8 + 2 * carry + 2 * states;
-                let all = 2 * (segments * length).isqrt();
-                let tape = all.saturating_sub(segments + working).clamp(4.min(length - 1), length - 1);
-                (Way::Rows { steps: Box::new(steps), back: Box::new(back), items: items.clone() }, tape)
-            };
+        let mut after = of.steps.clone();
+        after.outputs.extend_from_within(..);
+        let Some(steps) = Blocked::new(&after, (length, states, 0, false), threads)? else { return Ok(None) };
+        let Some(back) = Blocked::new(&of.back, (length, carry, items.len(), true), threads)? else { return Ok(None) };
+        // Twice the root of all steps together, with what the loops themselves work in.
+        let working = 8 + 2 * carry + 2 * states;
+        let all = 2 * (segments * length).isqrt();
+        let tape = all.saturating_sub(segments + working).clamp(4.min(length - 1), length - 1);
         let (shared, back_shared) = (of.shared.clone(), of.back_shared.clone());
-        let idle = Mutex::new(vec![]);
-        Ok(Some(Replayed { way, segments, length, carry, states, shared, back_shared, tape, idle }))
+        let (items, idle) = (items.clone(), Mutex::new(vec![]));
+        Ok(Some(Replayed { steps, back, items, segments, length, carry, states, shared, back_shared, tape, idle }))
     }
 
     /// Which arguments are the states before the segments: they are overwritten.
@@ -215,11 +216,7 @@ impl Replayed {
         let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let mut own = reused.unwrap_or_else(|| {
             let each = |_| sizes.iter().map(|n| Buffer::zeros(dtype, *n));
-            let mut own: Vec<Buffer> = (0..self.tape).flat_map(each).collect();
-            if let Way::Tiles(_) = self.way {
-                own.extend(args[..self.carry].iter().map(|a| Buffer::zeros(dtype, a.len())));
-            }
-            own
+            (0..self.tape).flat_map(each).collect()
         });
         let outcome = {
             let mut places: Vec<ViewMut> = vec![];
@@ -229,31 +226,16 @@ impl Replayed {
                     places.push(unsafe { disjoint(mark, segment * n, n) });
                 }
             }
-            let (tape, cotangents) = own.split_at_mut(self.tape * self.states);
-            places.extend(tape.iter_mut().map(Buffer::view_mut));
-            match &self.way {
-                Way::Tiles(tiled) => self.through_tiles(tiled, context, args, &mut places, cotangents, outs),
-                Way::Rows { steps, back, items } => {
-                    let rows = Rows { of: self, steps, back, items };
-                    rows.run(context, args, &mut places, outs)
-                }
-            }
+            places.extend(own.iter_mut().map(Buffer::view_mut));
+            self.back_over(context, args, &mut places, outs)
         };
         self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(own);
         outcome
     }
 
-    /// Items of the loop back.
-    fn items(&self) -> usize {
-        match &self.way {
-            Way::Tiles(tiled) => tiled.items(),
-            Way::Rows { items, .. } => items.len(),
-        }
-    }
-
     /// Arguments of the loop back; items have no place outside.
     fn args_back<'a>(&self, args: &[View<'a>]) -> Vec<View<'a>> {
-        let items = std::iter::repeat_n(View::F64(&[]), self.items());
+        let items = std::iter::repeat_n(View::F64(&[]), self.items.len());
         let (cotangents, shared) = (&args[..self.carry], self.back_shared.iter().map(|k| args[*k]));
         cotangents.iter().copied().chain(items).chain(shared).collect()
     }
@@ -264,84 +246,18 @@ impl Replayed {
         from.chain(self.shared.iter().map(|k| args[*k])).collect()
     }
 
-    /// Each segment in passes of like length, the last one first.
-    fn through_tiles(
+    /// `places`: the states before the segments, then memory for others.
+    fn back_over(
         &self,
-        tiled: &Tiled,
         context: &Context,
         args: &[View],
         places: &mut [ViewMut],
-        cotangents: &mut [Buffer],
         outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
-        use crate::backend::native::kernel::{pointer, pointer_mut};
-        let pointers: Vec<*mut u8> = places.iter_mut().map(pointer_mut).collect();
-        let state = |place: usize| -> Vec<*const u8> {
-            (0..self.states).map(|k| pointers[place * self.states + k].cast_const()).collect()
-        };
-        // Cotangents go to and fro between the results and memory of their own, and end in the results.
-        let to: [Vec<*mut u8>; 2] = [
-            outs.iter_mut().map(pointer_mut).collect(),
-            cotangents.iter_mut().map(|b| pointer_mut(&mut b.view_mut())).collect(),
-        ];
-        let passes = self.length.div_ceil(tiled.most());
-        let bound = |pass: usize| self.length * pass / passes;
-        let mut left = self.segments * passes;
-        let mut from: Vec<*const u8> = args[..self.carry].iter().map(|a| pointer(a).cast_const()).collect();
-        tiled.with_memories(|ahead, behind| {
-            let step_args = self.args_ahead(args, places, 0);
-            let begun = tiled.begin(context, (ahead, behind), &step_args, &self.args_back(args))?;
-            for segment in (0..self.segments).rev() {
-                let mut starts = vec![segment];
-                if passes > 1 {
-                    let free = segment + 1..segment + passes;
-                    tiled.step.with_memory(|memory| -> Result<(), Fault> {
-                        let from = self.args_ahead(args, places, segment);
-                        let mut running = tiled.step.begin(context, memory, &from)?;
-                        for (pass, place) in free.clone().enumerate() {
-                            let steps = bound(pass + 1) - bound(pass);
-                            tiled.step.go_on(context, &mut running, steps, &|_, _, _| {
-                                unreachable!("compiler bug: rows or items of plain steps")
-                            });
-                            for k in 0..self.states {
-                                tiled.step.state(context, &running, k, &mut places[place * self.states + k]);
-                            }
-                        }
-                        Ok(())
-                    })?;
-                    starts.extend(free);
-                }
-                for pass in (0..passes).rev() {
-                    left -= 1;
-                    let to = &to[left % 2];
-                    // SAFETY: states and cotangents lie in arrays of their own, of which `to` holds those that are not read.
-                    unsafe {
-                        let steps = bound(pass + 1) - bound(pass);
-                        tiled.pass(context, &begun, steps, &state(starts[pass]), &from, to);
-                    }
-                    from = to.iter().map(|p| p.cast_const()).collect();
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-/// Of a [`Replayed`], in rows.
-struct Rows<'a> {
-    of: &'a Replayed,
-    steps: &'a Blocked,
-    back: &'a Blocked,
-    items: &'a [usize],
-}
-
-impl Rows<'_> {
-    /// `places`: the states before the segments, then memory for others.
-    fn run(&self, context: &Context, args: &[View], places: &mut [ViewMut], outs: &mut [ViewMut]) -> Result<(), Fault> {
         self.back.with_memory(|memory| {
-            let mut back = self.back.begin(context, memory, &self.of.args_back(args))?;
-            for segment in (0..self.of.segments).rev() {
-                let free: Vec<usize> = (segment + 1..self.of.segments + self.of.tape).collect();
+            let mut back = self.back.begin(context, memory, &self.args_back(args))?;
+            for segment in (0..self.segments).rev() {
+                let free: Vec<usize> = (segment + 1..self.segments + self.tape).collect();
                 self.segment(context, args, places, segment, &free, &mut back)?;
             }
             outs.iter_mut().enumerate().for_each(|(k, out)| self.back.state(context, &back, k, out));
@@ -359,8 +275,8 @@ impl Rows<'_> {
         free: &[usize],
         back: &mut Running,
     ) -> Result<(), Fault> {
-        let states = self.of.states;
-        let mut left = self.of.length;
+        let states = self.states;
+        let mut left = self.length;
         while left > 0 {
             // Of the steps that are left the last ones, as many as there is memory for.
             let now = left.min(free.len() + 1);
@@ -369,7 +285,7 @@ impl Rows<'_> {
             let at = |place: usize, state: usize| pointers[place * states + state];
             // Where the states before these steps lie.
             let mut taken: Vec<usize> = vec![first];
-            let step_args = self.of.args_ahead(args, places, first);
+            let step_args = self.args_ahead(args, places, first);
             self.steps.with_memory(|memory| -> Result<(), Fault> {
                 if part + before < 2 {
                     return Ok(());
@@ -394,7 +310,7 @@ impl Rows<'_> {
             })?;
             let places_of = |step: usize| taken[part - 1 - step];
             self.back.go_on(context, back, part, &|step, outer, _| match outer {
-                Outer::Item(k) => at(places_of(step), self.items[k - self.of.carry]),
+                Outer::Item(k) => at(places_of(step), self.items[k - self.carry]),
                 Outer::Row(_) => unreachable!("compiler bug: steps back with rows"),
             });
             left = before;
@@ -423,16 +339,17 @@ pub unsafe fn disjoint<'a>(v: &mut ViewMut<'_>, start: usize, len: usize) -> Vie
 #[cfg(test)]
 mod tests {
     use crate::ad::grad;
+    use crate::backend::native::Native;
     use crate::backend::native::lower::{Kind, lower};
-    use crate::ir::{Builder, Op, Type};
+    use crate::ir::eval::eval;
+    use crate::ir::{Builder, Func, Op, Tensor, Type};
     use crate::passes::optimise;
     use std::sync::Arc;
 
     /// `length` steps of u + k(u₊ - u)u, the sum of the last state.
-    fn run(length: usize) -> crate::ir::Func {
-        let n = [40, 60];
+    fn run(grid: &[usize], length: usize) -> Func {
         let mut b = Builder::new("step");
-        let (u, k) = (b.input(Type::f64(n)), b.input(Type::f64([])));
+        let (u, k) = (b.input(Type::f64(grid)), b.input(Type::f64([])));
         let near = b.op(Op::Roll { axis: 0, shift: -1 }, &[u]);
         let slope = b.sub(near, u);
         let moved = b.mul(slope, u);
@@ -440,7 +357,7 @@ mod tests {
         let next = b.add(u, moved);
         let body = Arc::new(b.finish(vec![next]));
         let mut b = Builder::new("run");
-        let (u, k) = (b.input(Type::f64(n)), b.input(Type::f64([])));
+        let (u, k) = (b.input(Type::f64(grid)), b.input(Type::f64([])));
         let end = b.ops(Op::Scan { body, length, carry: 1, xs: 0, reverse: false }, &[u, k])[0];
         let sum = b.sum_all(end);
         b.finish(vec![sum])
@@ -449,10 +366,38 @@ mod tests {
     /// The gradient of a thousand steps is a run of segments and one back over them.
     #[test]
     fn gradients_of_long_loops_are_of_this_kind() {
-        let program = lower(&optimise(grad(&run(1000), &[0, 1])), 2).expect("it compiles");
-        let count = |of: fn(&Kind) -> bool| program.steps.iter().filter(|s| of(&s.kind)).count();
-        assert_eq!(count(|k| matches!(k, Kind::Marked(_))), 1);
-        assert_eq!(count(|k| matches!(k, Kind::Replayed(_))), 1);
-        assert_eq!(count(|k| matches!(k, Kind::Scan { .. })), 0);
+        let has = |f: &Func, of: [fn(&Kind) -> bool; 2]| {
+            let program = lower(f, 2).expect("it compiles");
+            let count = |of: fn(&Kind) -> bool| program.steps.iter().filter(|s| of(&s.kind)).count();
+            assert_eq!(of.map(count), [1, 1]);
+            assert_eq!(count(|k| matches!(k, Kind::Scan { .. })), 0);
+        };
+        let rows: [fn(&Kind) -> bool; 2] = [|k| matches!(k, Kind::Marked(_)), |k| matches!(k, Kind::Replayed(_))];
+        let tiles: [fn(&Kind) -> bool; 2] = [|k| matches!(k, Kind::Ahead(_)), |k| matches!(k, Kind::Behind(_))];
+        has(&optimise(grad(&run(&[2400], 1000), &[0, 1])), rows);
+        // With respect to k, too, something is carried that is no field.
+        has(&optimise(grad(&run(&[40, 60], 1000), &[0, 1])), rows);
+        has(&optimise(grad(&run(&[140, 60], 1000), &[0])), tiles);
+    }
+
+    #[test]
+    fn both_ways_back_give_the_bits_of_the_interpreter() {
+        for (grid, wrt) in [(&[600][..], &[0, 1][..]), (&[140, 64], &[0])] {
+            let back = optimise(grad(&run(grid, 990), wrt));
+            let n: usize = grid.iter().product();
+            let start: Vec<f64> = (0..n).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.5).collect();
+            let inputs = [Tensor::f64(grid, start), Tensor::f64([], vec![1e-3])];
+            let expected = eval(&back, &inputs).expect("it runs");
+            for threads in [1, 2, 3] {
+                let native = Native::compile(&back, threads).expect("it compiles");
+                // The second run takes over the memory of the first.
+                for _ in 0..2 {
+                    let out = native.run(&inputs, None).expect("it runs");
+                    let bits = |t: &Tensor| t.to_f64().iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>();
+                    let same = out.iter().zip(&expected).skip(1).all(|(a, b)| bits(a) == bits(b));
+                    assert!(same, "{grid:?}, {threads} threads");
+                }
+            }
+        }
     }
 }

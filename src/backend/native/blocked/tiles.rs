@@ -1,20 +1,20 @@
-//! Some steps and the steps back over them, in one pass over memory.
+//! Some steps and the steps back over them, in one pass over memory: which sweeps, and over which arrays.
 //!
 //! The states that the steps back read are never whole: rows of later sweeps need rows of earlier ones at most `reach` away, so the
-//! steps forwards go over the grid as a wave, and the steps back as a wave behind it. Of each state the rows between the two are kept,
-//! in a [`Ring`] that stays in cache: the longer, the earlier the state. Threads take parts of the rows, and compute what they need
-//! beyond the ends of their part themselves, since a ring forgets. The operations are those of step by step, so the bits are the same.
+//! steps forwards go over the grid as a wave, and the steps back as a wave behind it ([`super::passes`]). Of each state the rows between
+//! the two are kept, in a [`Ring`] that stays in cache: the longer, the earlier the state. What a pass begins and ends with lies in arrays of the
+//! layout of the sweeps, which the first sweeps read and the last ones write. The operations are those of step by step, so the bits are
+//! the same.
 //!
 //! [Wolfe 1989, More iteration space tiling; Griewank & Walther 2008, Evaluating Derivatives, §12]
 
-use super::layout::{Field, Memory};
+use super::layout::{Aligned, Field, Memory};
+use super::passes::{self, Head, Pass, Place, Stage, Work, Working};
 use super::read::{self, End, Extent, Source};
-use super::rings::{GRAIN, Ring};
+use super::rings::{GRAIN, LINES, Ring};
 use super::roots::{self, Roots};
-use super::{Blocked, Kind, Layout, Next, Sweep};
+use super::{Blocked, Kind, Layout, Next};
 use crate::backend::native::buffer::{Buffer, View};
-use crate::backend::native::kernel::Pointers;
-use crate::backend::native::small::Flush;
 use crate::backend::native::{Context, processors};
 use crate::ir::{Fault, Func};
 use std::ops::Range;
@@ -29,7 +29,7 @@ pub struct Tiled {
     reach: usize,
     periodic: bool,
     shape: Shape,
-    idle: Mutex<Vec<Vec<Ring>>>,
+    idle: Mutex<Vec<Memories>>,
 }
 
 /// How much is done at a time.
@@ -50,45 +50,30 @@ struct Size {
     touched: usize,
 }
 
-/// What the passes of a run have in common.
-pub struct Begun {
+/// What a run works in.
+pub struct Memories {
+    ahead: Memory,
+    behind: Memory,
+    parts: Vec<Working>,
+    cotangents: Vec<Aligned>,
+}
+
+impl Memories {
+    /// Arrays for cotangents before and after a pass.
+    pub fn cotangents(&mut self) -> [Vec<*mut u8>; 2] {
+        let mut all: Vec<*mut u8> = self.cotangents.iter_mut().map(Aligned::pointer).collect();
+        let other = all.split_off(all.len() / 2);
+        [all, other]
+    }
+}
+
+/// What no step of a run changes, and what the passes work in.
+pub struct Begun<'a> {
     step: Vec<*mut u8>,
     back: Vec<*mut u8>,
+    parts: &'a mut [Working],
     _made: [Vec<Buffer>; 2],
 }
-
-/// One sweep of a pass, or one copy, by position in time.
-struct Stage<'a> {
-    work: Work<'a>,
-    /// Of each slot.
-    table: Vec<Place>,
-}
-
-enum Work<'a> {
-    /// Rings from dense arrays, and dense arrays from rings.
-    In(Vec<(usize, &'a Field, *const u8)>),
-    Out(Vec<(usize, &'a Field, *mut u8)>),
-    Sweep(&'a Blocked, &'a Sweep),
-}
-
-#[derive(Clone, Copy)]
-enum Place {
-    Fixed(*mut u8),
-    Ring(usize),
-}
-
-/// One pass.
-struct Pass<'a> {
-    stages: Vec<Stage<'a>>,
-    reach: usize,
-    rows: usize,
-    periodic: bool,
-    block: usize,
-    margin: usize,
-}
-
-// SAFETY: the pointers lead to arrays that nobody writes, or of which each part writes its own rows.
-unsafe impl Sync for Pass<'_> {}
 
 /// Steps of a pass: as many as are worth a program of their own, and at most.
 const FEWEST: usize = 4;
@@ -129,7 +114,7 @@ impl Tiled {
             return Ok(None);
         }
         // Pages repeat where rows are a part of them.
-        let mut layout = Layout { lines: GRAIN, items: None };
+        let mut layout = Layout { lines: LINES, items: None };
         let dims = (length, states, 0, false);
         let Some(step) = Blocked::compiled(step, dims, grid, threads, (&ahead, &there), &layout)? else {
             return Ok(None);
@@ -158,37 +143,57 @@ impl Tiled {
         self.items.len()
     }
 
+    /// The layout of all states, and that of all cotangents.
+    pub fn state(&self) -> &Field {
+        self.step.old(0)
+    }
+
+    pub fn cotangent(&self) -> &Field {
+        self.back.old(0)
+    }
+
+    /// Whether cotangents after a pass of so many steps may take the places of those before it: the last sweep is far enough behind the
+    /// first that reads them, and each is made anew.
+    pub fn in_place(&self, steps: usize) -> bool {
+        steps > 2 && self.back.next.iter().all(|n| !matches!(n, Next::Taken(_)))
+    }
+
     /// Steps of a pass, at most.
     pub fn most(&self) -> usize {
         self.shape.steps
     }
 
-    /// As many steps as have their rings in the cache of a processor, and do not compute too much twice.
+    /// As many steps as have their rings in the cache of a processor.
     fn fitting(&self, length: usize, threads: usize) -> Option<Shape> {
         let rows = self.step.grid[0];
-        // Fewer passes are worth rings that are partly in a cache further away.
-        let cache = 4 * processors::second_level_cache();
+        let cache = std::env::var("TCACHE").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(100) * processors::second_level_cache() / 100;
+        let block = std::env::var("TBLOCK").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(BLOCK);
+        let most = std::env::var("TMOST").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(MOST);
         let state = self.step.old(0).pitch() * rows * self.step.carry;
         // What stays in cache as it is needs no waves.
-        if state * length <= cache {
+        if state * length <= 4 * processors::second_level_cache() {
             return None;
         }
         let parts = threads.clamp(1, rows);
         let fits = |steps: usize| {
-            let shape = Shape { steps, block: BLOCK, parts };
+            let shape = Shape { steps, block, parts };
             let bytes: usize = self.rings(shape).iter().map(|r| r.rows * r.touched).sum();
-            let twice = self.times(steps) * self.reach;
-            (bytes <= cache && twice <= rows / parts / 3).then_some(shape)
+            let apart = passes::fits(rows, parts, self.periodic, self.times(steps), self.reach);
+            (bytes <= cache && apart).then_some(shape)
         };
-        let most = (FEWEST..=MOST.min(length)).rev().find_map(fits)?;
-        // Passes of like length.
-        let passes = length.div_ceil(most.steps);
-        Some(Shape { steps: length.div_ceil(passes), ..most })
+        (FEWEST..=most.min(length)).rev().find_map(fits)
     }
 
-    /// Stages of a pass of so many steps.
+    /// Stages of a pass of so many steps, at most.
     fn times(&self, steps: usize) -> usize {
-        (steps - 1) * self.step.sweeps.len() + steps * self.back.sweeps.len() + 3
+        (steps - 1) * self.step.sweeps.len() + steps * self.back.sweeps.len() + self.back.carry
+    }
+
+    /// Bytes that a run takes besides the states that are kept.
+    pub fn working(&self) -> usize {
+        let rings: usize = self.rings(self.shape).iter().map(|r| r.rows * r.touched).sum();
+        let states = self.step.states() * self.state().bytes();
+        self.shape.parts * (rings + self.heads()) + states + 2 * self.back.carry * self.cotangent().bytes()
     }
 
     /// Rows before those that are computed which are read, or stand for what lies beyond the grid.
@@ -211,10 +216,10 @@ impl Tiled {
             all.map(|s| size(shape.steps * b.sweeps.len(), &s.field)).collect()
         };
         let mut all = vec![];
-        for left in 0..shape.steps {
+        for left in 0..shape.steps - 1 {
             for k in 0..self.step.carry {
                 let mut ring = size((left + 1) * (ahead + behind), self.step.old(k));
-                if left + 1 < shape.steps && matches!(self.step.next[k], Next::Taken(_)) {
+                if matches!(self.step.next[k], Next::Taken(_)) {
                     ring.touched = 0;
                 }
                 all.push(ring);
@@ -228,98 +233,108 @@ impl Tiled {
 
     /// Rings of cotangents: before and after a step.
     fn cotangents(&self) -> usize {
-        self.back.carry + self.back.next.iter().filter(|n| **n == Next::Made).count()
+        self.back.carry + self.back.next.iter().filter(|n| !matches!(n, Next::Taken(_))).count()
     }
 
-    fn part_of(&self, p: usize) -> Range<isize> {
-        let bound = |p: usize| (self.step.grid[0] * p / self.shape.parts) as isize;
-        bound(p)..bound(p + 1)
+    /// Bytes of the heads of a part.
+    fn heads(&self) -> usize {
+        let null = |n: usize| vec![std::ptr::null_mut(); n];
+        let (fixed, fixed_back) = (null(self.step.slots.len()), null(self.back.slots.len()));
+        let (state, from, to) = (null(self.step.carry), null(self.back.carry), null(self.back.carry));
+        self.stages((&fixed, &fixed_back), self.shape.steps, &state, &from, &to).1
     }
 
     /// What no step changes. Arguments as of the loops themselves; states, cotangents and items are not read.
-    pub fn begin(
+    pub fn begin<'a>(
         &self,
         context: &Context,
-        memory: (&mut Memory, &mut Memory),
+        memories: &'a mut Memories,
         step: &[View],
         back: &[View],
-    ) -> Result<Begun, Fault> {
-        let (ahead, made) = self.step.fixed(context, memory.0, step)?;
-        let (behind, made_back) = self.back.fixed(context, memory.1, back)?;
-        Ok(Begun { step: ahead, back: behind, _made: [made, made_back] })
+    ) -> Result<Begun<'a>, Fault> {
+        let Memories { ahead, behind, parts, .. } = memories;
+        let (ahead, made) = self.step.fixed(context, ahead, step)?;
+        let (behind, made_back) = self.back.fixed(context, behind, back)?;
+        Ok(Begun { step: ahead, back: behind, parts, _made: [made, made_back] })
     }
 
-    /// Memory of the two for what no step changes.
-    pub fn with_memories<R>(&self, f: impl FnOnce(&mut Memory, &mut Memory) -> R) -> R {
-        self.step.with_memory(|ahead| self.back.with_memory(|behind| f(ahead, behind)))
+    /// Gives `f` memory, kept for the next time.
+    pub fn with_memories<R>(&self, f: impl FnOnce(&mut Memories) -> R) -> R {
+        let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let mut memories = reused.unwrap_or_else(|| self.memories());
+        let result = f(&mut memories);
+        self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(memories);
+        result
     }
 
-    /// So many steps from a state, and back over them: dense arrays.
+    fn memories(&self) -> Memories {
+        let Shape { steps, block, parts } = self.shape;
+        let longest = (0..parts).map(|p| passes::part_of(self.step.grid[0], parts, p).len()).max().unwrap_or(0);
+        let all = longest + 3 * self.times(steps) * self.reach + 2 * self.margin();
+        let window = block + 2 * self.margin() + 1;
+        let heads = self.heads();
+        let working = |p: usize| Working {
+            rings: self.rings(self.shape).iter().map(|r| Ring::new(r.rows, window, all, r.pitch)).collect(),
+            heads: Aligned::zeros(heads, p),
+        };
+        // States and cotangents lie elsewhere.
+        let (ahead, behind) = (self.step.memory_beside(), self.back.memory_beside());
+        let cotangents = (0..2 * self.back.carry).map(|k| Aligned::zeros(self.cotangent().bytes(), k)).collect();
+        Memories { ahead, behind, parts: (0..parts).map(working).collect(), cotangents }
+    }
+
+    /// So many steps from a state, and back over them: arrays of the layout of the states and of the cotangents.
     ///
     /// # Safety
-    /// The arrays have the shape of the states; those of `to` are none of the others, and nobody else uses them.
+    /// Those of `to` are none of the others, unless a pass may be [in place](Tiled::in_place), and nobody else uses them.
     pub unsafe fn pass(
         &self,
         context: &Context,
-        begun: &Begun,
+        begun: &mut Begun,
         steps: usize,
-        state: &[*const u8],
-        from: &[*const u8],
+        state: &[*mut u8],
+        from: &[*mut u8],
         to: &[*mut u8],
     ) {
         let pass = Pass {
-            stages: self.stages(begun, steps, state, from, to),
+            stages: self.stages((&begun.step, &begun.back), steps, state, from, to).0,
             reach: self.reach,
             rows: self.step.grid[0],
             periodic: self.periodic,
+            parts: self.shape.parts,
             block: self.shape.block,
             margin: self.margin(),
         };
-        context.parallel(self.shape.parts, &|p, _| {
-            let reused = self.idle.lock().unwrap_or_else(|e| e.into_inner()).pop();
-            let rings = reused.unwrap_or_else(|| self.memory());
-            let _flush = Flush::new();
-            pass.run(&rings, self.part_of(p));
-            self.idle.lock().unwrap_or_else(|e| e.into_inner()).push(rings);
-        });
+        pass.run(context, begun.parts);
     }
 
-    fn memory(&self) -> Vec<Ring> {
-        let longest = (0..self.shape.parts).map(|p| self.part_of(p).len()).max().unwrap_or(0);
-        let all = longest + 3 * self.times(self.shape.steps) * self.reach + 2 * self.margin();
-        let window = self.shape.block + 2 * self.margin() + 1;
-        self.rings(self.shape).iter().map(|r| Ring::new(r.rows, window, all, r.pitch)).collect()
-    }
-
-    /// What is done to each row, in the order of time.
+    /// What is done to each row, in the order of time; and bytes for the heads.
     fn stages<'a>(
         &'a self,
-        begun: &Begun,
+        (fixed, fixed_back): (&[*mut u8], &[*mut u8]),
         steps: usize,
-        state: &[*const u8],
-        from: &[*const u8],
+        state: &[*mut u8],
+        from: &[*mut u8],
         to: &[*mut u8],
-    ) -> Vec<Stage<'a>> {
+    ) -> (Vec<Stage<'a>>, usize) {
         let states = self.step.carry;
-        let ring_of = |step: usize, k: usize| (steps - 1 - step) * states + k;
-        let between = self.shape.steps * states;
+        let ring_of = |step: usize, k: usize| Place::Ring((steps - 1 - step) * states + k);
+        let between = (self.shape.steps - 1) * states;
         let is_between = |b: &Blocked| b.slots.iter().filter(|s| s.kind == Kind::Between).count();
         let cotangents = between + is_between(&self.step);
         let between_back = cotangents + self.cotangents();
         let mut stages = vec![];
-        let mut place: Vec<usize> = (0..states).map(|k| ring_of(0, k)).collect();
-        let copies = (0..states).map(|k| (place[k], self.step.old(k), state[k])).collect();
-        stages.push(Stage { work: Work::In(copies), table: vec![] });
+        let mut place: Vec<Place> = state.iter().map(|p| Place::Fixed(*p)).collect();
         let mut at = vec![place.clone()];
         for s in 1..steps {
-            let after: Vec<usize> = (0..states)
+            let after: Vec<Place> = (0..states)
                 .map(|k| match self.step.next[k] {
                     Next::Taken(j) => place[j],
                     // A state is kept: nothing is made over it.
                     Next::Made | Next::Over(_) => ring_of(s, k),
                 })
                 .collect();
-            let table = table(&self.step, &begun.step, between, |kind| match kind {
+            let table = table(&self.step, fixed, between, |kind| match kind {
                 Kind::Old(k) => place[k],
                 Kind::New(k) => after[k],
                 _ => unreachable!("compiler bug: a step in tiles with rows or items"),
@@ -329,23 +344,54 @@ impl Tiled {
             at.push(place.clone());
         }
         let carry = self.back.carry;
-        let mut place: Vec<usize> = (0..carry).collect();
-        let copies = (0..carry).map(|k| (cotangents + place[k], self.back.old(k), from[k])).collect();
-        stages.push(Stage { work: Work::In(copies), table: vec![] });
+        let mut place: Vec<Place> = from.iter().map(|p| Place::Fixed(*p)).collect();
         for s in (0..steps).rev() {
-            let after = self.back.after(&place, self.cotangents());
-            let table = table(&self.back, &begun.back, between_back, |kind| match kind {
-                Kind::Old(k) => cotangents + place[k],
-                Kind::New(k) => cotangents + after[k],
+            let mut free = (cotangents..between_back).map(Place::Ring).filter(|r| !place.contains(r));
+            let after: Vec<Place> = (0..carry)
+                .map(|k| match self.back.next[k] {
+                    Next::Taken(j) => place[j],
+                    Next::Made | Next::Over(_) if s == 0 => Place::Fixed(to[k]),
+                    Next::Made | Next::Over(_) => free.next().expect("compiler bug: no ring is free"),
+                })
+                .collect();
+            let table = table(&self.back, fixed_back, between_back, |kind| match kind {
+                Kind::Old(k) => place[k],
+                Kind::New(k) => after[k],
                 Kind::Item(k) => at[s][self.items[k - carry]],
                 _ => unreachable!("compiler bug: a step back in tiles with rows"),
             });
             sweeps(&mut stages, &self.back, &table);
             place = after;
         }
-        let copies = (0..carry).map(|k| (cotangents + place[k], self.back.old(k), to[k])).collect();
-        stages.push(Stage { work: Work::Out(copies), table: vec![] });
-        stages
+        for k in 0..carry {
+            let to = Place::Fixed(to[k]);
+            if let Next::Taken(_) = self.back.next[k] {
+                let work = Work::Copy(self.back.old(k));
+                stages.push(Stage { work, table: vec![place[k], to], heads: vec![] });
+            }
+        }
+        let bytes = self.lay_out_heads(&mut stages);
+        (stages, bytes)
+    }
+
+    /// Of each row of a ring that is written as many as later stages read beyond the rows that the writing one has done.
+    fn lay_out_heads(&self, stages: &mut [Stage]) -> usize {
+        let pitches: Vec<usize> = self.rings(self.shape).iter().map(|r| r.pitch).collect();
+        let mut at = 0;
+        for time in 0..stages.len() {
+            let head = |ring: usize| {
+                let later = &stages[time + 1..];
+                let end = later.iter().position(|s| s.written().any(|r| r == ring)).unwrap_or(later.len());
+                let reads = |s: &Stage| s.table.contains(&Place::Ring(ring));
+                let last = later[..end].iter().rposition(reads).map_or(0, |k| k + 1);
+                let rows = if last > 0 { (last + 1) * self.reach } else { 0 };
+                at += rows * pitches[ring];
+                Head { rows, at: at - rows * pitches[ring] }
+            };
+            let heads = stages[time].written().map(head).collect();
+            stages[time].heads = heads;
+        }
+        at
     }
 }
 
@@ -355,16 +401,20 @@ fn changes(kind: Kind) -> bool {
 }
 
 fn sweeps<'a>(stages: &mut Vec<Stage<'a>>, of: &'a Blocked, table: &[Place]) {
-    stages.extend(of.sweeps.iter().map(|s| Stage { work: Work::Sweep(of, s), table: table.to_vec() }));
+    stages.extend(of.sweeps.iter().map(|s| Stage {
+        work: Work::Sweep(of, s),
+        table: table.to_vec(),
+        heads: vec![],
+    }));
 }
 
-fn table(of: &Blocked, fixed: &[*mut u8], mut between: usize, ring: impl Fn(Kind) -> usize) -> Vec<Place> {
+fn table(of: &Blocked, fixed: &[*mut u8], mut between: usize, place: impl Fn(Kind) -> Place) -> Vec<Place> {
     let place = |(slot, &fixed): (&super::Slot, &*mut u8)| match slot.kind {
         Kind::Between => {
             between += 1;
             Place::Ring(between - 1)
         }
-        kind if changes(kind) || matches!(kind, Kind::Row(_)) => Place::Ring(ring(kind)),
+        kind if changes(kind) || matches!(kind, Kind::Row(_)) => place(kind),
         _ => Place::Fixed(fixed),
     };
     of.slots.iter().zip(fixed).map(place).collect()
@@ -401,94 +451,4 @@ fn common(step: &Extent, back: &Extent, items: Range<usize>, rank: usize) -> Opt
         }
     }
     Some((ghosts, ends))
-}
-
-impl Pass<'_> {
-    /// All stages over some rows, in the memory of one thread.
-    fn run(&self, rings: &[Ring], rows: Range<isize>) {
-        let times = self.stages.len();
-        let (n, reach) = (self.rows as isize, self.reach as isize);
-        // Each stage is needed beyond the part as far as later ones read.
-        let needed = |time: usize| {
-            let more = (times - 1 - time) as isize * reach;
-            let (low, high) = (rows.start - more, rows.end + more);
-            if self.periodic { (low, high) } else { (low.max(0), high.min(n)) }
-        };
-        let first = needed(0).0;
-        let last = (0..times).map(|t| needed(t).1 + t as isize * reach).max().unwrap_or(first);
-        // The number of a row in the rings.
-        let origin = first - 2 * self.margin as isize;
-        let number = |row: isize| (row - origin) as usize;
-        if !self.periodic && first == 0 {
-            rings.iter().for_each(|r| self.zeros(r, number(-(self.margin as isize)), self.margin));
-        }
-        let mut pointers = vec![];
-        let mut front = first;
-        while front < last {
-            for (time, stage) in self.stages.iter().enumerate() {
-                let (low, high) = needed(time);
-                let behind = front - time as isize * reach;
-                let (mut low, high) = (low.max(behind), high.min(behind + self.block as isize));
-                while low < high {
-                    let lap = low.div_euclid(n) * n;
-                    let end = high.min(lap + n);
-                    self.stage(stage, rings, number(low), ((low - lap) as usize, (end - lap) as usize), &mut pointers);
-                    low = end;
-                }
-            }
-            front += self.block as isize;
-        }
-    }
-
-    /// One stage over some rows of the grid, the first of which has this number in the rings.
-    fn stage(&self, stage: &Stage, rings: &[Ring], number: usize, rows: (usize, usize), pointers: &mut Vec<*mut u8>) {
-        // Where the array would begin, were it whole.
-        let whole = |ring: usize, field: &Field| {
-            let row = rings[ring].row(number, self.margin);
-            row.wrapping_sub((field.beyond_rows().0 + rows.0) * field.pitch())
-        };
-        match &stage.work {
-            Work::In(copies) => {
-                for &(ring, field, from) in copies {
-                    // SAFETY: rows of the dense array, and of a ring that this thread alone has.
-                    unsafe { field.rows_in(from, whole(ring, field), rows) };
-                    self.behind(&rings[ring], number, rows);
-                }
-            }
-            Work::Out(copies) => {
-                for &(ring, field, to) in copies {
-                    // SAFETY: the last stage is over the rows of this part alone.
-                    unsafe { field.rows_out(whole(ring, field), to, rows) };
-                }
-            }
-            Work::Sweep(of, sweep) => {
-                pointers.clear();
-                pointers.extend(stage.table.iter().zip(&of.slots).map(|(place, slot)| match *place {
-                    Place::Fixed(p) => p,
-                    Place::Ring(ring) => whole(ring, &slot.field),
-                }));
-                let table = Pointers(pointers);
-                sweep.pieces.iter().for_each(|piece| piece.call_box(&table, rows, (0, 1)));
-                for &w in &sweep.writes {
-                    // SAFETY: rows that were just made.
-                    unsafe { of.slots[w].field.columns_around(pointers[w], rows) };
-                    if let Place::Ring(ring) = stage.table[w] {
-                        self.behind(&rings[ring], number, rows);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Behind the last row of the grid lie zeros.
-    fn behind(&self, ring: &Ring, number: usize, rows: (usize, usize)) {
-        if !self.periodic && rows.1 == self.rows {
-            self.zeros(ring, number + rows.1 - rows.0, self.margin);
-        }
-    }
-
-    fn zeros(&self, ring: &Ring, first: usize, count: usize) {
-        // SAFETY: so many rows from any on lie in one piece of the ring.
-        unsafe { ring.row(first, self.margin).write_bytes(0, count * ring.pitch()) };
-    }
 }

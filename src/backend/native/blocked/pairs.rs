@@ -1,0 +1,198 @@
+//! The two loops of a long gradient over a grid of two axes: steps that leave states behind, and the run back, which takes the steps from
+//! state to state and back over them through the cache ([`Tiled`]).
+//!
+//! The two share the compiled step and the layout of its arrays, so a state that is left is one that a pass reads as it lies. They divide
+//! the steps into passes, and leave as many states as there is memory for. Where that are fewer than passes, the first
+//! segments are of several passes: the states between are computed again when the segment is gone back over, and lie where those of
+//! later segments lay. [Griewank & Walther 2000, Algorithm 799: revolve]
+
+use super::layout::{aligned, aligned_elements};
+use super::segments::{Dims, Loops, Marking};
+use super::tiles::{Memories, Tiled};
+use crate::backend::native::Context;
+use crate::backend::native::buffer::{View, ViewMut};
+use crate::backend::native::kernel::pointer_mut;
+use crate::ir::{Fault, Func, Type};
+
+/// `(state…, shared…) → (state…, states that are left…)`, and `(cotangents…, states that are left…, shared…) → cotangents…`.
+pub struct Pair {
+    tiled: Tiled,
+    /// Where passes begin, and the last one ends.
+    bounds: Vec<usize>,
+    /// Passes of each segment; a state is left before each.
+    passes: Vec<usize>,
+    states: usize,
+    carry: usize,
+    /// Arguments outside: of the steps forwards, of those that are taken again behind the states, of the steps back behind the items.
+    args: Vec<usize>,
+    shared: Vec<usize>,
+    back_shared: Vec<usize>,
+}
+
+impl Pair {
+    /// None where the loops are not of this kind, or nothing is gained.
+    pub fn new(body: &Func, dims: Dims, loops: &Loops, threads: usize) -> Result<Option<Pair>, Fault> {
+        let Some(Marking { step, segments, length, rows, args }) = Marking::of(body, dims) else { return Ok(None) };
+        let &Loops { states, carry, .. } = loops;
+        let alike = (segments, length) == (loops.segments, loops.length)
+            && rows.iter().copied().eq(0..states)
+            && dims.1 == states
+            && step.inputs == loops.steps.inputs
+            && (&step.nodes, &step.outputs) == (&loops.steps.nodes, &loops.steps.outputs);
+        if !alike {
+            return Ok(None);
+        }
+        let total = segments * length;
+        let Some(tiled) = Tiled::new(&step, &loops.back, (total, states, carry), &loops.items, threads, None)? else {
+            return Ok(None);
+        };
+        let count = total.div_ceil(tiled.most());
+        let bounds = (0..=count).map(|pass| total * pass / count).collect();
+        // Twice the root of all steps together, with what the loops themselves work in.
+        let dense: usize = loops.steps.inputs[..states].iter().map(|t| t.len() * t.dtype.size()).sum();
+        let room = (2 * total.isqrt() * dense).saturating_sub(tiled.working());
+        let passes = divided(count, room / (states * tiled.state().bytes()));
+        let (shared, back_shared) = (loops.shared.clone(), loops.back_shared.clone());
+        Ok(Some(Pair { tiled, bounds, passes, states, carry, args, shared, back_shared }))
+    }
+
+    /// Of the states that are left, all of one carried value.
+    pub fn marks(&self, ty: &Type) -> Type {
+        Type::new(ty.dtype, [aligned_elements(self.passes.len() * self.tiled.state().len, ty.dtype)])
+    }
+
+    /// Which arguments of the loop back are those states: they are overwritten.
+    pub fn overwritten(&self) -> std::ops::Range<usize> {
+        self.carry..self.carry + self.states
+    }
+
+    /// Where the states lie that are left, by segment and carried value.
+    fn places(&self, marks: &mut [ViewMut]) -> Vec<Vec<*mut u8>> {
+        let begins: Vec<*mut u8> = marks.iter_mut().map(|m| aligned(pointer_mut(m))).collect();
+        let bytes = self.tiled.state().bytes();
+        let of = |segment: usize| begins.iter().map(|p| p.wrapping_add(segment * bytes)).collect();
+        (0..self.passes.len()).map(of).collect()
+    }
+
+    /// Where each segment begins among the passes.
+    fn segments(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator {
+        let mut first = 0;
+        let each = |&count: &usize| {
+            first += count;
+            (first - count, count)
+        };
+        self.passes.iter().map(each).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The steps forwards.
+    pub fn ahead(&self, context: &Context, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
+        let context = &Context { follow: None, ..*context };
+        let args: Vec<View> = self.args.iter().map(|k| args[*k]).collect();
+        let (states, marks) = outs.split_at_mut(self.states);
+        let (places, step) = (self.places(marks), &self.tiled.step);
+        step.with_memory(|memory| {
+            let mut running = step.begin(context, memory, &args)?;
+            step.copy_state(context, &running, &places[0]);
+            for (segment, (first, count)) in self.segments().enumerate() {
+                let steps = self.bounds[first + count] - self.bounds[first];
+                let next = places.get(segment + 1).map(Vec::as_slice);
+                step.go_on_to(context, &mut running, steps, next, &nothing_outside);
+            }
+            states.iter_mut().enumerate().for_each(|(k, out)| step.state(context, &running, k, out));
+            Ok(())
+        })
+    }
+
+    /// The way back; `marks`: the states that were left, whose places in `args` are not read.
+    pub fn behind(
+        &self,
+        context: &Context,
+        args: &[View],
+        marks: &mut [ViewMut],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let context = &Context { follow: None, ..*context };
+        let places = self.places(marks);
+        let nothing = std::iter::repeat_n(View::F64(&[]), self.states);
+        let step_args: Vec<View> = nothing.chain(self.shared.iter().map(|k| args[*k])).collect();
+        let items = std::iter::repeat_n(View::F64(&[]), self.tiled.items());
+        let own = args[..self.carry].iter().copied();
+        let back_args: Vec<View> = own.chain(items).chain(self.back_shared.iter().map(|k| args[*k])).collect();
+        self.tiled.with_memories(|memories: &mut Memories| {
+            let field = self.tiled.cotangent();
+            let [mut from, mut to] = memories.cotangents();
+            from.iter().zip(args).for_each(|(to, arg)| field.fill(context, *arg, *to));
+            let mut begun = self.tiled.begin(context, memories, &step_args, &back_args)?;
+            for (segment, (first, count)) in self.segments().enumerate().rev() {
+                // Behind the state that was left lie those of segments that are done.
+                let starts = &places[segment..segment + count];
+                self.again(context, &step_args, first, starts)?;
+                for (pass, start) in (first..first + count).zip(starts).rev() {
+                    let steps = self.bounds[pass + 1] - self.bounds[pass];
+                    let into = if self.tiled.in_place(steps) { &from } else { &to };
+                    // SAFETY: states and cotangents lie in arrays of their own; `to` are those that are not read.
+                    unsafe { self.tiled.pass(context, &mut begun, steps, start, &from, into) };
+                    if !self.tiled.in_place(steps) {
+                        std::mem::swap(&mut from, &mut to);
+                    }
+                }
+            }
+            outs.iter_mut().zip(&from).for_each(|(out, c)| field.read(context, *c, out));
+            Ok(())
+        })
+    }
+
+    /// The states before the passes of a segment, from the first of them.
+    fn again(&self, context: &Context, args: &[View], first: usize, starts: &[Vec<*mut u8>]) -> Result<(), Fault> {
+        let step = &self.tiled.step;
+        if starts.len() < 2 {
+            return Ok(());
+        }
+        step.with_memory(|memory| {
+            let mut running = step.begin_at(context, memory, args, &starts[0])?;
+            for (pass, place) in starts.iter().enumerate().skip(1) {
+                let steps = self.bounds[first + pass] - self.bounds[first + pass - 1];
+                step.go_on_to(context, &mut running, steps, Some(place), &nothing_outside);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn nothing_outside(_: usize, _: super::Outer, _: usize) -> *mut u8 {
+    unreachable!("compiler bug: rows or items of plain steps")
+}
+
+/// How many passes each segment is of, where so many states can be left: one, and the first ones more. A segment has at most one pass more than
+/// there are segments behind it, whose places are free by then. Where that is too little, there are more segments.
+fn divided(passes: usize, room: usize) -> Vec<usize> {
+    let least = (1..).find(|n| n * (n + 1) / 2 >= passes).unwrap_or(passes);
+    let segments = room.clamp(least, passes);
+    let mut counts = vec![1; segments];
+    let mut left = passes - segments;
+    while left > 0 {
+        for (segment, count) in counts.iter_mut().enumerate() {
+            if left > 0 && *count < segments - segment {
+                (*count, left) = (*count + 1, left - 1);
+            }
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::divided;
+
+    #[test]
+    fn segments_have_places_for_their_passes() {
+        assert_eq!(divided(5, 9), [1; 5]);
+        assert_eq!(divided(9, 6), [2, 2, 2, 1, 1, 1]);
+        assert_eq!(divided(10, 2), [4, 3, 2, 1]);
+        for (passes, room) in [(40, 3), (40, 20), (32, 32), (1, 0)] {
+            let counts = divided(passes, room);
+            assert_eq!(counts.iter().sum::<usize>(), passes);
+            assert!(counts.iter().rev().enumerate().all(|(behind, count)| *count <= behind + 1), "{counts:?}");
+        }
+    }
+}
