@@ -120,21 +120,22 @@ impl Pair {
         let back_args: Vec<View> = own.chain(items).chain(self.back_shared.iter().map(|k| args[*k])).collect();
         self.tiled.with_memories(|memories: &mut Memories| {
             let field = self.tiled.cotangent();
-            let [mut from, mut to] = memories.cotangents();
+            let [mut from, mut to] = memories.cotangents(&self.tiled);
             from.iter().zip(args).for_each(|(to, arg)| field.fill(context, *arg, *to));
             let mut begun = self.tiled.begin(context, memories, &step_args, &back_args)?;
             for (segment, (first, count)) in self.segments().enumerate().rev() {
+                // The last pass makes its own way from where the one before it begins.
+                let computed = if self.tiled.skips() { (count - 1).max(1) } else { count };
                 // Behind the state that was left lie those of segments that are done.
-                let starts = &places[segment..segment + count];
+                let starts = &places[segment..segment + computed];
                 self.again(context, &step_args, first, starts)?;
-                for (pass, start) in (first..first + count).zip(starts).rev() {
-                    let steps = self.bounds[pass + 1] - self.bounds[pass];
-                    let into = if self.tiled.in_place(steps) { &from } else { &to };
-                    // SAFETY: states and cotangents lie in arrays of their own; `to` are those that are not read.
-                    unsafe { self.tiled.pass(context, &mut begun, steps, start, &from, into) };
-                    if !self.tiled.in_place(steps) {
-                        std::mem::swap(&mut from, &mut to);
-                    }
+                for pass in (0..count).rev() {
+                    let from_start = pass.min(computed - 1);
+                    let steps = |a: usize, b: usize| self.bounds[first + b] - self.bounds[first + a];
+                    let steps = (steps(from_start, pass), steps(pass, pass + 1));
+                    // SAFETY: states and cotangents lie in arrays of their own; `to` are those that are not read, or a pass is in place.
+                    unsafe { self.tiled.pass(context, &mut begun, steps, &starts[from_start], &from, &to) };
+                    std::mem::swap(&mut from, &mut to);
                 }
             }
             outs.iter_mut().zip(&from).for_each(|(out, c)| field.read(context, *c, out));

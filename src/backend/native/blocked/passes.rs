@@ -198,14 +198,7 @@ impl Pass<'_> {
     }
 
     /// What lies around rows that were just made.
-    fn around(
-        &self,
-        place: Place,
-        field: &Field,
-        part: &Part,
-        (base, number): (*mut u8, usize),
-        rows: (usize, usize),
-    ) {
+    fn around(&self, place: Place, field: &Field, part: &Part, (base, number): (*mut u8, usize), rows: (usize, usize)) {
         match place {
             // SAFETY: the array is as long as its field says, and these rows belong to this part.
             Place::Fixed(_) => unsafe { field.refresh(base, &Box { rows, columns: (0, 1) }, field.grid()) },

@@ -313,14 +313,14 @@ fn check_passes(step: Func, states: usize, length: usize) {
             let mut start: Vec<_> = (0..states).map(|k| layout::Aligned::zeros(tiled.state().bytes(), k)).collect();
             let begin: Vec<*mut u8> = start.iter_mut().map(layout::Aligned::pointer).collect();
             tiled.with_memories(|memories| {
-                let [from, to] = memories.cotangents();
+                let [from, to] = memories.cotangents(&tiled);
                 from.iter().zip(&back_views).for_each(|(to, v)| tiled.cotangent().fill(&context, *v, *to));
                 begin.iter().zip(&views).for_each(|(to, v)| tiled.state().fill(&context, *v, *to));
-                let to = if tiled.in_place(length) { from.clone() } else { to };
                 let mut begun = tiled.begin(&context, memories, &views, &back_views).expect("arguments");
                 // SAFETY: arrays of their own.
-                unsafe { tiled.pass(&context, &mut begun, length, &begin, &from, &to) };
-                let read = |(r, from): (&mut Buffer, &*mut u8)| tiled.cotangent().read(&context, *from, &mut r.view_mut());
+                unsafe { tiled.pass(&context, &mut begun, (0, length), &begin, &from, &to) };
+                let read =
+                    |(r, from): (&mut Buffer, &*mut u8)| tiled.cotangent().read(&context, *from, &mut r.view_mut());
                 results.iter_mut().zip(&to).for_each(read);
             });
             for (k, (r, e)) in results.iter().zip(&expected).enumerate() {

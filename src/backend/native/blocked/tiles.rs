@@ -59,11 +59,11 @@ pub struct Memories {
 }
 
 impl Memories {
-    /// Arrays for cotangents before and after a pass.
-    pub fn cotangents(&mut self) -> [Vec<*mut u8>; 2] {
-        let mut all: Vec<*mut u8> = self.cotangents.iter_mut().map(Aligned::pointer).collect();
-        let other = all.split_off(all.len() / 2);
-        [all, other]
+    /// Arrays for cotangents before and after a pass; the same where passes are [in place](Tiled::in_place).
+    pub fn cotangents(&mut self, of: &Tiled) -> [Vec<*mut u8>; 2] {
+        let all: Vec<*mut u8> = self.cotangents.iter_mut().map(Aligned::pointer).collect();
+        let carry = of.back.carry;
+        [all[..carry].to_vec(), all[all.len() - carry..].to_vec()]
     }
 }
 
@@ -79,7 +79,7 @@ pub struct Begun<'a> {
 const FEWEST: usize = 4;
 const MOST: usize = 32;
 /// Rows of a block, where no other number is asked for.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 
 impl Tiled {
     /// Of `step: (states…, shared…) → states…` and `back: (cotangents…, items…, shared…) → cotangents…`, of which a run takes so many steps
@@ -152,10 +152,10 @@ impl Tiled {
         self.back.old(0)
     }
 
-    /// Whether cotangents after a pass of so many steps may take the places of those before it: the last sweep is far enough behind the
-    /// first that reads them, and each is made anew.
-    pub fn in_place(&self, steps: usize) -> bool {
-        steps > 2 && self.back.next.iter().all(|n| !matches!(n, Next::Taken(_)))
+    /// Whether cotangents after a pass take the places of those before it: each is made anew, and the last sweep is far enough behind the
+    /// first one, which reads them.
+    pub fn in_place(&self) -> bool {
+        self.back.next.iter().all(|n| !matches!(n, Next::Taken(_)))
     }
 
     /// Steps of a pass, at most.
@@ -163,37 +163,47 @@ impl Tiled {
         self.shape.steps
     }
 
-    /// As many steps as have their rings in the cache of a processor.
+    /// As many steps as have their rings in the second-level cache of a processor; else few, if a cache further away is not too small.
     fn fitting(&self, length: usize, threads: usize) -> Option<Shape> {
         let rows = self.step.grid[0];
-        let cache = std::env::var("TCACHE").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(100) * processors::second_level_cache() / 100;
-        let block = std::env::var("TBLOCK").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(BLOCK);
-        let most = std::env::var("TMOST").ok().and_then(|v| v.parse::<usize>().ok()).unwrap_or(MOST);
+        let cache = processors::second_level_cache();
         let state = self.step.old(0).pitch() * rows * self.step.carry;
         // What stays in cache as it is needs no waves.
-        if state * length <= 4 * processors::second_level_cache() {
+        if state * length <= 4 * cache {
             return None;
         }
         let parts = threads.clamp(1, rows);
-        let fits = |steps: usize| {
-            let shape = Shape { steps, block, parts };
+        let fits = |steps: usize, cache: usize| {
+            let shape = Shape { steps, block: BLOCK, parts };
             let bytes: usize = self.rings(shape).iter().map(|r| r.rows * r.touched).sum();
             let apart = passes::fits(rows, parts, self.periodic, self.times(steps), self.reach);
             (bytes <= cache && apart).then_some(shape)
         };
-        (FEWEST..=most.min(length)).rev().find_map(fits)
+        (FEWEST..=MOST.min(length)).rev().find_map(|steps| fits(steps, cache)).or_else(|| fits(FEWEST, 4 * cache))
     }
 
     /// Stages of a pass of so many steps, at most.
     fn times(&self, steps: usize) -> usize {
-        (steps - 1) * self.step.sweeps.len() + steps * self.back.sweeps.len() + self.back.carry
+        let plain = if self.skips() { steps } else { 0 };
+        (plain + steps - 1) * self.step.sweeps.len() + steps * self.back.sweeps.len() + self.back.carry
     }
 
-    /// Bytes that a run takes besides the states that are kept.
+    /// Whether passes may begin with steps over which they do not go back.
+    pub fn skips(&self) -> bool {
+        self.step.next.iter().all(|n| !matches!(n, Next::Taken(_)))
+    }
+
+    /// Bytes that a run takes besides the states that are kept: rings, what the steps forwards work in, and each state and cotangent that comes or goes.
     pub fn working(&self) -> usize {
         let rings: usize = self.rings(self.shape).iter().map(|r| r.rows * r.touched).sum();
-        let states = self.step.states() * self.state().bytes();
-        self.shape.parts * (rings + self.heads()) + states + 2 * self.back.carry * self.cotangent().bytes()
+        let states = (self.step.states() + 2 * self.step.carry) * self.state().bytes();
+        let cotangents = (self.sets() + 2) * self.back.carry * self.cotangent().bytes();
+        self.shape.parts * (rings + self.heads()) + states + cotangents
+    }
+
+    /// How many cotangents of each kind are in memory.
+    fn sets(&self) -> usize {
+        if self.in_place() { 1 } else { 2 }
     }
 
     /// Rows before those that are computed which are read, or stand for what lies beyond the grid.
@@ -203,8 +213,8 @@ impl Tiled {
         self.reach + ghosts.max().unwrap_or(0) + 1
     }
 
-    /// The rings of a pass: the states by the number of steps that follow, with a place for each carried value; what is between sweeps of the
-    /// step; the cotangents; what is between sweeps of the step back.
+    /// The rings of a pass: the states by the number of steps that follow, with a place for each carried value; those before and after a
+    /// step that is not gone back over; what is between sweeps of the step; the cotangents; what is between sweeps of the step back.
     fn rings(&self, shape: Shape) -> Vec<Size> {
         let (ahead, behind) = (self.step.sweeps.len(), self.back.sweeps.len());
         let more = shape.block + 2 * self.margin() + 2;
@@ -213,10 +223,10 @@ impl Tiled {
             |stages: usize, field: &Field| Size { rows: rows(stages), pitch: field.pitch(), touched: field.touched() };
         let between = |b: &Blocked| -> Vec<Size> {
             let all = b.slots.iter().filter(|s| s.kind == Kind::Between);
-            all.map(|s| size(shape.steps * b.sweeps.len(), &s.field)).collect()
+            all.map(|s| size(b.sweeps.len(), &s.field)).collect()
         };
         let mut all = vec![];
-        for left in 0..shape.steps - 1 {
+        for left in 0..shape.steps {
             for k in 0..self.step.carry {
                 let mut ring = size((left + 1) * (ahead + behind), self.step.old(k));
                 if matches!(self.step.next[k], Next::Taken(_)) {
@@ -225,6 +235,7 @@ impl Tiled {
                 all.push(ring);
             }
         }
+        all.extend((0..2 * self.step.carry).map(|k| size(2 * ahead, self.step.old(k / 2))));
         all.extend(between(&self.step));
         all.extend((0..self.cotangents()).map(|_| size(shape.steps * behind + 2, self.back.old(0))));
         all.extend(between(&self.back));
@@ -241,7 +252,8 @@ impl Tiled {
         let null = |n: usize| vec![std::ptr::null_mut(); n];
         let (fixed, fixed_back) = (null(self.step.slots.len()), null(self.back.slots.len()));
         let (state, from, to) = (null(self.step.carry), null(self.back.carry), null(self.back.carry));
-        self.stages((&fixed, &fixed_back), self.shape.steps, &state, &from, &to).1
+        let skipped = if self.skips() { self.shape.steps } else { 0 };
+        self.stages((&fixed, &fixed_back), (skipped, self.shape.steps), (&state, &from, &to)).1
     }
 
     /// What no step changes. Arguments as of the loops themselves; states, cotangents and items are not read.
@@ -274,16 +286,19 @@ impl Tiled {
         let window = block + 2 * self.margin() + 1;
         let heads = self.heads();
         let working = |p: usize| Working {
-            rings: self.rings(self.shape).iter().map(|r| Ring::new(r.rows, window, all, r.pitch)).collect(),
+            rings: (self.rings(self.shape).iter().enumerate())
+                .map(|(k, r)| Ring::new(r.rows, window, all, r.pitch, k))
+                .collect(),
             heads: Aligned::zeros(heads, p),
         };
         // States and cotangents lie elsewhere.
         let (ahead, behind) = (self.step.memory_beside(), self.back.memory_beside());
-        let cotangents = (0..2 * self.back.carry).map(|k| Aligned::zeros(self.cotangent().bytes(), k)).collect();
+        let cotangents =
+            (0..self.sets() * self.back.carry).map(|k| Aligned::zeros(self.cotangent().bytes(), k)).collect();
         Memories { ahead, behind, parts: (0..parts).map(working).collect(), cotangents }
     }
 
-    /// So many steps from a state, and back over them: arrays of the layout of the states and of the cotangents.
+    /// So many steps from a state that are skipped, so many more, and back over these: arrays of the layout of the states and of the cotangents.
     ///
     /// # Safety
     /// Those of `to` are none of the others, unless a pass may be [in place](Tiled::in_place), and nobody else uses them.
@@ -291,13 +306,14 @@ impl Tiled {
         &self,
         context: &Context,
         begun: &mut Begun,
-        steps: usize,
+        steps: (usize, usize),
         state: &[*mut u8],
         from: &[*mut u8],
         to: &[*mut u8],
     ) {
+        debug_assert!(steps.1 > 1 || !self.in_place(), "one sweep alone reads what it writes");
         let pass = Pass {
-            stages: self.stages((&begun.step, &begun.back), steps, state, from, to).0,
+            stages: self.stages((&begun.step, &begun.back), steps, (state, from, to)).0,
             reach: self.reach,
             rows: self.step.grid[0],
             periodic: self.periodic,
@@ -312,26 +328,34 @@ impl Tiled {
     fn stages<'a>(
         &'a self,
         (fixed, fixed_back): (&[*mut u8], &[*mut u8]),
-        steps: usize,
-        state: &[*mut u8],
-        from: &[*mut u8],
-        to: &[*mut u8],
+        (skipped, steps): (usize, usize),
+        (state, from, to): (&[*mut u8], &[*mut u8], &[*mut u8]),
     ) -> (Vec<Stage<'a>>, usize) {
         let states = self.step.carry;
-        let ring_of = |step: usize, k: usize| Place::Ring((steps - 1 - step) * states + k);
-        let between = (self.shape.steps - 1) * states;
+        let plain = self.shape.steps * states;
+        let between = plain + 2 * states;
         let is_between = |b: &Blocked| b.slots.iter().filter(|s| s.kind == Kind::Between).count();
         let cotangents = between + is_between(&self.step);
         let between_back = cotangents + self.cotangents();
         let mut stages = vec![];
         let mut place: Vec<Place> = state.iter().map(|p| Place::Fixed(*p)).collect();
-        let mut at = vec![place.clone()];
-        for s in 1..steps {
+        let mut at = vec![];
+        for s in 0..skipped + steps {
+            if s >= skipped {
+                at.push(place.clone());
+            }
+            if s + 1 == skipped + steps {
+                break;
+            }
+            // Of the states that are gone back over each is kept: nothing is made over it.
+            let made = |k: usize| match (s + 1).checked_sub(skipped) {
+                Some(kept) => Place::Ring((steps - 1 - kept) * states + k),
+                None => Place::Ring(plain + 2 * k + s % 2),
+            };
             let after: Vec<Place> = (0..states)
                 .map(|k| match self.step.next[k] {
                     Next::Taken(j) => place[j],
-                    // A state is kept: nothing is made over it.
-                    Next::Made | Next::Over(_) => ring_of(s, k),
+                    Next::Made | Next::Over(_) => made(k),
                 })
                 .collect();
             let table = table(&self.step, fixed, between, |kind| match kind {
@@ -341,7 +365,6 @@ impl Tiled {
             });
             sweeps(&mut stages, &self.step, &table);
             place = after;
-            at.push(place.clone());
         }
         let carry = self.back.carry;
         let mut place: Vec<Place> = from.iter().map(|p| Place::Fixed(*p)).collect();
@@ -401,11 +424,7 @@ fn changes(kind: Kind) -> bool {
 }
 
 fn sweeps<'a>(stages: &mut Vec<Stage<'a>>, of: &'a Blocked, table: &[Place]) {
-    stages.extend(of.sweeps.iter().map(|s| Stage {
-        work: Work::Sweep(of, s),
-        table: table.to_vec(),
-        heads: vec![],
-    }));
+    stages.extend(of.sweeps.iter().map(|s| Stage { work: Work::Sweep(of, s), table: table.to_vec(), heads: vec![] }));
 }
 
 fn table(of: &Blocked, fixed: &[*mut u8], mut between: usize, place: impl Fn(Kind) -> Place) -> Vec<Place> {
