@@ -4,7 +4,7 @@ use super::blocked::segments::Loops;
 use super::blocked::{Blocked, Marked, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
-use super::fuse::{self, Home};
+use super::fuse::{self, Borders, Home};
 use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
 use super::modal::{self, Found};
@@ -13,6 +13,7 @@ use super::newton::System;
 use super::repeats::elements_read;
 use super::retraced::Retraced;
 use super::scalar;
+use super::stages;
 use super::structured::Body;
 use super::through::{self, Through};
 use super::{Output, Place, Program, Root, Step};
@@ -116,17 +117,23 @@ pub(super) fn flattened(f: &Func) -> Func {
 
 /// `threads`: as many may work on one step.
 pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
-    // Loops are cut at borders as often as fits; where that is too often, borders are steps of their own.
-    match lower_with(f, threads, true)? {
-        Some(program) => Ok(program),
-        None => Ok(lower_with(f, threads, false)?.expect("compiler bug: a kernel of too many parts")),
+    // Loops are cut at borders as often as fits; where that is too often, in stages, or else borders are steps of their own.
+    let live = live(f);
+    if let Some(program) = lower_with(f, &live, threads, Borders::Cut)? {
+        return Ok(program);
     }
+    let apart = stages::apart(f, &live);
+    if let Some(apart) = apart
+        && let Some(program) = lower_with(f, &live, threads, Borders::Apart(&apart))?
+    {
+        return Ok(program);
+    }
+    Ok(lower_with(f, &live, threads, Borders::Steps)?.expect("compiler bug: a kernel of too many parts"))
 }
 
-fn lower_with(f: &Func, threads: usize, borders: bool) -> Result<Option<Program>, Fault> {
-    let live = live(f);
+fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Result<Option<Program>, Fault> {
     let homes = if kernel::available() {
-        fuse::homes(f, &live, borders)
+        fuse::homes(f, live, borders)
     } else {
         live.iter().map(|&l| if l { Home::Step } else { Home::Dead }).collect()
     };

@@ -80,9 +80,8 @@ impl Lower<'_> {
             }
         };
         let mut note = format!("{} on {}", march.time, march.space);
-        if let Some((name, text)) = component.and_then(|k| march.equations.get(k)) {
-            let text = text.strip_prefix(&format!("eq {name}:")).map_or(text.as_str(), str::trim);
-            note = format!("its equation is `{name}`: {text}; {note}");
+        if let Some(equation) = component.and_then(|k| march.equation(k)) {
+            note = format!("{equation}; {note}");
         }
         Err(Box::new(d.note(note)))
     }
