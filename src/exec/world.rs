@@ -107,6 +107,16 @@ impl World {
         let Some(sought) = sizes.min_by_key(|s| s.len().abs_diff(*of)) else { return fault };
         let Some((name, x)) = sought.named(*index) else { return fault };
         let number = format!("unknown {index}");
+        if let Sought::Numbers { equations, .. } = sought
+            && let Some(equation) = equations.get(*index)
+            && fault.what.contains("residual")
+        {
+            // Residuals stand in the order of the equations, which is not that of the unknowns.
+            let what = fault.what.split(&format!("; {number} is ")).next().unwrap_or_default();
+            fault.what = what.replace(&format!("at {number}"), &format!("in `{equation}`"));
+            fault.what = fault.what.replace(&number, &format!("`{equation}`"));
+            return fault;
+        }
         let x: Vec<String> = x.iter().map(|x| short(*x)).collect();
         let place = if x.is_empty() { String::new() } else { format!(" at ({})", x.join(", ")) };
         let what = fault.what.replacen(&number, &format!("`{name}`{place}"), 1);

@@ -196,15 +196,15 @@ pub enum Sought {
         /// Where each number stands among all values `[node, component]`.
         places: Tensor,
     },
-    /// Numbers with these names.
-    Numbers(Vec<String>),
+    /// Numbers with these names, and for each residual the equation that it is of.
+    Numbers { names: Vec<String>, equations: Vec<String> },
 }
 
 impl Sought {
     pub fn len(&self) -> usize {
         match self {
             Sought::Fields { places, .. } => places.ty.len(),
-            Sought::Numbers(names) => names.len(),
+            Sought::Numbers { names, .. } => names.len(),
         }
     }
 
@@ -217,7 +217,7 @@ impl Sought {
                 let name = component_name(unknowns, at % components.max(1))?;
                 Some((name, coordinates(space, at / components.max(1))))
             }
-            Sought::Numbers(names) => Some((names.get(index)?.clone(), vec![])),
+            Sought::Numbers { names, .. } => Some((names.get(index)?.clone(), vec![])),
         }
     }
 }

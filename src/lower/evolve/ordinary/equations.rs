@@ -161,8 +161,19 @@ impl Lower<'_> {
         });
         self.motion = outer;
         let (raw, captured) = traced?;
+        let of = |e: &Equation| vec![e.name.clone(); e.residual.ty().len()];
+        let equations: Vec<String> = read.equations.iter().flat_map(of).collect();
         let system = self.assemble(p.def, &def.name, def.span, read, raw, captured, start)?;
-        self.runtime.seeks(&system.name, &|| Sought::Numbers(names(&system, system.n)));
+        let mut equations = equations;
+        equations.extend(
+            system
+                .unknowns
+                .iter()
+                .filter(|u| u.velocity.is_some())
+                .flat_map(|u| vec![format!("∂t({})", u.name); u.len()]),
+        );
+        self.runtime
+            .seeks(&system.name, &|| Sought::Numbers { names: names(&system, system.n), equations: equations.clone() });
         Ok(system)
     }
 
