@@ -1,6 +1,6 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
-use super::blocked::segments::Loops;
+use super::blocked::segments::{Dims, Loops, Marking};
 use super::blocked::{Blocked, Marked, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
@@ -11,7 +11,7 @@ use super::modal::{self, Found};
 use super::movement::Strided;
 use super::newton::System;
 use super::repeats::elements_read;
-use super::retraced::Retraced;
+use super::retraced::{self, Retraced};
 use super::scalar;
 use super::stages;
 use super::structured::Body;
@@ -86,7 +86,8 @@ pub(super) enum Kind {
     Marked(Marked),
     Replayed(Replayed),
     /// The same of any steps.
-    Retraced(Retraced),
+    Traced(Arc<Retraced>),
+    Retraced(Arc<Retraced>),
     Cond {
         then: Body,
         otherwise: Body,
@@ -146,6 +147,7 @@ fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Resu
         made: vec![],
         bodies: 0,
         systems: vec![],
+        retraced: vec![],
         homes,
         compiler: None,
     };
@@ -185,6 +187,8 @@ struct Lowering<'a> {
     made: Vec<Demand>,
     bodies: usize,
     systems: Vec<System>,
+    /// Loops back of which the loop forwards is done, and the place of where that begins.
+    retraced: Vec<(Value, Arc<Retraced>, Vec<Place>)>,
     homes: Vec<Home>,
     compiler: Option<Compiler>,
 }
@@ -259,20 +263,25 @@ impl Lowering<'_> {
                     Kind::Blocked(blocked)
                 } else if let Some(marked) = Marked::new(body, dims, self.threads)? {
                     Kind::Marked(marked)
+                } else if let Some(k) = self.retraced.iter().position(|r| r.0 == v) {
+                    let (_, loops, start) = self.retraced.swap_remove(k);
+                    let (marks, more) = (loops.overwritten(), loops.cotangents().to_vec());
+                    self.overwriting(v, node, Kind::Retraced(loops), marks, (start, more));
+                    return Ok(());
                 } else if *xs > 0
                     && self.nobody_else_reads(&node.args[*carry..carry + xs])
                     && let Some(loops) = Loops::of(body, dims)
+                    && let Some(replayed) = Replayed::new(&loops, self.threads)?
                 {
-                    if let Some(replayed) = Replayed::new(&loops, self.threads)? {
-                        let marks = replayed.marks();
-                        self.overwriting(v, node, Kind::Replayed(replayed), marks);
-                        return Ok(());
-                    }
-                    let steps = self.body(&Arc::new(loops.steps.clone()), self.threads)?;
-                    let back = self.body(&loops.back, self.threads)?;
-                    let retraced = Retraced::new(loops, steps, back);
-                    let marks = retraced.marks();
-                    self.overwriting(v, node, Kind::Retraced(retraced), marks);
+                    let marks = replayed.marks();
+                    self.overwriting(v, node, Kind::Replayed(replayed), marks, Default::default());
+                    return Ok(());
+                } else if let Some((behind, loops)) = self.retraced(v, body, dims)? {
+                    let mut types = node.types.clone();
+                    types[*carry..].iter_mut().for_each(|t| *t = loops.places(t));
+                    let args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+                    self.retraced.push((behind, loops.clone(), args[..*carry].to_vec()));
+                    self.places[v.index()] = self.step(Kind::Traced(loops), args, &types);
                     return Ok(());
                 } else {
                     let body = self.body(body, self.threads)?;
@@ -342,6 +351,33 @@ impl Lowering<'_> {
         places
     }
 
+    /// The loop back over the states that this one leaves, and both together.
+    fn retraced(&mut self, v: Value, body: &Func, dims: Dims) -> Result<Option<(Value, Arc<Retraced>)>, Fault> {
+        let Some(ahead) = Marking::of(body, dims) else { return Ok(None) };
+        let Some((behind, loops)) = self.behind(v, dims.1..body.outputs.len()) else { return Ok(None) };
+        if !retraced::is_pair(&ahead, &loops) || self.homes[behind.index()] == Home::Dead {
+            return Ok(None);
+        }
+        let steps = self.body(&ahead.step, self.threads)?;
+        let back = self.body(&loops.back, self.threads)?;
+        Ok(Some((behind, Arc::new(Retraced::new(ahead, loops, steps, back)))))
+    }
+
+    /// The only loop that reads these results of one, all of them, step by step.
+    fn behind(&self, v: Value, rows: std::ops::Range<usize>) -> Option<(Value, Loops)> {
+        let reads = |a: Value| self.f.values().filter(move |(_, n)| n.args.contains(&a));
+        let row = |r: usize| reads(v).find(|(_, n)| n.op == Op::Get(r)).map(|(v, _)| v);
+        let rows: Vec<Value> = rows.map(row).collect::<Option<_>>()?;
+        let mut readers = reads(*rows.first()?);
+        let (Some((behind, node)), None) = (readers.next(), readers.next()) else { return None };
+        let Op::Scan { body, length, carry, xs, reverse } = &node.op else { return None };
+        let alone = rows.iter().all(|r| reads(*r).count() == 1 && !self.f.outputs.contains(r));
+        if !alone || node.args[*carry..carry + xs] != rows {
+            return None;
+        }
+        Some((behind, Loops::of(body, (*length, *carry, *xs, *reverse))?))
+    }
+
     /// Whether these are whole results of loops, each read once.
     fn nobody_else_reads(&self, args: &[Value]) -> bool {
         args.iter().all(|a| {
@@ -352,12 +388,20 @@ impl Lowering<'_> {
         })
     }
 
-    /// A step that overwrites some of its arguments: they are results besides.
-    fn overwriting(&mut self, v: Value, node: &Node, kind: Kind, marks: std::ops::Range<usize>) {
-        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+    /// A step that overwrites some of its arguments: they are results besides. It has more arguments than the node, and more results.
+    fn overwriting(
+        &mut self,
+        v: Value,
+        node: &Node,
+        kind: Kind,
+        marks: std::ops::Range<usize>,
+        (args, types): (Vec<Place>, Vec<Type>),
+    ) {
+        let types = [&node.types[..], &types[..]].concat();
+        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).chain(args).collect();
         let overwritten: Vec<(Root, usize)> = args[marks.clone()].iter().map(|p| (p.root, p.len)).collect();
         args[marks].iter_mut().for_each(|p| p.len = 0);
-        self.places[v.index()] = self.step(kind, args, &node.types);
+        self.places[v.index()] = self.step(kind, args, &types);
         self.steps.last_mut().expect("just made").results.extend(overwritten);
     }
 

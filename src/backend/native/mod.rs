@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod blocked;
+mod bounds;
 mod buffer;
 mod dot;
 mod emit;

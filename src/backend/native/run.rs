@@ -118,9 +118,13 @@ impl Program {
                 let (outs, marks) = outs.split_at_mut(own);
                 return scan.run(context, args, marks, outs);
             }
+            Kind::Traced(loops) => {
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                return loops.ahead(context, nested, args, &mut outs);
+            }
             Kind::Retraced(loops) => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                let own = outs.len() - loops.marks().len();
+                let own = outs.len() - loops.overwritten().len();
                 let (outs, marks) = outs.split_at_mut(own);
                 return loops.run(context, nested, args, marks, outs);
             }
@@ -238,6 +242,7 @@ impl Program {
             | Kind::Blocked(_)
             | Kind::Marked(_)
             | Kind::Replayed(_)
+            | Kind::Traced(_)
             | Kind::Retraced(_)
             | Kind::Cond { .. }
             | Kind::Memo { .. }

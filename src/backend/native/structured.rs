@@ -29,7 +29,8 @@ impl Kind {
         match self {
             Kind::Map { body, .. } | Kind::Scan { body, .. } | Kind::Memo { body, .. } => vec![body],
             Kind::Cond { then, otherwise } => vec![then, otherwise],
-            Kind::Retraced(loops) => vec![&loops.steps, &loops.back],
+            Kind::Traced(loops) => vec![&loops.steps],
+            Kind::Retraced(loops) => vec![&loops.back],
             _ => vec![],
         }
     }
@@ -37,7 +38,7 @@ impl Kind {
 
 impl Nested {
     /// Gives `f` a workspace, kept for the next time.
-    fn with<R>(&self, p: &Program, f: impl FnOnce(&mut Workspace) -> R) -> R {
+    pub(super) fn with<R>(&self, p: &Program, f: impl FnOnce(&mut Workspace) -> R) -> R {
         self.lend(p, true, f)
     }
 

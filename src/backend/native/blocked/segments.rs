@@ -129,24 +129,43 @@ impl Loops {
     }
 }
 
-impl Marked {
+/// A loop over segments whose body is a loop of plain steps, and which leaves the state before each segment.
+pub struct Marking {
+    pub step: Arc<Func>,
+    pub segments: usize,
+    /// Steps of a segment.
+    pub length: usize,
+    /// Of each row which carried value it is.
+    pub rows: Vec<usize>,
+    /// Where the arguments of the loop inside are among those outside.
+    pub args: Vec<usize>,
+}
+
+impl Marking {
     /// None where a loop is not of this kind.
-    pub fn new(body: &Func, (segments, carry, xs, reverse): Dims, threads: usize) -> Result<Option<Marked>, Fault> {
-        let [scan] = scans(body)[..] else { return Ok(None) };
-        let Some((step, (length, own, own_xs, way), args)) = inner(body, scan) else { return Ok(None) };
+    pub fn of(body: &Func, (segments, carry, xs, reverse): Dims) -> Option<Marking> {
+        let [scan] = scans(body)[..] else { return None };
+        let (step, (length, own, own_xs, way), args) = inner(body, scan)?;
         let goes_on = (0..carry).all(|k| args[k] == k && result(body, body.outputs[k], scan) == Some(k));
-        let rows: Option<Vec<usize>> = body.outputs[carry..]
+        let rows: Vec<usize> = body.outputs[carry..]
             .iter()
             .map(|v| match body.node(*v).op {
                 Op::Input(k) if k < carry => Some(k),
                 _ => None,
             })
-            .collect();
+            .collect::<Option<_>>()?;
         let plain = own == carry && xs == 0 && own_xs == 0 && !reverse && !way && step.outputs.len() == carry;
-        let (true, true, Some(rows), false) = (plain, goes_on, rows, args.contains(&usize::MAX)) else {
-            return Ok(None);
-        };
-        let Some(steps) = Blocked::new(step, (segments * length, carry, 0, false), threads)? else { return Ok(None) };
+        let found = Marking { step: step.clone(), segments, length, rows, args };
+        (plain && goes_on && !found.args.contains(&usize::MAX)).then_some(found)
+    }
+}
+
+impl Marked {
+    /// None where a loop is not of this kind.
+    pub fn new(body: &Func, dims: Dims, threads: usize) -> Result<Option<Marked>, Fault> {
+        let Some(Marking { step, segments, length, rows, args }) = Marking::of(body, dims) else { return Ok(None) };
+        let dims = (segments * length, dims.1, 0, false);
+        let Some(steps) = Blocked::new(&step, dims, threads)? else { return Ok(None) };
         Ok(Some(Marked { steps, segments, length, rows, args }))
     }
 
