@@ -19,7 +19,7 @@ pub struct Slot {
 }
 
 /// The slot of each demand, which must come in the order of their steps. Best fit among the free ones; the largest grows
-/// when none is large enough.
+/// when none is large enough. Slots of one type come one after the other, the largest first.
 pub fn assign(demands: &[Demand]) -> (Vec<usize>, Vec<Slot>) {
     let mut slots: Vec<Slot> = vec![];
     let mut busy_until: Vec<usize> = vec![];
@@ -40,7 +40,12 @@ pub fn assign(demands: &[Demand]) -> (Vec<usize>, Vec<Slot>) {
         busy_until[slot] = d.last;
         chosen.push(slot);
     }
-    (chosen, slots)
+    let mut order: Vec<usize> = (0..slots.len()).collect();
+    order.sort_by_key(|&s| (slots[s].dtype, usize::MAX - slots[s].len));
+    let mut place = vec![0; slots.len()];
+    order.iter().enumerate().for_each(|(k, &s)| place[s] = k);
+    chosen.iter_mut().for_each(|s| *s = place[*s]);
+    (chosen, order.into_iter().map(|s| slots[s]).collect())
 }
 
 #[cfg(test)]
@@ -51,9 +56,9 @@ mod tests {
     fn buffers_are_shared_only_when_free() {
         let d = |len, made, last| Demand { dtype: DType::F64, len, made, last };
         let (chosen, slots) = assign(&[d(10, 0, 1), d(10, 1, 2), d(10, 2, 3), d(20, 3, 4)]);
-        assert_eq!(chosen, [0, 1, 0, 1]);
-        assert_eq!(slots.iter().map(|s| s.len).collect::<Vec<_>>(), [10, 20]);
+        assert_eq!(chosen, [1, 0, 1, 0]);
+        assert_eq!(slots.iter().map(|s| s.len).collect::<Vec<_>>(), [20, 10]);
         let (chosen, _) = assign(&[d(1, 0, 9), Demand { dtype: DType::F32, ..d(1, 0, 0) }, d(1, 1, 2)]);
-        assert_eq!(chosen, [0, 1, 2]);
+        assert_eq!(chosen, [0, 2, 1]);
     }
 }

@@ -1,18 +1,19 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
-use super::blocked::segments::{Dims, Loops};
+use super::blocked::segments::{Dims, Loops, Marking};
 use super::blocked::{Blocked, Marked, Pair, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
-use super::fuse::{self, Home};
+use super::fuse::{self, Borders, Home};
 use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
 use super::modal::{self, Found};
 use super::movement::Strided;
 use super::newton::System;
 use super::repeats::elements_read;
-use super::retraced::Retraced;
+use super::retraced::{self, Retraced};
 use super::scalar;
+use super::stages;
 use super::structured::Body;
 use super::through::{self, Through};
 use super::{Output, Place, Program, Root, Step};
@@ -88,7 +89,8 @@ pub(super) enum Kind {
     Ahead(Arc<Pair>),
     Behind(Arc<Pair>),
     /// The same of any steps.
-    Retraced(Retraced),
+    Traced(Arc<Retraced>),
+    Retraced(Arc<Retraced>),
     Cond {
         then: Body,
         otherwise: Body,
@@ -119,17 +121,23 @@ pub(super) fn flattened(f: &Func) -> Func {
 
 /// `threads`: as many may work on one step.
 pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
-    // Loops are cut at borders as often as fits; where that is too often, borders are steps of their own.
-    match lower_with(f, threads, true)? {
-        Some(program) => Ok(program),
-        None => Ok(lower_with(f, threads, false)?.expect("compiler bug: a kernel of too many parts")),
+    // Loops are cut at borders as often as fits; where that is too often, in stages, or else borders are steps of their own.
+    let live = live(f);
+    if let Some(program) = lower_with(f, &live, threads, Borders::Cut)? {
+        return Ok(program);
     }
+    let apart = stages::apart(f, &live);
+    if let Some(apart) = apart
+        && let Some(program) = lower_with(f, &live, threads, Borders::Apart(&apart))?
+    {
+        return Ok(program);
+    }
+    Ok(lower_with(f, &live, threads, Borders::Steps)?.expect("compiler bug: a kernel of too many parts"))
 }
 
-fn lower_with(f: &Func, threads: usize, borders: bool) -> Result<Option<Program>, Fault> {
-    let live = live(f);
+fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Result<Option<Program>, Fault> {
     let homes = if kernel::available() {
-        fuse::homes(f, &live, borders)
+        fuse::homes(f, live, borders)
     } else {
         live.iter().map(|&l| if l { Home::Step } else { Home::Dead }).collect()
     };
@@ -143,6 +151,7 @@ fn lower_with(f: &Func, threads: usize, borders: bool) -> Result<Option<Program>
         bodies: 0,
         systems: vec![],
         pairs: vec![],
+        retraced: vec![],
         homes,
         compiler: None,
     };
@@ -184,6 +193,8 @@ struct Lowering<'a> {
     systems: Vec<System>,
     /// Loops back of which the loop forwards is done.
     pairs: Vec<(Value, Arc<Pair>)>,
+    /// Loops back of which the loop forwards is done, and the place of where that begins.
+    retraced: Vec<(Value, Arc<Retraced>, Vec<Place>)>,
     homes: Vec<Home>,
     compiler: Option<Compiler>,
 }
@@ -265,24 +276,29 @@ impl Lowering<'_> {
                     return Ok(());
                 } else if let Some(pair) = self.pairs.iter().find(|p| p.0 == v).map(|p| p.1.clone()) {
                     let marks = pair.overwritten();
-                    self.overwriting(v, node, Kind::Behind(pair), marks);
+                    self.overwriting(v, node, Kind::Behind(pair), marks, (vec![], vec![]));
                     return Ok(());
                 } else if let Some(marked) = Marked::new(body, dims, self.threads)? {
                     Kind::Marked(marked)
+                } else if let Some(k) = self.retraced.iter().position(|r| r.0 == v) {
+                    let (_, loops, start) = self.retraced.swap_remove(k);
+                    let (marks, more) = (loops.overwritten(), loops.cotangents().to_vec());
+                    self.overwriting(v, node, Kind::Retraced(loops), marks, (start, more));
+                    return Ok(());
                 } else if *xs > 0
                     && self.nobody_else_reads(&node.args[*carry..carry + xs])
                     && let Some(loops) = Loops::of(body, dims)
+                    && let Some(replayed) = Replayed::new(&loops, self.threads)?
                 {
-                    if let Some(replayed) = Replayed::new(&loops, self.threads)? {
-                        let marks = replayed.marks();
-                        self.overwriting(v, node, Kind::Replayed(replayed), marks);
-                        return Ok(());
-                    }
-                    let steps = self.body(&Arc::new(loops.steps.clone()), self.threads)?;
-                    let back = self.body(&loops.back, self.threads)?;
-                    let retraced = Retraced::new(loops, steps, back);
-                    let marks = retraced.marks();
-                    self.overwriting(v, node, Kind::Retraced(retraced), marks);
+                    let marks = replayed.marks();
+                    self.overwriting(v, node, Kind::Replayed(replayed), marks, Default::default());
+                    return Ok(());
+                } else if let Some((behind, loops)) = self.retraced(v, body, dims)? {
+                    let mut types = node.types.clone();
+                    types[*carry..].iter_mut().for_each(|t| *t = loops.places(t));
+                    let args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+                    self.retraced.push((behind, loops.clone(), args[..*carry].to_vec()));
+                    self.places[v.index()] = self.step(Kind::Traced(loops), args, &types);
                     return Ok(());
                 } else {
                     let body = self.body(body, self.threads)?;
@@ -354,21 +370,36 @@ impl Lowering<'_> {
 
     /// The loop back over the states that this one leaves, and both together.
     fn pair(&self, v: Value, body: &Func, dims: Dims) -> Result<Option<(Value, Arc<Pair>)>, Fault> {
-        let rows = dims.1..body.outputs.len();
-        let reads = |a: Value| self.f.values().filter(move |(_, n)| n.args.contains(&a));
-        let row = |r: usize| reads(v).find(|(_, n)| n.op == Op::Get(r)).map(|(v, _)| v);
-        let Some(rows) = rows.map(row).collect::<Option<Vec<Value>>>().filter(|r| !r.is_empty()) else {
-            return Ok(None);
-        };
-        let mut readers = reads(rows[0]);
-        let (Some((behind, node)), None) = (readers.next(), readers.next()) else { return Ok(None) };
-        let Op::Scan { body: back, length, carry, xs, reverse } = &node.op else { return Ok(None) };
-        let alone = rows.iter().all(|r| reads(*r).count() == 1 && !self.f.outputs.contains(r));
-        if !alone || node.args[*carry..carry + xs] != rows {
+        let Some(ahead) = Marking::of(body, dims) else { return Ok(None) };
+        let Some((behind, loops)) = self.behind(v, dims.1..body.outputs.len()) else { return Ok(None) };
+        Ok(Pair::new(ahead, &loops, self.threads)?.map(|pair| (behind, Arc::new(pair))))
+    }
+
+    /// The same of any steps.
+    fn retraced(&mut self, v: Value, body: &Func, dims: Dims) -> Result<Option<(Value, Arc<Retraced>)>, Fault> {
+        let Some(ahead) = Marking::of(body, dims) else { return Ok(None) };
+        let Some((behind, loops)) = self.behind(v, dims.1..body.outputs.len()) else { return Ok(None) };
+        if !retraced::is_pair(&ahead, &loops) || self.homes[behind.index()] == Home::Dead {
             return Ok(None);
         }
-        let Some(loops) = Loops::of(back, (*length, *carry, *xs, *reverse)) else { return Ok(None) };
-        Ok(Pair::new(body, dims, &loops, self.threads)?.map(|pair| (behind, Arc::new(pair))))
+        let steps = self.body(&ahead.step, self.threads)?;
+        let back = self.body(&loops.back, self.threads)?;
+        Ok(Some((behind, Arc::new(Retraced::new(ahead, loops, steps, back)))))
+    }
+
+    /// The only loop that reads these results of one, all of them, step by step.
+    fn behind(&self, v: Value, rows: std::ops::Range<usize>) -> Option<(Value, Loops)> {
+        let reads = |a: Value| self.f.values().filter(move |(_, n)| n.args.contains(&a));
+        let row = |r: usize| reads(v).find(|(_, n)| n.op == Op::Get(r)).map(|(v, _)| v);
+        let rows: Vec<Value> = rows.map(row).collect::<Option<_>>()?;
+        let mut readers = reads(*rows.first()?);
+        let (Some((behind, node)), None) = (readers.next(), readers.next()) else { return None };
+        let Op::Scan { body, length, carry, xs, reverse } = &node.op else { return None };
+        let alone = rows.iter().all(|r| reads(*r).count() == 1 && !self.f.outputs.contains(r));
+        if !alone || node.args[*carry..carry + xs] != rows {
+            return None;
+        }
+        Some((behind, Loops::of(body, (*length, *carry, *xs, *reverse))?))
     }
 
     /// Whether these are whole results of loops, each read once.
@@ -381,12 +412,20 @@ impl Lowering<'_> {
         })
     }
 
-    /// A step that overwrites some of its arguments: they are results besides.
-    fn overwriting(&mut self, v: Value, node: &Node, kind: Kind, marks: std::ops::Range<usize>) {
-        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
+    /// A step that overwrites some of its arguments: they are results besides. It has more arguments than the node, and more results.
+    fn overwriting(
+        &mut self,
+        v: Value,
+        node: &Node,
+        kind: Kind,
+        marks: std::ops::Range<usize>,
+        (args, types): (Vec<Place>, Vec<Type>),
+    ) {
+        let types = [&node.types[..], &types[..]].concat();
+        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).chain(args).collect();
         let overwritten: Vec<(Root, usize)> = args[marks.clone()].iter().map(|p| (p.root, p.len)).collect();
         args[marks].iter_mut().for_each(|p| p.len = 0);
-        self.places[v.index()] = self.step(kind, args, &node.types);
+        self.places[v.index()] = self.step(kind, args, &types);
         self.steps.last_mut().expect("just made").results.extend(overwritten);
     }
 

@@ -1,131 +1,307 @@
-//! A loop back over segments of a long loop (`ad::checkpoints`) whose steps are any programs: each segment is computed again from the
-//! state before it, and gone back over. Memory of states of segments that are done takes those of segments to come; where that is too
-//! little yet, the later part of a segment is done first, and states before it are computed once more.
-//! [Griewank & Walther 2000, Algorithm 799: revolve]
+//! The two loops of the gradient of a long loop (`ad::checkpoints`) whose steps are any programs: the run forwards, which leaves its state
+//! here and there, and the run back, which computes the steps again from those states and goes back over them.
+//!
+//! Both go step by step and share the places of states ([`Bounds`]), so that segments need not be of one length. Places of states before
+//! segments that are done take those within segments to come; where they are too few, the later part of a segment is done first, and
+//! states before it are computed once more. [Griewank & Walther 2000, Algorithm 799: revolve]
 
-use super::blocked::segments::{Loops, disjoint};
+use super::blocked::segments::{Loops, Marking, disjoint};
+use super::bounds::{Bounds, passed_over};
 use super::buffer::{Buffer, View, ViewMut};
+use super::repeats::same_bits;
 use super::structured::{Body, Nested};
-use super::{Context, buffers};
-use crate::ir::{Fault, Type};
+use super::{Context, Workspace};
+use crate::backend::plan::Slot;
+use crate::ir::{Fault, Type, Within};
+use std::ops::Range;
 
-/// `(cotangents…, the state before each segment…, shared…) → cotangents…`, last segment first.
+/// `(state…, shared…) → (state…, places of states…)`, and `(cotangents…, those places…, shared…, state…) → (cotangents…, others…)`.
 pub struct Retraced {
     /// From state and shared arguments to the state after a step.
     pub steps: Body,
     pub back: Body,
     of: Loops,
-    /// States that have memory of their own.
-    tape: usize,
+    /// Where the arguments of a step are among those of the run forwards.
+    args: Vec<usize>,
+    bounds: Bounds,
+    /// Whether steps and steps back, which take turns, have the same buffers.
+    shares: bool,
 }
 
-/// Working memory of a run.
-struct Running<'a, 'b> {
-    args: &'a [View<'a>],
-    nested: &'a [Nested],
-    /// The states before the segments, then memory for others.
+/// A state: where the run begins, or in a place.
+#[derive(Clone, Copy, PartialEq)]
+enum At {
+    Start,
+    Place(usize),
+}
+
+struct States<'a, 'b> {
+    start: &'a [View<'a>],
+    /// Of each place its carried values.
     places: Vec<ViewMut<'b>>,
-    /// Cotangents, and memory for those of the next step.
-    cotangents: [Vec<Buffer>; 2],
+    /// How many these are.
+    count: usize,
+}
+
+/// Of the steps.
+struct Running<'a, 'b> {
+    states: States<'a, 'b>,
+    /// Arguments behind the state.
+    shared: Vec<View<'a>>,
+    memory: &'a mut Workspace,
+}
+
+/// Of the steps back: cotangents, and memory for those of the next step.
+struct Cotangents<'a, 'b> {
+    first: &'a [View<'a>],
+    /// Arguments behind the items.
+    shared: Vec<View<'a>>,
+    memory: &'a mut Workspace,
+    /// The results, in which the last ones are to lie, and others.
+    places: [Vec<ViewMut<'b>>; 2],
+    /// Steps that are left.
+    left: usize,
+}
+
+/// Whether two loops are such a pair.
+pub fn is_pair(ahead: &Marking, back: &Loops) -> bool {
+    (ahead.segments, ahead.length) == (back.segments, back.length)
+        && ahead.rows.iter().copied().eq(0..back.states)
+        && ahead.step.inputs == back.steps.inputs
+        && (&ahead.step.nodes, &ahead.step.outputs) == (&back.steps.nodes, &back.steps.outputs)
 }
 
 impl Retraced {
-    pub fn new(of: Loops, steps: Body, back: Body) -> Retraced {
-        /// Of the states of a segment at least this part has memory from the start: the less, the more are computed again.
-        const LEAST: usize = 2;
-        // Twice the root of all steps together, with what the loops themselves work in.
+    /// Of [a pair](is_pair), compiled.
+    pub fn new(ahead: Marking, of: Loops, steps: Body, back: Body) -> Retraced {
         let bytes = |types: &[Type]| types.iter().map(|t| t.len() * t.dtype.size()).sum::<usize>();
         let state = bytes(&of.steps.inputs[..of.states]).max(1);
         let carried = bytes(&of.back.inputs[..of.carry]);
-        let working = (back.program.bytes() + steps.program.bytes() + 3 * carried).div_ceil(state);
-        let all = 2 * (of.segments * of.length).isqrt();
-        let most = of.length - 1;
-        let tape = all.saturating_sub(of.segments + working).clamp((most / LEAST).max(2).min(most), most);
-        Retraced { steps, back, of, tape }
+        let both = steps.program.slots.iter().zip(&back.program.slots);
+        let shares = both.clone().all(|(a, b)| a.dtype == b.dtype);
+        let twice = if shares { both.map(|(a, b)| a.len.min(b.len) * a.dtype.size()).sum() } else { 0 };
+        let working = 3 * carried + steps.program.bytes() + back.program.bytes() - twice;
+        let all = of.segments * of.length;
+        // Twice the root of all steps together, with what the loops themselves work in; but not so few that most steps are computed
+        // more than once again.
+        let enough = Bounds::enough(all);
+        let places = (2 * all.isqrt()).saturating_sub(working.div_ceil(state)).clamp(enough - enough / 4, enough);
+        Retraced { steps, back, args: ahead.args, bounds: Bounds::new(all, places), of, shares }
     }
 
-    /// Which arguments are the states before the segments: they are overwritten.
-    pub fn marks(&self) -> std::ops::Range<usize> {
+    /// All places of one carried value.
+    pub fn places(&self, row: &Type) -> Type {
+        Type::new(row.dtype, [&[self.bounds.places], &row.shape[1..]].concat())
+    }
+
+    /// Which arguments of the run back are those places: they are overwritten.
+    pub fn overwritten(&self) -> Range<usize> {
         self.of.carry..self.of.carry + self.of.states
     }
 
-    /// `marks`: those states, whose places in `args` are not read.
+    /// Of what the run back leaves beside its results: memory for cotangents.
+    pub fn cotangents(&self) -> &[Type] {
+        &self.of.back.inputs[..self.of.carry]
+    }
+
+    /// The run forwards. A state that a step leaves as it was stays, as in a scan.
+    pub fn ahead(
+        &self,
+        context: &Context,
+        nested: &[Nested],
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        nested[self.steps.number].with(&self.steps.program, |memory| self.ahead_in(context, memory, args, outs))
+    }
+
+    fn ahead_in(
+        &self,
+        context: &Context,
+        memory: &mut Workspace,
+        args: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let count = self.of.states;
+        let (ends, left) = outs.split_at_mut(count);
+        let mut places = self.split(left);
+        places.extend(ends.iter_mut().map(ViewMut::reborrow));
+        let shared = self.args[count..].iter().map(|k| args[*k]).collect();
+        let mut w = Running { states: States { start: &args[..count], places, count }, shared, memory };
+        let (segments, end) = (self.bounds.segments(), self.bounds.places);
+        let mut at = At::Start;
+        for segment in 0..segments {
+            let steps = self.bounds.length(segment);
+            // To the place of the state behind the segment, in turn with another one that holds none yet.
+            let last = segment + 1 == segments;
+            let (to, other) = if last { (end, segment) } else { (segment, end) };
+            for step in 0..steps {
+                let next = if (steps - step) % 2 == 1 { to } else { other };
+                let number = self.bounds.starts[segment] + step;
+                self.step(context, &mut w, at, next)
+                    .map_err(|e| e.within(Within::Step(self.steps.program.name.clone(), number)))?;
+                if w.states.of(at).zip(w.states.of(At::Place(next))).all(|(a, b)| same_bits(a, b)) {
+                    let place = |segment| if segment + 1 == segments { end } else { segment };
+                    (segment..segments).for_each(|segment| w.states.copy(next, place(segment)));
+                    return Ok(());
+                }
+                at = At::Place(next);
+            }
+        }
+        Ok(())
+    }
+
+    /// The run back. `places`: of states that were left, which in `args` are not there.
     pub fn run(
         &self,
         context: &Context,
         nested: &[Nested],
         args: &[View],
-        marks: &mut [ViewMut],
+        places: &mut [ViewMut],
         outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
-        let Loops { segments, carry, states, .. } = self.of;
-        let types = &self.of.steps.inputs[..states];
-        let mut own: Vec<Buffer> = (0..self.tape).flat_map(|_| buffers(types.iter())).collect();
-        let mut places: Vec<ViewMut> = vec![];
-        for segment in 0..segments {
-            for (mark, ty) in marks.iter_mut().zip(types) {
-                // SAFETY: parts of different segments are disjoint, and nobody else has the marks meanwhile.
-                places.push(unsafe { disjoint(mark, segment * ty.len(), ty.len()) });
-            }
+        nested[self.steps.number].with(&self.steps.program, |ahead| {
+            nested[self.back.number].with(&self.back.program, |behind| {
+                if self.shares {
+                    behind.slots.clear();
+                    grow(&mut ahead.slots, &self.back.program.slots);
+                }
+                self.run_in(context, [ahead, behind], args, places, outs)
+            })
+        })
+    }
+
+    fn run_in(
+        &self,
+        context: &Context,
+        [ahead, behind]: [&mut Workspace; 2],
+        args: &[View],
+        places: &mut [ViewMut],
+        outs: &mut [ViewMut],
+    ) -> Result<(), Fault> {
+        let Loops { carry, states: count, .. } = self.of;
+        let (results, others) = outs.split_at_mut(carry);
+        let shared = |of: &[usize]| of.iter().map(|k| args[*k]).collect::<Vec<_>>();
+        let states = States { start: &args[args.len() - count..], places: self.split(places), count };
+        let mut w = Running { states, shared: shared(&self.of.shared), memory: ahead };
+        let mut cotangents = Cotangents {
+            first: &args[..carry],
+            shared: shared(&self.of.back_shared),
+            memory: behind,
+            places: [results, others].map(|of| of.iter_mut().map(ViewMut::reborrow).collect()),
+            left: self.bounds.starts[self.bounds.segments()],
+        };
+        for segment in (0..self.bounds.segments()).rev() {
+            self.segment(context, &mut w, &mut cotangents, segment)?;
         }
-        places.extend(own.iter_mut().map(Buffer::view_mut));
-        let first = args[..carry].iter().map(|a| Buffer::copy_of(*a)).collect();
-        let cotangents = [first, buffers(self.of.back.inputs[..carry].iter())];
-        let mut running = Running { args, nested, places, cotangents };
-        for segment in (0..segments).rev() {
-            let free: Vec<usize> = (segment + 1..segments + self.tape).collect();
-            self.segment(context, &mut running, segment, &free)?;
-        }
-        outs.iter_mut().zip(&running.cotangents[0]).for_each(|(out, c)| out.copy_from(c.view()));
         Ok(())
     }
 
-    /// Back over the segment whose first state lies at a place.
-    fn segment(&self, context: &Context, w: &mut Running, first: usize, free: &[usize]) -> Result<(), Fault> {
-        let mut left = self.of.length;
+    /// Back over one segment.
+    fn segment(
+        &self,
+        context: &Context,
+        w: &mut Running,
+        cotangents: &mut Cotangents,
+        segment: usize,
+    ) -> Result<(), Fault> {
+        let begin = segment.checked_sub(1).map_or(At::Start, At::Place);
+        let free = self.bounds.free(segment);
+        let mut left = self.bounds.length(segment);
         while left > 0 {
-            // Of the steps that are left the last ones, as many as there is memory for.
-            let (before, part) = if left <= free.len() + 1 { (0, left) } else { (left - free.len(), free.len()) };
-            let mut at = first;
-            for done in 0..before {
+            let over = passed_over(left, free.len());
+            let mut at = begin;
+            for done in 0..over {
                 // Two places in turn.
-                let to = free[done % 2];
+                let to = free.start + done % 2;
                 self.step(context, w, at, to)?;
-                at = to;
+                at = At::Place(to);
             }
-            // Where the states before these steps lie.
-            let mut taken: Vec<usize> = vec![at];
-            for &to in free.iter().filter(|f| **f != at).take(part - 1) {
+            // Where the states before the other steps lie.
+            let mut taken: Vec<At> = vec![at];
+            for to in free.clone().filter(|f| at != At::Place(*f)).take(left - over - 1) {
                 self.step(context, w, taken[taken.len() - 1], to)?;
-                taken.push(to);
+                taken.push(At::Place(to));
             }
             for &place in taken.iter().rev() {
-                self.step_back(context, w, place)?;
+                self.step_back(context, w, cotangents, place)?;
             }
-            left = before;
+            left = over;
         }
         Ok(())
     }
 
-    fn step(&self, context: &Context, w: &mut Running, from: usize, to: usize) -> Result<(), Fault> {
-        let n = self.of.states;
-        let mut outs: Vec<ViewMut> = w.places[to * n..(to + 1) * n].iter_mut().map(std::mem::take).collect();
-        let state = w.places[from * n..(from + 1) * n].iter().map(ViewMut::view);
-        let inputs: Vec<View> = state.chain(self.of.shared.iter().map(|k| w.args[*k])).collect();
-        let outcome = self.steps.call(context, &w.nested[self.steps.number], &inputs, &mut outs);
-        w.places[to * n..(to + 1) * n].iter_mut().zip(outs).for_each(|(place, out)| *place = out);
+    fn step(&self, context: &Context, w: &mut Running, from: At, to: usize) -> Result<(), Fault> {
+        let mut outs: Vec<ViewMut> = w.states.place(to).iter_mut().map(std::mem::take).collect();
+        let inputs: Vec<View> = w.states.of(from).chain(w.shared.iter().copied()).collect();
+        let outcome = self.steps.program.run(context, w.memory, &inputs, &mut outs);
+        w.states.place(to).iter_mut().zip(outs).for_each(|(place, out)| *place = out);
         outcome
     }
 
-    fn step_back(&self, context: &Context, w: &mut Running, place: usize) -> Result<(), Fault> {
-        let [from, to] = &mut w.cotangents;
-        let items = self.of.items.iter().map(|k| w.places[place * self.of.states + k].view());
-        let shared = self.of.back_shared.iter().map(|k| w.args[*k]);
-        let inputs: Vec<View> = from.iter().map(Buffer::view).chain(items).chain(shared).collect();
-        let mut outs: Vec<ViewMut> = to.iter_mut().map(Buffer::view_mut).collect();
-        self.back.call(context, &w.nested[self.back.number], &inputs, &mut outs)?;
-        std::mem::swap(from, to);
-        Ok(())
+    fn step_back(&self, context: &Context, w: &mut Running, c: &mut Cotangents, from: At) -> Result<(), Fault> {
+        c.left -= 1;
+        let first = c.left + 1 == self.bounds.starts[self.bounds.segments()];
+        let [results, others] = &mut c.places;
+        let (to, before) = if c.left % 2 == 0 { (results, others) } else { (others, results) };
+        let state: Vec<View> = w.states.of(from).collect();
+        let before = if first { c.first.to_vec() } else { before.iter().map(ViewMut::view).collect() };
+        let items = self.of.items.iter().map(|k| state[*k]);
+        let inputs: Vec<View> = before.into_iter().chain(items).chain(c.shared.iter().copied()).collect();
+        if self.shares {
+            std::mem::swap(&mut w.memory.slots, &mut c.memory.slots);
+        }
+        let outcome = self.back.program.run(context, c.memory, &inputs, to);
+        if self.shares {
+            std::mem::swap(&mut w.memory.slots, &mut c.memory.slots);
+        }
+        outcome
+    }
+
+    /// Of each place its carried values.
+    fn split<'a>(&self, arrays: &mut [ViewMut]) -> Vec<ViewMut<'a>> {
+        let mut places = vec![];
+        for place in 0..self.bounds.places {
+            for (array, ty) in arrays.iter_mut().zip(&self.of.steps.inputs) {
+                // SAFETY: parts of different places are disjoint, and nobody else has the arrays meanwhile.
+                places.push(unsafe { disjoint(array, place * ty.len(), ty.len()) });
+            }
+        }
+        places
+    }
+}
+
+/// Makes buffers long enough for these slots, too.
+fn grow(buffers: &mut Vec<Buffer>, slots: &[Slot]) {
+    for (k, slot) in slots.iter().enumerate() {
+        match buffers.get_mut(k) {
+            Some(buffer) if buffer.view().len() >= slot.len => {}
+            Some(buffer) => *buffer = Buffer::zeros(slot.dtype, slot.len),
+            None => buffers.push(Buffer::zeros(slot.dtype, slot.len)),
+        }
+    }
+}
+
+impl States<'_, '_> {
+    fn of(&self, at: At) -> impl Iterator<Item = View<'_>> {
+        (0..self.count).map(move |k| match at {
+            At::Start => self.start[k],
+            At::Place(place) => self.places[place * self.count + k].view(),
+        })
+    }
+
+    fn copy(&mut self, from: usize, to: usize) {
+        if from != to {
+            let mut taken: Vec<_> = self.place(to).iter_mut().map(std::mem::take).collect();
+            taken.iter_mut().zip(self.of(At::Place(from))).for_each(|(to, from)| to.copy_from(from));
+            self.place(to).iter_mut().zip(taken).for_each(|(place, taken)| *place = taken);
+        }
+    }
+}
+
+impl<'b> States<'_, 'b> {
+    fn place(&mut self, place: usize) -> &mut [ViewMut<'b>] {
+        &mut self.places[place * self.count..(place + 1) * self.count]
     }
 }
 

@@ -3,6 +3,9 @@
 use super::put;
 use crate::ir::{Binary, Builder, Dot, Node, Op, Reduce, Tensor, Value};
 
+/// Elements from which on an operation less on all of them counts.
+const LARGE: usize = 1024;
+
 pub fn transpose(b: &mut Builder, perm: &[usize], x: Value) -> Option<Value> {
     let node = b.node(x).clone();
     let from = b.ty(x).shape.clone();
@@ -89,6 +92,16 @@ pub fn reduce(b: &mut Builder, kind: Reduce, axes: &[usize], x: Value) -> Option
     let kept: Vec<usize> = (0..shape.len()).filter(|i| !axes.contains(i)).collect();
     if axes.iter().all(|&a| shape[a] == 1) {
         return Some(b.reshape(x, &kept.iter().map(|&a| shape[a]).collect::<Vec<_>>()));
+    }
+    // The two halves of an array, such as real and imaginary parts: loops that read the sum compute it in place.
+    if let ([axis], Reduce::Sum) = (axes, kind)
+        && shape[*axis] == 2
+        && axis + 1 < shape.len()
+        && b.ty(x).len() > LARGE
+        && !matches!(op, Op::Broadcast { .. } | Op::Reduce { .. } | Op::Dot(_))
+    {
+        let halves = [0, 1].map(|half| b.index(x, *axis, half));
+        return Some(b.add(halves[0], halves[1]));
     }
     match op {
         // Σ of a repeated value is a product.

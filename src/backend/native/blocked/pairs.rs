@@ -7,12 +7,13 @@
 //! later segments lay. [Griewank & Walther 2000, Algorithm 799: revolve]
 
 use super::layout::{aligned, aligned_elements};
-use super::segments::{Dims, Loops, Marking};
+use super::segments::{Loops, Marking};
 use super::tiles::{Memories, Tiled};
 use crate::backend::native::Context;
 use crate::backend::native::buffer::{View, ViewMut};
 use crate::backend::native::kernel::pointer_mut;
-use crate::ir::{Fault, Func, Type};
+use crate::backend::native::retraced::is_pair;
+use crate::ir::{Fault, Type};
 
 /// `(state…, shared…) → (state…, states that are left…)`, and `(cotangents…, states that are left…, shared…) → cotangents…`.
 pub struct Pair {
@@ -31,17 +32,12 @@ pub struct Pair {
 
 impl Pair {
     /// None where the loops are not of this kind, or nothing is gained.
-    pub fn new(body: &Func, dims: Dims, loops: &Loops, threads: usize) -> Result<Option<Pair>, Fault> {
-        let Some(Marking { step, segments, length, rows, args }) = Marking::of(body, dims) else { return Ok(None) };
-        let &Loops { states, carry, .. } = loops;
-        let alike = (segments, length) == (loops.segments, loops.length)
-            && rows.iter().copied().eq(0..states)
-            && dims.1 == states
-            && step.inputs == loops.steps.inputs
-            && (&step.nodes, &step.outputs) == (&loops.steps.nodes, &loops.steps.outputs);
-        if !alike {
+    pub fn new(ahead: Marking, loops: &Loops, threads: usize) -> Result<Option<Pair>, Fault> {
+        if !is_pair(&ahead, loops) {
             return Ok(None);
         }
+        let Marking { step, segments, length, args, .. } = ahead;
+        let &Loops { states, carry, .. } = loops;
         let total = segments * length;
         let Some(tiled) = Tiled::new(&step, &loops.back, (total, states, carry), &loops.items, threads, None)? else {
             return Ok(None);
