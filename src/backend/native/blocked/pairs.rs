@@ -8,7 +8,7 @@
 
 use super::layout::{aligned, aligned_elements};
 use super::segments::{Loops, Marking};
-use super::tiles::{Memories, Tiled};
+use super::tiles::{Memories, Shape, Tiled};
 use crate::backend::native::Context;
 use crate::backend::native::buffer::{View, ViewMut};
 use crate::backend::native::kernel::pointer_mut;
@@ -33,21 +33,27 @@ pub struct Pair {
 impl Pair {
     /// None where the loops are not of this kind, or nothing is gained.
     pub fn new(ahead: Marking, loops: &Loops, threads: usize) -> Result<Option<Pair>, Fault> {
+        Pair::of(ahead, loops, threads, None)
+    }
+
+    /// In passes of a shape that is asked for, with room for so many states.
+    fn of(ahead: Marking, loops: &Loops, threads: usize, asked: Option<(Shape, usize)>) -> Result<Option<Pair>, Fault> {
         if !is_pair(&ahead, loops) {
             return Ok(None);
         }
         let Marking { step, segments, length, args, .. } = ahead;
-        let &Loops { states, carry, .. } = loops;
+        let &Loops { states, carry, ref items, .. } = loops;
         let total = segments * length;
-        let Some(tiled) = Tiled::new(&step, &loops.back, (total, states, carry), &loops.items, threads, None)? else {
+        let shape = asked.map(|(shape, _)| shape);
+        let Some(tiled) = Tiled::new(&step, &loops.back, (total, states, carry), items, threads, shape)? else {
             return Ok(None);
         };
         let count = total.div_ceil(tiled.most());
         let bounds = (0..=count).map(|pass| total * pass / count).collect();
         // Twice the root of all steps together, with what the loops themselves work in.
         let dense: usize = loops.steps.inputs[..states].iter().map(|t| t.len() * t.dtype.size()).sum();
-        let room = (2 * total.isqrt() * dense).saturating_sub(tiled.working());
-        let passes = divided(count, room / (states * tiled.state().bytes()));
+        let room = (2 * total.isqrt() * dense).saturating_sub(tiled.working()) / (states * tiled.state().bytes());
+        let passes = divided(count, asked.map_or(room, |(_, room)| room));
         let (shared, back_shared) = (loops.shared.clone(), loops.back_shared.clone());
         Ok(Some(Pair { tiled, bounds, passes, states, carry, args, shared, back_shared }))
     }
@@ -179,7 +185,12 @@ fn divided(passes: usize, room: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::divided;
+    use super::*;
+    use crate::backend::native::buffers;
+    use crate::backend::native::pool::Pool;
+    use crate::ir::eval::eval;
+    use crate::ir::{Builder, Func, Op, Tensor};
+    use std::sync::Arc;
 
     #[test]
     fn segments_have_places_for_their_passes() {
@@ -190,6 +201,92 @@ mod tests {
             let counts = divided(passes, room);
             assert_eq!(counts.iter().sum::<usize>(), passes);
             assert!(counts.iter().rev().enumerate().all(|(behind, count)| *count <= behind + 1), "{counts:?}");
+        }
+    }
+
+    /// u ↦ u + k(u₊ - u)u, and the way back; with another state beside, which is u before the step.
+    fn step(levels: usize) -> (Func, Func) {
+        let ty = Type::f64([90, 40]);
+        let mut b = Builder::new("step");
+        let states: Vec<_> = (0..levels).map(|_| b.input(ty.clone())).collect();
+        let (u, k) = (states[0], b.input(Type::f64([])));
+        let near = b.op(Op::Roll { axis: 0, shift: -1 }, &[u]);
+        let slope = b.sub(near, states[levels - 1]);
+        let moved = b.mul(slope, u);
+        let moved = b.mul(moved, k);
+        let next = b.add(u, moved);
+        let step = b.finish([vec![next], states[..levels - 1].to_vec()].concat());
+        let all = crate::passes::optimise(crate::ad::vjp(&step, &(0..levels).collect::<Vec<_>>()));
+        let mut b = Builder::new("back");
+        let cotangents: Vec<_> = (0..levels).map(|_| b.input(ty.clone())).collect();
+        let rest: Vec<_> = step.inputs.iter().map(|t| b.input(t.clone())).collect();
+        let out = b.inline(&all, &[&rest[..], &cotangents].concat());
+        (step, crate::ir::build::drop_dead(b.finish(out[levels..].to_vec())))
+    }
+
+    /// Sixty steps in passes of four, with room for few states and for many, against the interpreter: to the bit.
+    #[test]
+    fn runs_there_and_back() {
+        const STEPS: usize = 60;
+        for levels in [1, 2] {
+            let (step, back) = step(levels);
+            let numbers = |seed: usize| {
+                let of = |i: usize| ((i * 7919 + seed) % 1009) as f64 / 1009.0 - 0.5;
+                Tensor::f64([90, 40], (0..3600).map(of).collect::<Vec<_>>())
+            };
+            let k = Tensor::f64([], vec![1e-2]);
+            let mut tape: Vec<Vec<Tensor>> = vec![(0..levels).map(numbers).collect()];
+            for s in 0..STEPS {
+                tape.push(eval(&step, &[&tape[s][..], &[k.clone()]].concat()).expect("a step"));
+            }
+            let seeds: Vec<Tensor> = (0..levels).map(|s| numbers(s + 17)).collect();
+            let mut expected = seeds.clone();
+            for state in tape[..STEPS].iter().rev() {
+                expected = eval(&back, &[&expected[..], state, &[k.clone()]].concat()).expect("a step back");
+            }
+            for (room, threads) in [(1, 1), (6, 2), (9, 1), (100, 2)] {
+                let ahead = Marking {
+                    step: Arc::new(step.clone()),
+                    segments: 6,
+                    length: 10,
+                    rows: (0..levels).collect(),
+                    args: (0..=levels).collect(),
+                };
+                let loops = Loops {
+                    steps: step.clone(),
+                    back: Arc::new(back.clone()),
+                    segments: 6,
+                    length: 10,
+                    carry: levels,
+                    states: levels,
+                    shared: vec![2 * levels],
+                    back_shared: vec![2 * levels],
+                    items: (0..levels).collect(),
+                };
+                let shape = Shape { steps: 4, block: 8, parts: threads };
+                let pair = Pair::of(ahead, &loops, 2, Some((shape, room))).expect("code").expect("a pair");
+                let pool = Pool::new(threads);
+                let context = Context { pool: Some(&pool), follow: None };
+                let field = &step.inputs[..levels];
+                let mut ends = buffers(field.iter());
+                let mut marks = buffers(field.iter().map(|t| pair.marks(t)).collect::<Vec<_>>().iter());
+                let mut outs: Vec<ViewMut> = ends.iter_mut().chain(&mut marks).map(|b| b.view_mut()).collect();
+                let args: Vec<View> = tape[0].iter().chain([&k]).map(View::of_tensor).collect();
+                pair.ahead(&context, &args, &mut outs).expect("steps");
+                let bits = |t: &Tensor| t.to_f64().iter().map(|x| (x + 0.0).to_bits()).collect::<Vec<_>>();
+                let same = |got: &[crate::backend::native::Buffer], wanted: &[Tensor]| {
+                    got.iter().zip(wanted).all(|(g, w)| bits(&g.view().to_tensor(&w.ty)) == bits(w))
+                };
+                assert!(same(&ends, &tape[STEPS]), "ahead, {levels} levels, room {room}, {threads} threads");
+                let nothing = std::iter::repeat_n(View::F64(&[]), levels);
+                let args: Vec<View> =
+                    seeds.iter().map(View::of_tensor).chain(nothing).chain([View::of_tensor(&k)]).collect();
+                let mut gradients = buffers(field.iter());
+                let mut outs: Vec<ViewMut> = gradients.iter_mut().map(|b| b.view_mut()).collect();
+                let mut places: Vec<ViewMut> = marks.iter_mut().map(|b| b.view_mut()).collect();
+                pair.behind(&context, &args, &mut places, &mut outs).expect("steps back");
+                assert!(same(&gradients, &expected), "behind, {levels} levels, room {room}, {threads} threads");
+            }
         }
     }
 }

@@ -382,8 +382,8 @@ mod tests {
 
     #[test]
     fn both_ways_back_give_the_bits_of_the_interpreter() {
-        for (grid, wrt) in [(&[600][..], &[0, 1][..]), (&[140, 64], &[0])] {
-            let back = optimise(grad(&run(grid, 990), wrt));
+        for grid in [&[2400][..], &[140, 64]] {
+            let back = optimise(grad(&run(grid, 990), &[0]));
             let n: usize = grid.iter().product();
             let start: Vec<f64> = (0..n).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.5).collect();
             let inputs = [Tensor::f64(grid, start), Tensor::f64([], vec![1e-3])];

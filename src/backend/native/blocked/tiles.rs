@@ -221,24 +221,27 @@ impl Tiled {
         let rows = |stages: usize| (stages * self.reach + more).next_multiple_of(GRAIN);
         let size =
             |stages: usize, field: &Field| Size { rows: rows(stages), pitch: field.pitch(), touched: field.touched() };
-        let between = |b: &Blocked| -> Vec<Size> {
+        // Where steps take turns with a ring, all of them are in it at a time.
+        let plain = if self.skips() { shape.steps } else { 0 };
+        let between = |b: &Blocked, steps: usize| -> Vec<Size> {
             let all = b.slots.iter().filter(|s| s.kind == Kind::Between);
-            all.map(|s| size(b.sweeps.len(), &s.field)).collect()
+            all.map(|s| size(steps * b.sweeps.len(), &s.field)).collect()
         };
         let mut all = vec![];
         for left in 0..shape.steps {
             for k in 0..self.step.carry {
                 let mut ring = size((left + 1) * (ahead + behind), self.step.old(k));
-                if matches!(self.step.next[k], Next::Taken(_)) {
+                // The first state lies outside, unless there are steps before it; what is another value has no ring.
+                if left + 1 == shape.steps || matches!(self.step.next[k], Next::Taken(_)) {
                     ring.touched = 0;
                 }
                 all.push(ring);
             }
         }
-        all.extend((0..2 * self.step.carry).map(|k| size(2 * ahead, self.step.old(k / 2))));
-        all.extend(between(&self.step));
+        all.extend((0..2 * self.step.carry).map(|k| size(plain * ahead + 1, self.step.old(k / 2))));
+        all.extend(between(&self.step, plain + shape.steps));
         all.extend((0..self.cotangents()).map(|_| size(shape.steps * behind + 2, self.back.old(0))));
-        all.extend(between(&self.back));
+        all.extend(between(&self.back, shape.steps));
         all
     }
 
