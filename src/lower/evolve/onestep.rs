@@ -86,6 +86,7 @@ impl Lower<'_> {
             captured: step.captured.clone(),
             rates: step.rates.clone(),
             place: STATE,
+            slope: (!step.memory.is_empty()).then_some(STATE + 1),
             shown: None,
             dense: dense.is_some(),
         }
