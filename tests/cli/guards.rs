@@ -183,10 +183,7 @@ fn a_loss_that_is_no_number_is_told_with_the_run_that_made_it_so() {
     // A line search steps back from there.
     let (code, text) = run(&fit(&format!("100*({mean} - 2)^2"), "0.1", "lbfgs(iters=20)"), check);
     assert_eq!(code, 0, "{text}");
-    assert!(
-        number(&text, "\"lbfgs: ") >= 3.0 && text.contains("evaluations gave no finite loss or gradient"),
-        "{text}"
-    );
+    assert!(number(&text, "\"lbfgs: ") >= 3.0 && text.contains("gave no finite loss or gradient"), "{text}");
     assert!(text.contains("the last: `u` of `Burst` became infinite in cell 2"), "{text}");
 }
 
@@ -224,7 +221,6 @@ fn a_rejected_try_that_overflows_spoils_no_derivative() {
         "check abs(far.k[0] - near.k[0]) < 1e-4\ncheck abs(far.k[1] - near.k[1]) < 1e-4\ncheck far.data < 0.1",
     );
     assert_eq!(code, 0, "{text}");
-    assert!(!text.contains("gave no finite"), "{text}");
 }
 
 #[test]

@@ -296,7 +296,12 @@ impl Lower<'_> {
         places: Option<&grid::Places>,
         span: Span,
     ) -> Result<Num> {
-        let x = Num::Const(space.node_coordinates());
+        /// Coordinates, from which on they are not kept.
+        const LARGE: usize = 1 << 20;
+        let x = match space.node_count() >= LARGE {
+            true => self.tracer.build(&[], |b, _| space.trace_node_coordinates(b)),
+            false => Num::Const(space.node_coordinates()),
+        };
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let n: usize = u.shape.iter().product();
