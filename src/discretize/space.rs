@@ -429,6 +429,9 @@ mod tests {
                 let mesh = Mesh::new(element, &vec![0.5; d], &vec![2.0; d], &vec![3; d], &vec![false; d]).unwrap();
                 let space = Space::lagrange(mesh, order, None).unwrap();
                 let (nodes, points) = (space.node_coordinates(), space.quadrature_coordinates());
+                let mut b = Builder::new("nodes");
+                let traced = space.trace_node_coordinates(&mut b);
+                assert_eq!(crate::ir::eval::eval(&b.finish(vec![traced]), &[]).unwrap()[0], nodes);
                 let (nodes, points) = (nodes.as_f64().unwrap(), points.as_f64().unwrap());
                 let (n, q) = (space.local_count(), space.quadrature_count());
                 for (e, local) in space.connectivity.as_index().unwrap().chunks(n).enumerate() {
