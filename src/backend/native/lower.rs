@@ -1,6 +1,7 @@
 //! From nodes to steps. Reshapes, reads of results and slices of leading axes cost nothing: they are places in other buffers.
 
-use super::blocked::segments::{Dims, Loops, Marking};
+mod loops;
+
 use super::blocked::{Blocked, Marked, Pair, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
@@ -11,7 +12,7 @@ use super::modal::{self, Found};
 use super::movement::Strided;
 use super::newton::System;
 use super::repeats::elements_read;
-use super::retraced::{self, Retraced};
+use super::retraced::Retraced;
 use super::scalar;
 use super::stages;
 use super::structured::Body;
@@ -150,8 +151,7 @@ fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Resu
         made: vec![],
         bodies: 0,
         systems: vec![],
-        pairs: vec![],
-        retraced: vec![],
+        behind: vec![],
         homes,
         compiler: None,
     };
@@ -192,9 +192,7 @@ struct Lowering<'a> {
     bodies: usize,
     systems: Vec<System>,
     /// Loops back of which the loop forwards is done.
-    pairs: Vec<(Value, Arc<Pair>)>,
-    /// Loops back of which the loop forwards is done, and the place of where that begins.
-    retraced: Vec<(Value, Arc<Retraced>, Vec<Place>)>,
+    behind: Vec<(Value, loops::Behind)>,
     homes: Vec<Home>,
     compiler: Option<Compiler>,
 }
@@ -264,46 +262,7 @@ impl Lowering<'_> {
             }
             Op::Map { body, n, mapped } => Kind::Map { body: self.body(body, 1)?, n: *n, mapped: mapped.clone() },
             Op::Scan { body, length, carry, xs, reverse } => {
-                let dims = (*length, *carry, *xs, *reverse);
-                if let Some(blocked) = Blocked::new(body, dims, self.threads)? {
-                    Kind::Blocked(blocked)
-                } else if let Some((behind, pair)) = self.pair(v, body, dims)? {
-                    let mut types = node.types.clone();
-                    types[*carry..].iter_mut().for_each(|t| *t = pair.marks(t));
-                    let args = node.args.iter().map(|a| self.places[a.index()][0]).collect();
-                    self.places[v.index()] = self.step(Kind::Ahead(pair.clone()), args, &types);
-                    self.pairs.push((behind, pair));
-                    return Ok(());
-                } else if let Some(pair) = self.pairs.iter().find(|p| p.0 == v).map(|p| p.1.clone()) {
-                    let marks = pair.overwritten();
-                    self.overwriting(v, node, Kind::Behind(pair), marks, (vec![], vec![]));
-                    return Ok(());
-                } else if let Some(marked) = Marked::new(body, dims, self.threads)? {
-                    Kind::Marked(marked)
-                } else if let Some(k) = self.retraced.iter().position(|r| r.0 == v) {
-                    let (_, loops, start) = self.retraced.swap_remove(k);
-                    let (marks, more) = (loops.overwritten(), loops.cotangents().to_vec());
-                    self.overwriting(v, node, Kind::Retraced(loops), marks, (start, more));
-                    return Ok(());
-                } else if *xs > 0
-                    && self.nobody_else_reads(&node.args[*carry..carry + xs])
-                    && let Some(loops) = Loops::of(body, dims)
-                    && let Some(replayed) = Replayed::new(&loops, self.threads)?
-                {
-                    let marks = replayed.marks();
-                    self.overwriting(v, node, Kind::Replayed(replayed), marks, Default::default());
-                    return Ok(());
-                } else if let Some((behind, loops)) = self.retraced(v, body, dims)? {
-                    let mut types = node.types.clone();
-                    types[*carry..].iter_mut().for_each(|t| *t = loops.places(t));
-                    let args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).collect();
-                    self.retraced.push((behind, loops.clone(), args[..*carry].to_vec()));
-                    self.places[v.index()] = self.step(Kind::Traced(loops), args, &types);
-                    return Ok(());
-                } else {
-                    let body = self.body(body, self.threads)?;
-                    Kind::Scan { body, length: *length, carry: *carry, xs: *xs, reverse: *reverse }
-                }
+                return self.scan(v, node, body, (*length, *carry, *xs, *reverse));
             }
             Op::Cond { then, otherwise } => {
                 Kind::Cond { then: self.body(then, self.threads)?, otherwise: self.body(otherwise, self.threads)? }
@@ -367,67 +326,6 @@ impl Lowering<'_> {
             freed: vec![],
         });
         places
-    }
-
-    /// The loop back over the states that this one leaves, and both together.
-    fn pair(&self, v: Value, body: &Func, dims: Dims) -> Result<Option<(Value, Arc<Pair>)>, Fault> {
-        let Some(ahead) = Marking::of(body, dims) else { return Ok(None) };
-        let Some((behind, loops)) = self.behind(v, dims.1..body.outputs.len()) else { return Ok(None) };
-        Ok(Pair::new(ahead, &loops, self.threads)?.map(|pair| (behind, Arc::new(pair))))
-    }
-
-    /// The same of any steps.
-    fn retraced(&mut self, v: Value, body: &Func, dims: Dims) -> Result<Option<(Value, Arc<Retraced>)>, Fault> {
-        let Some(ahead) = Marking::of(body, dims) else { return Ok(None) };
-        let Some((behind, loops)) = self.behind(v, dims.1..body.outputs.len()) else { return Ok(None) };
-        if !retraced::is_pair(&ahead, &loops) || self.homes[behind.index()] == Home::Dead {
-            return Ok(None);
-        }
-        let steps = self.body(&ahead.step, self.threads)?;
-        let back = self.body(&loops.back, self.threads)?;
-        Ok(Some((behind, Arc::new(Retraced::new(ahead, loops, steps, back)))))
-    }
-
-    /// The only loop that reads these results of one, all of them, step by step.
-    fn behind(&self, v: Value, rows: std::ops::Range<usize>) -> Option<(Value, Loops)> {
-        let reads = |a: Value| self.f.values().filter(move |(_, n)| n.args.contains(&a));
-        let row = |r: usize| reads(v).find(|(_, n)| n.op == Op::Get(r)).map(|(v, _)| v);
-        let rows: Vec<Value> = rows.map(row).collect::<Option<_>>()?;
-        let mut readers = reads(*rows.first()?);
-        let (Some((behind, node)), None) = (readers.next(), readers.next()) else { return None };
-        let Op::Scan { body, length, carry, xs, reverse } = &node.op else { return None };
-        let alone = rows.iter().all(|r| reads(*r).count() == 1 && !self.f.outputs.contains(r));
-        if !alone || node.args[*carry..carry + xs] != rows {
-            return None;
-        }
-        Some((behind, Loops::of(body, (*length, *carry, *xs, *reverse))?))
-    }
-
-    /// Whether these are whole results of loops, each read once.
-    fn nobody_else_reads(&self, args: &[Value]) -> bool {
-        args.iter().all(|a| {
-            let reads = self.f.nodes.iter().flat_map(|n| &n.args).chain(&self.f.outputs).filter(|v| *v == a).count();
-            let place = self.places[a.index()].first();
-            let whole = |p: &Place| matches!(p.root, Root::Slot(m) if p.start == 0 && p.len == self.made[m].len);
-            reads == 1 && matches!(self.f.node(*a).op, Op::Get(_)) && place.is_some_and(whole)
-        })
-    }
-
-    /// A step that overwrites some of its arguments: they are results besides. It has more arguments than the node, and more results.
-    fn overwriting(
-        &mut self,
-        v: Value,
-        node: &Node,
-        kind: Kind,
-        marks: std::ops::Range<usize>,
-        (args, types): (Vec<Place>, Vec<Type>),
-    ) {
-        let types = [&node.types[..], &types[..]].concat();
-        let mut args: Vec<Place> = node.args.iter().map(|a| self.places[a.index()][0]).chain(args).collect();
-        let overwritten: Vec<(Root, usize)> = args[marks.clone()].iter().map(|p| (p.root, p.len)).collect();
-        args[marks].iter_mut().for_each(|p| p.len = 0);
-        self.places[v.index()] = self.step(kind, args, &types);
-        self.steps.last_mut().expect("just made").results.extend(overwritten);
     }
 
     /// Runs of neighbouring axes at a time, the last first.
