@@ -14,22 +14,26 @@ mod passes;
 mod read;
 mod rings;
 mod roots;
+mod running;
 mod schedule;
 pub mod segments;
+mod slots;
 mod tiles;
 
 use super::buffer::{View, ViewMut};
-use super::kernel::{Code, Compiled, Compiler, Pointers};
+use super::kernel::{Code, Compiled, Compiler};
 use super::structured::{Body, Nested};
-use super::{Buffer, Context, follow, lower};
+use super::{Context, follow, lower};
 use crate::ir::build::drop_dead;
 use crate::ir::{DType, Fault, Func, Node, Op, Type, Value};
 use layout::{Field, Memory};
 pub use pairs::Pair;
-use read::{Extent, Source};
+use read::Extent;
 use roots::Roots;
-use schedule::{Box, Schedule};
+use running::Outer;
+use schedule::Schedule;
 pub use segments::{Marked, Replayed};
+use slots::{Kind, Layout, Next, Slot};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -54,74 +58,6 @@ pub struct Blocked {
     schedule: Schedule,
     idle: Mutex<Vec<Memory>>,
     _code: Option<Code>,
-}
-
-/// What a buffer of the sweeps stands for.
-struct Slot {
-    kind: Kind,
-    field: Field,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    /// The carried value before the step.
-    Old(usize),
-    /// The same after it.
-    New(usize),
-    /// What sweeps leave for later sweeps of the same step.
-    Between,
-    /// An item of an argument that is split over the steps, in place.
-    Item(usize),
-    /// What the step leaves as a row of a result, in place.
-    Row(usize),
-    /// An argument that stays the same; or result k of the prologue.
-    Shared(usize),
-    Prologue(usize),
-    /// A constant of the body.
-    Constant(Value),
-}
-
-/// Where the next value of a carried value comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Next {
-    Made,
-    /// Made in the place of another value's old one, which nobody needs any more.
-    Over(usize),
-    /// It is the value that another one had.
-    Taken(usize),
-}
-
-/// What a scan's arrays are to look like.
-struct Layout {
-    /// Rows fill a multiple of so many cache lines.
-    lines: usize,
-    /// Those of the items, where they are not read in place.
-    items: Option<Vec<Field>>,
-}
-
-impl Default for Layout {
-    fn default() -> Layout {
-        Layout { lines: 1, items: None }
-    }
-}
-
-/// What is split over the steps: the item of an argument, by its position, or the row of a result.
-#[derive(Clone, Copy)]
-enum Outer {
-    Item(usize),
-    Row(usize),
-}
-
-/// A scan between two of its steps.
-struct Running {
-    /// Of each slot that no step changes.
-    fixed: Vec<*mut u8>,
-    /// Arrays for states.
-    own: Vec<*mut u8>,
-    /// Where each carried value lies: in one of these, the others of which are free, or in an array that is not written.
-    place: Vec<*mut u8>,
-    /// What the pointers point into.
-    _made: Vec<Buffer>,
 }
 
 struct Sweep {
@@ -192,7 +128,7 @@ impl Blocked {
         layout: &Layout,
     ) -> Result<Option<Blocked>, Fault> {
         let dtype = body.inputs[0].dtype;
-        let (slots, numbers, prologue) = lay_out(body, roots, extent, (carry, grid), layout);
+        let (slots, numbers, prologue) = slots::lay_out(body, roots, extent, (carry, grid), layout);
         let Some(made) = read::nests(body, roots, grid, &slots, &numbers) else { return Ok(None) };
         let mut compiler = Compiler::new().expect("compiler bug: kernels without a compiler");
         compiler.keeps_in_cache(true);
@@ -206,7 +142,8 @@ impl Blocked {
         }
         let code = compiler.finish_pieces(sweeps.iter_mut().flat_map(|s| &mut s.pieces))?;
         let wide = sweeps.iter().flat_map(|s| &s.pieces).all(|p| p.wide);
-        let next = if wide { nexts(body, roots, extent, carry) } else { simple_nexts(body, roots, carry) };
+        let next =
+            if wide { slots::nexts(body, roots, extent, carry) } else { slots::simple_nexts(body, roots, carry) };
         let prologue = match prologue.is_empty() {
             true => None,
             false => {
@@ -363,174 +300,6 @@ impl Blocked {
         outs.iter_mut().enumerate().for_each(|(k, out)| self.state(context, &running, k, out));
         Ok(())
     }
-
-    /// Lays out what does not change and the state; `args` are those of the scan, of which those split over the steps are not read.
-    fn begin(&self, context: &Context, memory: &mut Memory, args: &[View]) -> Result<Running, Fault> {
-        let (fixed, made) = self.fixed(context, memory, args)?;
-        let own: Vec<*mut u8> = memory.states.iter_mut().map(|s| s.pointer()).collect();
-        for (k, arg) in args.iter().enumerate().take(self.carry) {
-            self.old(k).fill(context, *arg, own[k]);
-        }
-        let place = own[..self.carry].to_vec();
-        Ok(Running { fixed, own, place, _made: made })
-    }
-
-    /// The same from a state in arrays of this layout, which stay as they are.
-    fn begin_at(
-        &self,
-        context: &Context,
-        memory: &mut Memory,
-        args: &[View],
-        from: &[*mut u8],
-    ) -> Result<Running, Fault> {
-        let (fixed, made) = self.fixed(context, memory, args)?;
-        let own = memory.states.iter_mut().map(|s| s.pointer()).collect();
-        Ok(Running { fixed, own, place: from.to_vec(), _made: made })
-    }
-
-    /// Of each slot that no step changes where it lies, and what some of the pointers point into.
-    fn fixed(
-        &self,
-        context: &Context,
-        memory: &mut Memory,
-        args: &[View],
-    ) -> Result<(Vec<*mut u8>, Vec<Buffer>), Fault> {
-        let mut made: Vec<Buffer> = vec![];
-        if let Some((body, nested)) = &self.prologue {
-            made = super::buffers(body.program.output_types());
-            let mut views: Vec<ViewMut> = made.iter_mut().map(Buffer::view_mut).collect();
-            body.call(context, nested, args, &mut views)?;
-        }
-        // Pointers that no step changes.
-        let mut fixed: Vec<*mut u8> = vec![std::ptr::null_mut(); self.slots.len()];
-        for (k, slot) in self.slots.iter().enumerate() {
-            let from = match slot.kind {
-                Kind::Shared(a) => args[a],
-                Kind::Prologue(r) => made[r].view(),
-                Kind::Constant(_) => slot.field.constant(),
-                Kind::Between => {
-                    fixed[k] = memory.others[k].pointer();
-                    continue;
-                }
-                Kind::Old(_) | Kind::New(_) | Kind::Row(_) | Kind::Item(_) => continue,
-            };
-            fixed[k] = if slot.field.ghosts() {
-                let to = memory.others[k].pointer();
-                slot.field.fill(context, from, to);
-                to
-            } else {
-                super::kernel::pointer(&from)
-            };
-        }
-        Ok((fixed, made))
-    }
-
-    /// Where the carried values lie after a step.
-    fn after(&self, running: &Running) -> Vec<*mut u8> {
-        let Running { own, place, .. } = running;
-        let mut free = own.iter().copied().filter(|s| !place.contains(s));
-        let to = |n: &Next| match *n {
-            Next::Taken(j) => place[j],
-            Next::Over(j) if own.contains(&place[j]) => place[j],
-            Next::Over(_) | Next::Made => free.next().expect("compiler bug: no state is free"),
-        };
-        self.next.iter().map(to).collect()
-    }
-
-    /// Further steps; what is split over them lies where `outside` says for each step from 0: `(step, which, elements)`.
-    fn go_on(
-        &self,
-        context: &Context,
-        running: &mut Running,
-        steps: usize,
-        outside: &dyn Fn(usize, Outer, usize) -> *mut u8,
-    ) {
-        self.go_on_to(context, running, steps, None, outside);
-    }
-
-    /// The same; the state after them is to lie in arrays of its layout, which stay as they are from then on.
-    fn go_on_to(
-        &self,
-        context: &Context,
-        running: &mut Running,
-        steps: usize,
-        to: Option<&[*mut u8]>,
-        outside: &dyn Fn(usize, Outer, usize) -> *mut u8,
-    ) {
-        let mut at = 0;
-        while at < steps {
-            let count = self.schedule.steps.min(steps - at);
-            let mut tables: Vec<Vec<*mut u8>> = Vec::with_capacity(count);
-            for step in at..at + count {
-                let mut after = self.after(running);
-                if let Some(to) = to
-                    && step + 1 == steps
-                {
-                    let made = |k: &usize| !matches!(self.next[*k], Next::Taken(_));
-                    (0..self.carry).filter(made).for_each(|k| after[k] = to[k]);
-                }
-                let Running { fixed, place, .. } = running;
-                let table = self.slots.iter().zip(&*fixed).map(|(slot, &fixed)| match slot.kind {
-                    Kind::Old(k) => place[k],
-                    Kind::New(k) => after[k],
-                    Kind::Item(k) => outside(step, Outer::Item(k), slot.field.len),
-                    Kind::Row(r) => outside(step, Outer::Row(r), slot.field.len),
-                    _ => fixed,
-                });
-                tables.push(table.collect());
-                running.place = after;
-            }
-            self.advance(context, &tables);
-            at += count;
-        }
-        // What a value has from another one lies where that one was.
-        for (k, &to) in to.unwrap_or_default().iter().enumerate().filter(|(k, to)| running.place[*k] != **to) {
-            self.old(k).copy(context, running.place[k], to);
-        }
-    }
-
-    /// A carried value as it is now.
-    fn state(&self, context: &Context, running: &Running, k: usize, out: &mut ViewMut) {
-        self.old(k).read(context, running.place[k], out);
-    }
-
-    /// The same as it lies, to arrays of the layout of the states.
-    fn copy_state(&self, context: &Context, running: &Running, to: &[*mut u8]) {
-        for (k, &to) in to.iter().enumerate() {
-            self.old(k).copy(context, running.place[k], to);
-        }
-    }
-
-    fn old(&self, k: usize) -> &Field {
-        let slot = self.slots.iter().find(|s| s.kind == Kind::Old(k));
-        &slot.expect("compiler bug: a state without a slot").field
-    }
-
-    /// As many steps as there are tables of pointers.
-    fn advance(&self, context: &Context, tables: &[Vec<*mut u8>]) {
-        let tables: Vec<Pointers> = tables.iter().map(|t| Pointers(t)).collect();
-        let sweeps = self.sweeps.len();
-        let work = |time: usize, b: &Box| self.sweep(&self.sweeps[time % sweeps], &tables[time / sweeps], b);
-        self.schedule.run(context, tables.len() * sweeps, &work);
-    }
-
-    /// One sweep over a box of rows, whose ghosts are then what they stand for.
-    fn sweep(&self, sweep: &Sweep, pointers: &Pointers, b: &Box) {
-        for piece in &sweep.pieces {
-            piece.call_box(pointers, b.rows, b.columns);
-        }
-        for &w in &sweep.writes {
-            let field = &self.slots[w].field;
-            if field.follows() {
-                // SAFETY: the buffer is as long as its field says, and these rows belong to this task.
-                unsafe { field.refresh(pointers.0[w], b, &self.grid) };
-            }
-        }
-    }
-}
-
-fn simple_nexts(body: &Func, roots: &Roots, carry: usize) -> Vec<Next> {
-    (0..carry).map(|k| roots.taken(body, k).map_or(Next::Made, Next::Taken)).collect()
 }
 
 /// Rows are values of their own, which nothing else reads: copies.
@@ -544,103 +313,6 @@ fn rows_apart(body: &Func, carry: usize) -> Func {
         f.outputs[k] = Value(f.nodes.len() as u32 - 1);
     }
     f
-}
-
-/// A value may be written over one that is read nowhere but at the point that is computed, for this value alone.
-fn nexts(body: &Func, roots: &Roots, extent: &Extent, carry: usize) -> Vec<Next> {
-    let mut next = simple_nexts(body, roots, carry);
-    for k in 0..carry {
-        let v = body.outputs[k];
-        let (Next::Made, Some(level)) = (next[k], roots.level(v)) else { continue };
-        let alone = roots.all.iter().filter(|r| r.1 == level).count() == 1;
-        let single = body.ty(v).rank() == 0 || roots::components(&body.ty(v).shape, roots.rank) == 1;
-        if !alone || !single {
-            continue;
-        }
-        let fits = |j: &usize| {
-            let old = Source::Old(*j);
-            let last = extent.last.get(&old).copied().unwrap_or(0);
-            !extent.elsewhere.contains(&old)
-                && last <= level
-                && !next.iter().any(|n| matches!(n, Next::Taken(i) | Next::Over(i) if i == j))
-        };
-        if let Some(j) = (0..carry).find(fits) {
-            next[k] = Next::Over(j);
-        }
-    }
-    next
-}
-
-/// The slots, the number of each source among them, and what the prologue computes.
-fn lay_out(
-    body: &Func,
-    roots: &Roots,
-    extent: &Extent,
-    (carry, grid): (usize, &[usize]),
-    layout: &Layout,
-) -> (Vec<Slot>, std::collections::HashMap<Source, usize>, Vec<Value>) {
-    let mut slots: Vec<Slot> = vec![];
-    let mut numbers = std::collections::HashMap::new();
-    let mut prologue = vec![];
-    let dtype = body.inputs[0].dtype;
-    for k in 0..carry {
-        // Values that take each other's places have one layout: the widest.
-        let shape = &body.inputs[k].shape;
-        let mut field = Field::around(shape, grid, &extent.state_ghosts, dtype, layout.lines);
-        field.around = extent.around(body, Source::Old(k), shape.len());
-        numbers.insert(Source::Old(k), slots.len());
-        slots.push(Slot { kind: Kind::Old(k), field: field.clone() });
-        if roots.taken(body, k).is_none() {
-            numbers.insert(Source::Root(body.outputs[k]), slots.len());
-            slots.push(Slot { kind: Kind::New(k), field });
-        }
-    }
-    for (row, &v) in body.outputs[carry..].iter().enumerate() {
-        let shape = &body.ty(v).shape;
-        numbers.insert(Source::Root(v), slots.len());
-        let none = vec![0; shape.len()];
-        slots.push(Slot { kind: Kind::Row(row), field: Field::of(shape, (none.clone(), none), dtype) });
-    }
-    for &(v, _) in &roots.all {
-        if let std::collections::hash_map::Entry::Vacant(place) = numbers.entry(Source::Root(v)) {
-            let shape = &body.ty(v).shape;
-            let mut field =
-                Field::around(shape, grid, &extent.ghosts_of(Source::Root(v), grid.len()), dtype, layout.lines);
-            field.around = extent.around(body, Source::Root(v), shape.len());
-            place.insert(slots.len());
-            slots.push(Slot { kind: Kind::Between, field });
-        }
-    }
-    for source in &extent.sources {
-        let (kind, ty) = match *source {
-            Source::Old(_) | Source::Root(_) => continue,
-            Source::Item(k) => (Kind::Item(k), &body.inputs[k]),
-            Source::Fixed(v) => match &body.node(v).op {
-                Op::Input(k) => (Kind::Shared(*k), body.ty(v)),
-                Op::Const(_) => (Kind::Constant(v), body.ty(v)),
-                _ => {
-                    prologue.push(v);
-                    (Kind::Prologue(prologue.len() - 1), body.ty(v))
-                }
-            },
-        };
-        let mut field = match (source, &layout.items) {
-            (Source::Item(k), Some(items)) => items[*k - carry].clone(),
-            _ => {
-                let mut field = Field::of(&ty.shape, extent.beyond(*source), ty.dtype);
-                field.around = extent.around(body, *source, ty.rank());
-                field
-            }
-        };
-        if let Kind::Constant(v) = kind
-            && let Op::Const(t) = &body.node(v).op
-        {
-            field.constant = Some(t.clone());
-        }
-        numbers.insert(*source, slots.len());
-        slots.push(Slot { kind, field });
-    }
-    (slots, numbers, prologue)
 }
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ impl Pair {
     }
 }
 
-fn nothing_outside(_: usize, _: super::Outer, _: usize) -> *mut u8 {
+fn nothing_outside(_: usize, _: super::running::Outer, _: usize) -> *mut u8 {
     unreachable!("compiler bug: rows or items of plain steps")
 }
 

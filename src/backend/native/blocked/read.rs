@@ -1,8 +1,8 @@
 //! The loop nests of the sweeps: every value written out in terms of elements that are read near a point.
 
-use super::Slot;
 use super::layout::Field;
 use super::roots::{Roots, is_field, places};
+use super::slots::Slot;
 use crate::backend::native::fuse::{Cut, side, unit_axes};
 use crate::backend::native::nest::{Address, Affine, Expr, Graph, Id, Nest};
 use crate::ir::{Func, Op, Value};

@@ -6,7 +6,8 @@
 //! [Griewank & Walther 2000, Algorithm 799: revolve] Over two axes the
 //! two loops are one [`Pair`](super::Pair) where that is faster.
 
-use super::{Blocked, Outer, Running};
+use super::Blocked;
+use super::running::{Outer, Running};
 use crate::backend::native::Context;
 use crate::backend::native::buffer::{Buffer, View, ViewMut};
 use crate::ir::{Fault, Func, Op, Value};

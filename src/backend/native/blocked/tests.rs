@@ -1,6 +1,7 @@
 //! Blocked scans against the interpreter, for every schedule: to the bit.
 
 use super::*;
+use crate::backend::native::Buffer;
 use crate::backend::native::buffers;
 use crate::backend::native::pool::Pool;
 use crate::ir::eval::eval;

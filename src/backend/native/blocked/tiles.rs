@@ -8,12 +8,13 @@
 //!
 //! [Wolfe 1989, More iteration space tiling; Griewank & Walther 2008, Evaluating Derivatives, §12]
 
+use super::Blocked;
 use super::layout::{Aligned, Field, Memory};
 use super::passes::{self, Head, Pass, Place, Stage, Work, Working};
 use super::read::{self, End, Extent, Source};
 use super::rings::{GRAIN, LINES, Ring};
 use super::roots::{self, Roots};
-use super::{Blocked, Kind, Layout, Next};
+use super::slots::{Kind, Layout, Next, Slot};
 use crate::backend::native::buffer::{Buffer, View};
 use crate::backend::native::{Context, processors};
 use crate::ir::{Fault, Func};
@@ -431,7 +432,7 @@ fn sweeps<'a>(stages: &mut Vec<Stage<'a>>, of: &'a Blocked, table: &[Place]) {
 }
 
 fn table(of: &Blocked, fixed: &[*mut u8], mut between: usize, place: impl Fn(Kind) -> Place) -> Vec<Place> {
-    let place = |(slot, &fixed): (&super::Slot, &*mut u8)| match slot.kind {
+    let place = |(slot, &fixed): (&Slot, &*mut u8)| match slot.kind {
         Kind::Between => {
             between += 1;
             Place::Ring(between - 1)
