@@ -7,6 +7,7 @@
 
 use super::nest::{Address, Affine, Expr, Graph, Id, Nest, Share};
 use super::scalar;
+use super::spectra::Sums;
 use super::{Place, modal};
 use crate::ir::{Binary, DType, Func, Node, Op, Tensor, Value};
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ pub enum Home {
 type Demand = (usize, Option<Vec<Affine>>);
 
 /// Decides for every node. `borders`: whether loops may be cut where an address depends on the side of a border.
-pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
+pub fn homes(f: &Func, live: &[bool], sums: &Sums, borders: bool) -> Vec<Home> {
     let n = f.nodes.len();
     let mut homes = vec![Home::Dead; n];
     let mut demands: Vec<Vec<Demand>> = vec![vec![]; n];
@@ -36,6 +37,16 @@ pub fn homes(f: &Func, live: &[bool], borders: bool) -> Vec<Home> {
     f.outputs.iter().for_each(|v| outside[v.index()] = true);
     for at in (0..n).rev().filter(|&at| live[at]) {
         let node = &f.nodes[at];
+        if let Some(sum) = sums.at(Value(at as u32)) {
+            homes[at] = Home::Step;
+            let read = sum.terms.iter().flat_map(|t| std::iter::once(&t.base).chain(&t.factors));
+            read.for_each(|a| outside[a.index()] = true);
+            continue;
+        }
+        if sums.within[at] {
+            homes[at] = Home::Inlined;
+            continue;
+        }
         let class = match class(f, node) {
             Class::Moved if !borders && cuts(&node.op) => Class::Other,
             class => class,

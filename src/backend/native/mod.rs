@@ -23,6 +23,7 @@ mod retraced;
 mod run;
 mod scalar;
 mod small;
+mod spectra;
 mod strips;
 mod structured;
 mod through;
