@@ -5,7 +5,7 @@ use super::memo::Remembered;
 use super::system;
 use crate::ir::{
     Binary, Compare, DType, Data, Dot, Fault, Func, Jacobian, MemoSpec, Op, Reduce, SolveSpec, Tensor, Type, Unary,
-    Value, fourier, math,
+    Value, Within, fourier, math,
 };
 use crate::solve::newton::{NewtonFailure, NewtonOptions, newton};
 use crate::solve::{self, Failure, LinearSystem};
@@ -74,7 +74,7 @@ impl Candle {
                 for i in 0..*n {
                     let inputs = args.iter().zip(mapped).map(|(t, &m)| if m { item(t, i) } else { Ok(t.clone()) });
                     let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-                    rows.push(self.call(body, &inputs).map_err(|e| e.within(format_args!("item {i}")))?);
+                    rows.push(self.call(body, &inputs).map_err(|e| e.within(Within::Item(i, *n)))?);
                 }
                 (0..types.len()).map(|k| stack(&types[k], rows.iter().map(|r| &r[k])).map_err(told)).collect()
             }
@@ -88,7 +88,8 @@ impl Candle {
                         inputs.push(item(t, i)?);
                     }
                     inputs.extend_from_slice(&args[carry + xs..]);
-                    let mut out = self.call(body, &inputs).map_err(|e| e.within(format_args!("step {step}")))?;
+                    let mut out =
+                        self.call(body, &inputs).map_err(|e| e.within(Within::Step(body.name.clone(), step)))?;
                     rows[i] = out.split_off(*carry);
                     state = out;
                 }

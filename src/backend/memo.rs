@@ -3,7 +3,7 @@
 //! may ask, and is shared by all that ask the same body: the residual of a system and its Jacobian, step after step.
 
 use super::counts;
-use crate::ir::{Fault, Func, MemoSpec, Type};
+use crate::ir::{Fault, Func, MemoSpec, Type, Within};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -129,10 +129,10 @@ impl Remembered {
         let outcome = cell.get_or_init(|| {
             counts::computed(&self.spec.name);
             body(corner).map_err(|f| {
-                f.within(format_args!(
+                f.within(Within::Else(format!(
                     "at the knot {corner:?}, from which results are reused (`reuse={}`)",
                     self.spec.reuse
-                ))
+                )))
             })
         });
         match outcome {

@@ -90,6 +90,14 @@ impl Executable {
         }
     }
 
+    /// The same; whoever watches hears only of runs in time that go wrong, wherever in the function they lie. Of the native back end only.
+    pub fn run_guarded(&self, inputs: &[Tensor], watch: &dyn Watch) -> Result<Vec<Tensor>, Fault> {
+        match &self.kind {
+            Kind::Native(n) => n.run_guarded(inputs, watch),
+            Kind::Candle(c) => c.run(inputs),
+        }
+    }
+
     /// The same into memory that the caller keeps, for what is run thousands of times. Lengths and element types as in [`run`](Self::run).
     pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
         let f = &self.func;

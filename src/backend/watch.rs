@@ -6,7 +6,8 @@ use crate::ir::{Fault, Tensor};
 use std::ops::Range;
 
 /// Follows loops (`Scan`) that stand at the top of a function, or at the top of the body of a loop that is followed. Calls come
-/// between chunks of steps of some tenths of a second.
+/// between chunks of steps of some tenths of a second. Loops elsewhere are guarded: of them it hears only what goes wrong, from any
+/// thread.
 pub trait Watch: Sync {
     /// Whether the loop with a body of this name is followed.
     fn follows(&self, body: &str) -> bool;
@@ -41,6 +42,16 @@ pub trait Watch: Sync {
         true
     }
 
+    /// Whether the loops of bodies of these names belong to one run.
+    fn same_run(&self, a: &str, b: &str) -> bool {
+        a == b
+    }
+
+    /// A loop that is not at the top has done its steps. An error ends the run.
+    fn arrived(&self, _end: &Reached) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// What to say of the first state that is not.
     fn violated(&self, now: &Reached) -> Fault {
         Fault::new(now.body, "a state that should not be")
@@ -56,6 +67,8 @@ pub struct Reached<'a> {
     pub length: usize,
     /// It runs from the last step to the first.
     pub reverse: bool,
+    /// The carried values before the first step.
+    pub start: &'a [View<'a>],
     /// The carried values.
     pub state: &'a [View<'a>],
     /// What the steps so far have left behind, in their order; nothing where it is handed over.

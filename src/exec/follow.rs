@@ -1,7 +1,7 @@
 //! Runs in time while they run: how far they are, checkpoints from which a killed run goes on with the same bits, Ctrl-C, and where
 //! a state broke down.
 
-use super::guard::{self, Broken, Glance, What};
+use super::guard::{Guard, Moment};
 use super::interrupt;
 use super::progress::{Meter, Progress};
 use super::store::{Artifact, Store};
@@ -11,13 +11,13 @@ use crate::backend::watch::{Reached, Saved, Watch};
 use crate::base::Fingerprint;
 use crate::base::digits::short;
 use crate::base::fingerprint::Hasher;
-use crate::ir::{DType, Fault, Tensor, Type};
-use crate::lower::evolve::march::{ACCEPTED, Held, Look, March, Often, Round, TIME, marked};
+use crate::ir::{Broke, BrokenRun, DType, Fault, Func, Op, Several, Tensor, Type};
+use crate::lower::evolve::march::{ACCEPTED, ENDED, LENGTH, MANY, March, Often, REJECTED, Round, SHORT, TIME, marked};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Marks of runs with what is known of them.
@@ -39,7 +39,8 @@ const SHARE: u32 = 20;
 pub struct Follower<'a> {
     known: HashMap<String, Known>,
     guards: HashMap<String, Guard>,
-    threads: usize,
+    /// How many loops of each run there are at the top.
+    several: HashMap<String, usize>,
     progress: &'a dyn Progress,
     store: &'a Store,
     /// Of the function that the loops belong to.
@@ -59,6 +60,8 @@ struct Known {
     checkpoint: Option<Often>,
     /// Which carried value is the state.
     place: usize,
+    /// Of a state of one run.
+    entries: usize,
 }
 
 impl Known {
@@ -94,45 +97,10 @@ impl Place<'_> {
     }
 }
 
-/// What is computed of the states of a run.
-struct Guard {
-    /// Its claims, none where it makes none.
-    claims: Vec<Held>,
-    claimed: Option<Look>,
-    shown: Option<Look>,
-    /// Compiled when they are first wanted.
-    glances: [OnceLock<Option<Glance>>; 2],
-}
-
-impl Guard {
-    fn of(m: &March) -> Option<Guard> {
-        let claims = m.watched.as_ref().map_or(vec![], |w| w.claims.clone());
-        let claimed = m.watched.as_ref().map(|w| w.look.clone());
-        let guard = Guard { claims, claimed, shown: m.shown.clone(), glances: Default::default() };
-        (guard.claimed.is_some() || guard.shown.is_some()).then_some(guard)
-    }
-
-    /// The claim that does not hold at a state.
-    fn broken(&self, state: &[View], t: f64, threads: usize) -> Option<What> {
-        let look = self.claimed.as_ref()?;
-        let glance = self.glances[0].get_or_init(|| Glance::new(look, threads)).as_ref()?;
-        glance.at(state, t, |values| guard::broken(&self.claims, values))?
-    }
-
-    /// The entry of the unknowns that is largest at a state.
-    fn largest(&self, state: &[View], t: f64, threads: usize) -> Option<usize> {
-        let look = self.shown.as_ref()?;
-        let glance = self.glances[1].get_or_init(|| Glance::new(look, threads)).as_ref()?;
-        glance.at(state, t, |values| {
-            let size = |x: &f64| if x.is_finite() { x.abs() } else { f64::INFINITY };
-            (0..values[0].len()).max_by(|a, b| size(&values[0][*a]).total_cmp(&size(&values[0][*b])).then(b.cmp(a)))
-        })?
-    }
-}
-
 struct State {
-    /// Loops at the top that have begun.
+    /// Loops at the top that have begun, and those of each run.
     loops: u64,
+    begun: HashMap<String, usize>,
     meter: Option<Box<dyn Meter>>,
     /// When the last checkpoint was written, after how many steps, and how long that took.
     last: Instant,
@@ -146,7 +114,6 @@ struct State {
     stream: Option<Stream>,
     /// The mark, of how many steps where that is known, after how many.
     resumed: Option<(String, Option<usize>, usize)>,
-    broken: Option<Broken>,
 }
 
 impl<'a> Follower<'a> {
@@ -164,17 +131,19 @@ impl<'a> Follower<'a> {
             per_sample: m.per_sample.unwrap_or(1),
             checkpoint: m.checkpoint,
             place: m.place,
+            entries: m.entries(),
         };
         Follower {
             known: marches.iter().map(|(mark, m)| (mark.clone(), known(m))).collect(),
-            guards: marches.iter().filter_map(|(mark, m)| Some((mark.clone(), Guard::of(m)?))).collect(),
-            threads,
+            guards: marches.iter().filter_map(|(mark, m)| Some((mark.clone(), Guard::of(m, threads)?))).collect(),
+            several: HashMap::new(),
             progress,
             store,
             key,
             every,
             state: Mutex::new(State {
                 loops: 0,
+                begun: HashMap::new(),
                 meter: None,
                 last: Instant::now(),
                 last_steps: 0,
@@ -183,9 +152,20 @@ impl<'a> Follower<'a> {
                 kept: vec![],
                 stream: None,
                 resumed: None,
-                broken: None,
             }),
         }
+    }
+
+    /// The loops that it will meet are those of this function.
+    pub fn of(mut self, func: &Func) -> Follower<'a> {
+        for node in &func.nodes {
+            if let Op::Scan { body, reverse: false, .. } = &node.op
+                && let Some((mark, _)) = marked(&body.name)
+            {
+                *self.several.entry(mark.to_string()).or_default() += 1;
+            }
+        }
+        self
     }
 
     /// The samples of one of the loops go there.
@@ -211,11 +191,6 @@ impl<'a> Follower<'a> {
             // What cannot be removed goes when the cache is swept.
             let _ = self.store.remove(&key);
         }
-    }
-
-    /// What broke down, if that ended the task.
-    pub fn broken(&self) -> Option<Broken> {
-        self.lock().broken.clone()
     }
 
     /// `went on from step 320 of 1000 of Heat`, where it did.
@@ -297,6 +272,9 @@ impl Watch for Follower<'_> {
             return s.inner.take().filter(|(step, _)| *step == above.step).map(|(_, saved)| saved);
         }
         s.loops += 1;
+        if let Some((mark, _)) = marked(start.body) {
+            *s.begun.entry(mark.to_string()).or_default() += 1;
+        }
         s.inner = None;
         if let Some(place) = self.place(start) {
             s.meter = Some(self.progress.start(system(place.mark), Some(place.progress().1)));
@@ -377,7 +355,12 @@ impl Watch for Follower<'_> {
     }
 
     fn watches(&self, body: &str) -> bool {
-        marked(body).and_then(|(mark, _)| self.guards.get(mark)).is_some_and(|g| g.claimed.is_some())
+        marked(body).and_then(|(mark, _)| self.guards.get(mark)).is_some_and(Guard::claims)
+    }
+
+    fn same_run(&self, a: &str, b: &str) -> bool {
+        let mark = |body| marked(body).map(|(mark, _)| mark);
+        mark(a) == mark(b)
     }
 
     fn holds(&self, now: &Reached) -> bool {
@@ -385,34 +368,65 @@ impl Watch for Follower<'_> {
     }
 
     fn violated(&self, now: &Reached) -> Fault {
-        if let (Some(what), Some(place)) = (self.claim_at(now), self.place(now)) {
-            self.note(&place, place.t, what);
+        match (self.claim_at(now), self.place(now)) {
+            (Some((what, run)), Some(place)) => self.broke(now, &place, place.t, (what, run)),
+            _ => Fault::new(now.body, "what it ensures does not hold"),
         }
-        Fault::new(now.body, "what it ensures does not hold")
     }
 
     fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault {
-        if let Some(place) = self.place(now) {
-            let value = now.state[state].number(entry);
-            let step = if place.found { 0.0 } else { place.known.step };
-            let largest = self.guards.get(place.mark).and_then(|g| g.largest(before, place.t - step, self.threads));
-            let state = (state == place.known.place).then_some(entry);
-            // The time may be what is no number.
-            let t = if place.t.is_finite() { place.t } else { before[TIME].number(0) };
-            self.note(&place, t, What::NotFinite { entry: state, value, largest });
+        let Some(place) = self.place(now) else { return Fault::new(now.body, "a number that is not finite") };
+        let value = now.state[state].number(entry);
+        let step = if place.found { 0.0 } else { place.known.step };
+        // Several runs that are taken together have their states one after the other.
+        let entries = place.known.entries.max(1);
+        let own = state == place.known.place;
+        let run = if own && now.state[state].len().is_multiple_of(entries) { entry / entries } else { 0 };
+        let largest = self.guards.get(place.mark).and_then(|g| g.largest(before, run, place.t - step));
+        // The time may be what is no number.
+        let t = if place.t.is_finite() { place.t } else { before[TIME].number(0) };
+        let entry = own.then_some(entry - run * entries);
+        self.broke(now, &place, t, (Broke::NotFinite { entry, value, largest }, run))
+    }
+
+    fn arrived(&self, end: &Reached) -> Result<(), Fault> {
+        let Some(place) = self.place(end).filter(|p| p.found) else { return Ok(()) };
+        let number = |k: usize| end.state.get(k).map_or(0.0, |v| v.number(0));
+        let ended = number(ENDED);
+        if ended < MANY {
+            return Ok(());
         }
-        Fault::new(now.body, "a number that is not finite")
+        let what = Broke::Stuck { short: ended == SHORT, rejected: number(REJECTED), length: number(LENGTH) };
+        Err(self.broke(end, &place, place.t, (what, 0)))
     }
 }
 
 impl Follower<'_> {
-    fn claim_at(&self, now: &Reached) -> Option<What> {
+    fn claim_at(&self, now: &Reached) -> Option<(Broke, usize)> {
         let place = self.place(now)?;
-        self.guards.get(place.mark)?.broken(now.state, place.t, self.threads)
+        let mut first = now;
+        while let Some(above) = first.above {
+            first = above;
+        }
+        let start = (first.start, place.known.start);
+        self.guards.get(place.mark)?.broken(Moment { state: now.state, t: place.t, start })
     }
 
-    fn note(&self, place: &Place, t: f64, what: What) {
-        self.lock().broken = Some(Broken { mark: place.mark.into(), steps: place.steps, t, what });
+    /// A run that broke, and which one it is of several that are taken together.
+    fn broke(&self, now: &Reached, place: &Place, t: f64, (how, run): (Broke, usize)) -> Fault {
+        let mut which = vec![];
+        let together = now.state.get(place.known.place).map_or(1, |v| v.len() / place.known.entries.max(1));
+        if together > 1 && !place.found {
+            which.push((Several::Together, run, together));
+        }
+        let several = self.several.get(place.mark).copied().unwrap_or(0);
+        let begun = self.lock().begun.get(place.mark).copied().unwrap_or(0);
+        if several > 1 && begun > 0 {
+            which.push((Several::InTurn, begun - 1, several));
+        }
+        let mut fault = Fault::new(now.body, "a run in time broke");
+        fault.broken = Some(Box::new(BrokenRun { steps: place.steps, t, how, which }));
+        fault
     }
 }
 

@@ -1,5 +1,6 @@
 //! Running a program: studies, the world they act on, and what came of it.
 
+mod broken;
 pub mod engine;
 pub mod follow;
 mod format;

@@ -3,7 +3,9 @@
 
 use super::engine::Engine;
 use crate::ad;
+use crate::backend::watch::Watch;
 use crate::backend::{Executable, View, ViewMut};
+use crate::ir::build::drop_dead;
 use crate::ir::fault::Fault;
 use crate::ir::{Builder, Func, Op, Tensor, Type};
 use crate::lower::runtime::{Stage, Training};
@@ -26,8 +28,19 @@ pub struct Objective<'a> {
     current: usize,
     names: Vec<String>,
     parts: Vec<f64>,
+    /// Hears of runs in time that go wrong.
+    watch: &'a dyn Watch,
+    pub unusable: Unusable,
     /// Of each stage.
     pub precisions: Vec<Precision>,
+}
+
+/// Evaluations whose loss or gradient was not finite.
+#[derive(Default)]
+pub struct Unusable {
+    pub count: usize,
+    /// Where the last was, and the run in time that broke there, if one did.
+    pub last: Option<(Vec<f64>, Option<Fault>)>,
 }
 
 /// What a compiled function is for.
@@ -45,12 +58,14 @@ struct Choice {
 /// `(x, rows?) → (total and losses, gradient)`, and memory for the values.
 struct Plan {
     run: Executable,
+    /// The losses alone, once they were wanted.
+    losses: Option<Executable>,
     values: Vec<f64>,
     narrow: Vec<f32>,
 }
 
 impl<'a> Objective<'a> {
-    pub fn new(training: &'a Training, engine: &'a Engine) -> Result<Objective<'a>, Fault> {
+    pub fn new(training: &'a Training, engine: &'a Engine, watch: &'a dyn Watch) -> Result<Objective<'a>, Fault> {
         let validation = match &training.validation {
             Some(losses) => Some(engine.compile(&flat_values(losses, &training.initial))?),
             None => None,
@@ -59,8 +74,19 @@ impl<'a> Objective<'a> {
         let names = if training.names.len() > 1 { training.names.clone() } else { vec![] };
         let (parts, validated) = (vec![f64::NAN; names.len()], vec![0.0; training.names.len()]);
         let precisions = vec![Precision::Double; training.stages.len()];
-        let mut o =
-            Objective { training, engine, plans: vec![], validation, validated, current: 0, names, parts, precisions };
+        let mut o = Objective {
+            training,
+            engine,
+            plans: vec![],
+            validation,
+            validated,
+            current: 0,
+            names,
+            parts,
+            watch,
+            unusable: Unusable::default(),
+            precisions,
+        };
         for (k, s) in training.stages.iter().enumerate().filter(|(_, s)| s.kind == "adam") {
             let single = match s.precision {
                 Some(p) => p == Precision::Single,
@@ -68,6 +94,7 @@ impl<'a> Objective<'a> {
             };
             o.precisions[k] = if single { Precision::Single } else { Precision::Double };
         }
+        o.unusable = Unusable::default();
         Ok(o)
     }
 
@@ -75,13 +102,28 @@ impl<'a> Objective<'a> {
         self.training.initial.iter().flat_map(|w| w.to_f64()).collect()
     }
 
-    /// Each loss over all rows.
+    /// Each loss over all rows, at what a training has found: a run in time that goes wrong there is a fault.
     pub fn losses(&self, x: &[f64]) -> Result<Vec<f64>, Fault> {
         let t = self.training;
-        let mut values = vec![0.0; t.names.len()];
         let run = self.engine.compile(&flat_values(&t.losses, &t.initial))?;
-        run.run_into(&[View::F64(x)], &mut [ViewMut::F64(&mut values)])?;
-        Ok(values)
+        let values = run.run_guarded(&[Tensor::f64([x.len()], x)], self.watch)?;
+        Ok(values[0].to_f64())
+    }
+
+    /// Notes an evaluation that is of no use. The losses run again there, each of their runs in time looked at.
+    fn unusable(&mut self, x: &[f64], batch: Option<&[u32]>) {
+        self.unusable.count += 1;
+        let t = self.training;
+        let (choice, plan) = &mut self.plans[self.current];
+        if plan.losses.is_none() {
+            let all = choice.batch.map_or(&t.losses, |b| &t.batches[b].losses);
+            let chosen = Func { outputs: choice.on.iter().map(|&k| all.outputs[k]).collect(), ..all.clone() };
+            plan.losses = self.engine.compile(&flat_values(&drop_dead(chosen), &t.initial)).ok();
+        }
+        let mut inputs = vec![Tensor::f64([x.len()], x)];
+        inputs.extend(batch.map(|rows| Tensor::index([rows.len()], rows.to_vec())));
+        let told = plan.losses.as_ref().and_then(|run| run.run_guarded(&inputs, self.watch).err());
+        self.unusable.last = Some((x.to_vec(), told));
     }
 
     /// Whether single precision gives the loss and gradient of this stage at the start.
@@ -125,7 +167,7 @@ impl<'a> Objective<'a> {
         let f = if choice.precision == Precision::Single { passes::single(&f) } else { f };
         let values = 1 + choice.on.len();
         let run = self.engine.compile(&f)?;
-        self.plans.push((choice, Plan { run, values: vec![0.0; values], narrow: vec![0.0; values] }));
+        self.plans.push((choice, Plan { run, losses: None, values: vec![0.0; values], narrow: vec![0.0; values] }));
         self.current = self.plans.len() - 1;
         Ok(())
     }
@@ -149,6 +191,9 @@ impl train::Objective for Objective<'_> {
         let inputs = [View::F64(x), View::Index(batch.unwrap_or(&[]))];
         let outputs = &mut [ViewMut::F64(&mut plan.values), ViewMut::F64(g)];
         plan.run.run_into(&inputs[..1 + batch.is_some() as usize], outputs)?;
+        if !(plan.values[0].is_finite() && g.iter().all(|g| g.is_finite())) {
+            self.unusable(x, batch);
+        }
         Ok(self.told())
     }
 
@@ -158,6 +203,10 @@ impl train::Objective for Objective<'_> {
         let outputs = &mut [ViewMut::F32(&mut plan.narrow), ViewMut::F32(g)];
         plan.run.run_into(&inputs[..1 + batch.is_some() as usize], outputs)?;
         plan.values.iter_mut().zip(&plan.narrow).for_each(|(v, n)| *v = *n as f64);
+        if !(plan.values[0].is_finite() && g.iter().all(|g| g.is_finite())) {
+            let wide: Vec<f64> = x.iter().map(|x| *x as f64).collect();
+            self.unusable(&wide, batch);
+        }
         Ok(self.told())
     }
 

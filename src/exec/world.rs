@@ -1,14 +1,14 @@
 //! The world that tracing acts on: computes functions (or finds their results in the store), trains, reads files, keeps the
 //! costs of tasks.
 
+use super::broken;
 use super::engine::Engine;
 use super::follow::{Every, Follower, Marches};
 use super::fs::DiskFault;
-use super::guard;
 use super::interrupt;
 use super::journal::Journal;
 use super::key;
-use super::objective::Objective;
+use super::objective::{Objective, Unusable};
 use super::outcome::TaskRecord;
 use super::progress::Progress;
 use super::store::{Artifact, Store};
@@ -20,7 +20,7 @@ use crate::base::digits::short;
 use crate::base::fingerprint::Hasher;
 use crate::base::{Diagnostic, Fingerprint, Span};
 use crate::data::read::{self, Loaded, Options};
-use crate::ir::{Culprit, Fault, Func, Op, Tensor};
+use crate::ir::{Culprit, Fault, Func, Op, Tensor, Within};
 use crate::lower::evolve::march::{self, March, Sought};
 use crate::lower::runtime::{Failure, Runtime, Trained, Training};
 use crate::passes;
@@ -104,13 +104,40 @@ impl World {
     fn named(&self, mut fault: Fault) -> Fault {
         let Some(Culprit { solve, index, of }) = &fault.unknown else { return fault };
         let sizes = self.sought.get(solve).into_iter().flatten();
-        let Some(sought) = sizes.min_by_key(|s| s.places.ty.len().abs_diff(*of)) else { return fault };
+        let Some(sought) = sizes.min_by_key(|s| s.len().abs_diff(*of)) else { return fault };
         let Some((name, x)) = sought.named(*index) else { return fault };
         let number = format!("unknown {index}");
+        if let Sought::Numbers { equations, .. } = sought
+            && let Some(equation) = equations.get(*index)
+            && fault.what.contains("residual")
+        {
+            // Residuals stand in the order of the equations, which is not that of the unknowns.
+            let what = fault.what.split(&format!("; {number} is ")).next().unwrap_or_default();
+            fault.what = what.replace(&format!("at {number}"), &format!("in `{equation}`"));
+            fault.what = fault.what.replace(&number, &format!("`{equation}`"));
+            return fault;
+        }
         let x: Vec<String> = x.iter().map(|x| short(*x)).collect();
-        let what = fault.what.replacen(&number, &format!("`{name}` at ({})", x.join(", ")), 1);
+        let place = if x.is_empty() { String::new() } else { format!(" at ({})", x.join(", ")) };
+        let what = fault.what.replacen(&number, &format!("`{name}`{place}"), 1);
         fault.what = what.replace(&number, &format!("`{name}`"));
         fault
+    }
+
+    /// A fault of a run at the statement that asked for it.
+    fn failed(&self, fault: Fault, span: Span) -> Failure {
+        broken::diagnosed(&self.named(fault), |mark| self.marches.get(mark), span)
+    }
+
+    /// The run in time that made the last such evaluation unusable, where one did, in words and as it would be told itself.
+    fn unusable(&self, u: &Unusable, span: Span) -> Option<(String, Failure)> {
+        /// Numbers that people read at once.
+        const FEW: usize = 4;
+        let (x, fault) = u.last.as_ref()?;
+        let told = self.failed(fault.clone()?, span);
+        let numbers: Vec<String> = x.iter().map(|x| short(*x)).collect();
+        let place = if numbers.len() > FEW { String::new() } else { format!(" (tried: {})", numbers.join(", ")) };
+        Some((format!("{}{place}", told.message), told))
     }
 
     fn trained(&mut self, t: &Trained) {
@@ -130,15 +157,6 @@ impl World {
                 .help("make room on the disk and run again: what was finished before is found in the cache"),
         )
     }
-}
-
-/// A fault of a run at the statement that asked for it.
-pub fn failed(f: Fault, span: Span) -> Failure {
-    let d = Diagnostic::error("run.failed", span, format!("`{}` failed: {}", f.place, f.what));
-    Box::new(match f.help {
-        Some(h) => d.help(h),
-        None => d,
-    })
 }
 
 fn interrupted(span: Span) -> Failure {
@@ -170,6 +188,7 @@ impl Runtime for World {
         let started = Instant::now();
         let before = Before::now();
         let optimised = passes::optimise(func.clone());
+        let follower = follower.of(&optimised);
         if !self.engine.candle
             && let Some(rows) = stream::Rows::of(&optimised, |body| follower.follows(body))
         {
@@ -180,19 +199,18 @@ impl Runtime for World {
         drop(meter);
         let streamed = follower.streamed();
         let full = streamed.as_ref().and_then(|s| s.fault.clone());
-        let mut tensors = match (result, follower.broken()) {
-            (Ok(tensors), _) => tensors,
-            (Err(fault), broken) => {
+        let mut tensors = match result {
+            Ok(tensors) => tensors,
+            Err(fault) => {
                 let resumes = full.is_some() || interrupt::asked();
                 // What another run can go on with stays.
                 if let Some(stream) = streamed.filter(|_| !(resumes && follower.has_checkpoint())) {
                     stream.discard();
                 }
-                return Err(match (broken, full) {
-                    (Some(broken), _) => guard::diagnosed(&broken, self.marches.get(&broken.mark), span),
-                    (None, Some(fault)) => self.disk(&fault, span),
-                    (None, None) if interrupt::asked() => interrupted(span),
-                    (None, None) => failed(self.named(fault), span),
+                return Err(match full {
+                    Some(full) if fault.broken.is_none() => self.disk(&full, span),
+                    _ if interrupt::asked() && fault.broken.is_none() => interrupted(span),
+                    _ => self.failed(fault, span),
                 });
             }
         };
@@ -205,7 +223,7 @@ impl Runtime for World {
             let found =
                 stream.finish(&self.store, &key, ("tensors", &meta), &tensors).map_err(|e| self.disk(&e, span))?;
             let found = found.or_else(|| self.store.get(&key)).and_then(|a| outputs(&a, &func));
-            tensors = found.ok_or_else(|| failed(Fault::new(&label, "its samples cannot be read back"), span))?;
+            tensors = found.ok_or_else(|| self.failed(Fault::new(&label, "its samples cannot be read back"), span))?;
         } else if interrupt::asked() {
             return Err(interrupted(span));
         } else if cost.seconds > QUICK {
@@ -225,7 +243,7 @@ impl Runtime for World {
         let known = self.sought.entry(solve.into()).or_default();
         let new = sought();
         // The same solve may be traced thousands of times.
-        if known.len() < MOST && !known.iter().any(|k| k.places.ty == new.places.ty) {
+        if known.len() < MOST && !known.iter().any(|k| k.len() == new.len()) {
             known.push(new);
         }
     }
@@ -251,7 +269,9 @@ impl Runtime for World {
         }
         let before = Before::now();
         let started = Instant::now();
-        let mut objective = Objective::new(&problem, &self.engine).map_err(|f| failed(f, span))?;
+        let every = Every::Else(Duration::ZERO);
+        let follower = Follower::new(&self.marches, &*self.progress, &self.store, key, (every, self.engine.threads));
+        let mut objective = Objective::new(&problem, &self.engine, &follower).map_err(|f| self.failed(f, span))?;
         let stages = training::stages(&problem, &objective.precisions)?;
         let checkpoint_key = {
             let mut h = Hasher::new("checkpoint");
@@ -269,17 +289,37 @@ impl Runtime for World {
         let result = train::resume(&stages, &mut objective, state, &mut watch);
         meter.finish();
         let state = result.map_err(|e| match e {
-            TrainError::Objective(f) => failed(f, span),
-            diverged => Box::new(
-                Diagnostic::error("run.diverged", span, format!("the training of `{label}` failed: {diverged}"))
-                    .help("lower the learning rate, or look at the data for outliers"),
-            ),
+            TrainError::Objective(f) => self.failed(f, span),
+            diverged => {
+                let message = format!("the training of `{label}` failed: {diverged}");
+                Box::new(match self.unusable(&objective.unusable, span) {
+                    Some((words, of_run)) => {
+                        let d = Diagnostic::error("run.diverged", span, format!("{message}; {words}"));
+                        let d = d.help(
+                            "begin elsewhere, give bounds (`over a: [1] = 0.5 in 0..1`), or lower the learning rate",
+                        );
+                        of_run.note.iter().fold(d, |d, note| d.note(note.clone()))
+                    }
+                    None => Diagnostic::error("run.diverged", span, message)
+                        .help("lower the learning rate, or look at the data for outliers"),
+                })
+            }
         })?;
         if interrupt::asked() {
             return Err(interrupted(span));
         }
-        let losses = objective.losses(&state.x).map_err(|f| failed(f, span))?;
-        let trained = training::result(&problem, &stages, &state, losses, started.elapsed().as_secs_f64());
+        let result = |f: Fault| f.within(Within::Else(format!("at what `{label}` has found")));
+        let losses = objective.losses(&state.x).map_err(|f| self.failed(result(f), span))?;
+        let mut trained = training::result(&problem, &stages, &state, losses, started.elapsed().as_secs_f64());
+        let unusable = &objective.unusable;
+        if unusable.count > 0 {
+            let last =
+                self.unusable(unusable, span).map(|(words, _)| format!(", the last: {words}")).unwrap_or_default();
+            trained.notes.push(format!(
+                "{} evaluations gave no finite loss or gradient, and were not used{last}",
+                unusable.count
+            ));
+        }
         let cost = before.cost(trained.seconds);
         let meta = serde_json::json!({
             "task": label, "seconds": cost.seconds, "solves": cost.solves, "remembered": cost.remembered, "notes": trained.notes,

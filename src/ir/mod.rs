@@ -17,7 +17,7 @@ pub mod text;
 pub mod verify;
 
 pub use build::Builder;
-pub use fault::{Culprit, Fault};
+pub use fault::{Broke, BrokenRun, Culprit, Fault, Several, Within};
 pub use func::{Func, Node, Value};
 pub use op::{Binary, Block, Compare, Dot, GridHint, Jacobian, LinearSolver, MemoSpec, Op, Reduce, SolveSpec, Unary};
 pub use tensor::{DType, Data, Tensor, Type};

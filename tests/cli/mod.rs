@@ -1,6 +1,7 @@
 //! The command from outside: the built binary, its exit codes, what it says and where.
 
 mod ensure;
+mod guards;
 mod long;
 mod plan;
 mod report;

@@ -2,6 +2,9 @@
 //!
 //! A state that is not finite stops a loop. It is looked for at the end of a chunk; the chunk then runs again from its beginning,
 //! step by step, to the first bad one.
+//!
+//! Runs that lie in an item, a solve or a branch are not followed but guarded: nobody is told how far they are, and a state that is
+//! not finite is looked for at their end; such a run begins again, step by step. What their system claims is looked at on the way.
 
 use super::buffer::{Buffer, View, ViewMut};
 use super::structured::unchanged;
@@ -19,13 +22,51 @@ pub struct Follow<'a> {
     above: Option<&'a Reached<'a>>,
     /// A bad step is known to be here: every step is looked at.
     closely: bool,
+    /// Nobody is told how far a loop is, nor are there checkpoints.
+    quiet: bool,
+    /// Loops here are guarded, but for those of the run with a body of this name, if there is one around.
+    aside: Option<Option<&'a str>>,
     /// The steps of a chunk that the loop inside found good, for when it begins again; 0 where it has not yet.
     chunk: Option<&'a AtomicUsize>,
 }
 
 impl<'a> Follow<'a> {
     pub fn new(watch: &'a dyn Watch) -> Follow<'a> {
-        Follow { watch, above: None, closely: false, chunk: None }
+        Follow { watch, above: None, closely: false, quiet: false, aside: None, chunk: None }
+    }
+
+    /// In anything but a loop, or in several steps at once: here loops are guarded.
+    pub fn aside(self) -> Follow<'a> {
+        let run = self.aside.unwrap_or(self.above.map(|above| above.body));
+        Follow { aside: Some(run), ..Follow::quiet(self.watch) }
+    }
+
+    fn quiet(watch: &'a dyn Watch) -> Follow<'a> {
+        Follow { quiet: true, ..Follow::new(watch) }
+    }
+}
+
+/// What is done with a loop.
+pub enum Entry<'a> {
+    /// It runs, and loops in it are treated so.
+    Plain(Option<Follow<'a>>),
+    Guarded(&'a dyn Watch),
+    Followed(Follow<'a>),
+}
+
+/// What is done with the loop of a body of this name.
+pub fn entry<'a>(follow: Option<Follow<'a>>, body: &str, reverse: bool) -> Entry<'a> {
+    let Some(follow) = follow else { return Entry::Plain(None) };
+    let watch = follow.watch;
+    let around = follow.aside.unwrap_or(follow.above.map(|above| above.body));
+    let same = around.is_some_and(|run| watch.same_run(run, body));
+    match follow.aside {
+        _ if !watch.follows(body) => Entry::Plain(Some(follow.aside())),
+        // The run that this loop is a part of is looked at as a whole.
+        Some(_) if same || reverse => Entry::Plain(Some(follow)),
+        None if around.is_none() || same => Entry::Followed(follow),
+        _ if reverse => Entry::Plain(Some(follow.aside())),
+        _ => Entry::Guarded(watch),
     }
 }
 
@@ -114,6 +155,34 @@ const SHARE: u32 = 64;
 /// The same where something is claimed of the state.
 const WATCHED: u32 = 16;
 
+/// Runs a loop that is not at the top, to the carried values at its end and its rows; where these are bad, it runs again to the first
+/// step that is.
+pub fn guarded<'v>(
+    context: &Context,
+    watch: &dyn Watch,
+    of: Loop,
+    types: &[Type],
+    start: &[View],
+    (states, rows): (&mut [ViewMut<'v>], &mut [ViewMut<'v>]),
+    steps: &mut Steps,
+) -> Result<(), Fault> {
+    let quiet = Follow::quiet(watch);
+    let row_types = &types[of.carry..];
+    if watch.watches(of.name) {
+        followed(context, quiet, of, types, start, (&mut *states, Rows::new(rows, row_types)), steps)?;
+    } else {
+        let inside = Follow { aside: Some(Some(of.name)), ..quiet };
+        steps(&Context { follow: Some(inside), ..*context }, 0..of.length, start, states, rows)?;
+        if states.iter().any(|s| entry_not_finite(context, s.view()).is_some()) {
+            let closely = Follow { closely: true, ..quiet };
+            followed(context, closely, of, types, start, (&mut *states, Rows::new(rows, row_types)), steps)?;
+        }
+    }
+    let state: Vec<View> = states.iter().map(|s| s.view()).collect();
+    let Loop { name: body, length, reverse, .. } = of;
+    watch.arrived(&Reached { body, step: length, length, reverse, start, state: &state, rows: &[], above: None })
+}
+
 /// Runs a loop in chunks, to the carried values at its end and its rows.
 pub fn followed(
     context: &Context,
@@ -124,14 +193,15 @@ pub fn followed(
     (states, mut rows): (&mut [ViewMut], Rows),
     steps: &mut Steps,
 ) -> Result<(), Fault> {
-    let Follow { watch, above, closely, chunk: known } = follow;
+    let Follow { watch, above, closely, quiet, chunk: known, .. } = follow;
     let carried = || buffers(types[..of.carry].iter());
     let mut from = carried();
     from.iter_mut().zip(start).for_each(|(b, v)| b.view_mut().copy_from(*v));
     let mut to = carried();
-    let reached =
-        |step| Reached { body: of.name, step, length: of.length, reverse: of.reverse, state: &[], rows: &[], above };
-    let mut at = match watch.begins(&reached(0)) {
+    let Loop { name: body, length, reverse, .. } = of;
+    let reached = |step| Reached { body, step, length, reverse, start, state: &[], rows: &[], above };
+    let saved = if quiet { None } else { watch.begins(&reached(0)) };
+    let mut at = match saved {
         Some(saved) if fits(&saved, of, types, &rows) && !closely => restore(&saved, of, &mut from, &mut rows),
         _ => 0,
     };
@@ -153,7 +223,7 @@ pub fn followed(
     while at < of.length {
         let end = if closely { at + 1 } else { (at + size).min(of.length) };
         let clock = Instant::now();
-        chunk(context, follow, of, at..end, &from, &mut to, &mut rows, steps)?;
+        chunk(context, follow, of, start, at..end, &from, &mut to, &mut rows, steps)?;
         let took = clock.elapsed();
         let looked = Instant::now();
         if !of.reverse
@@ -164,7 +234,7 @@ pub fn followed(
                 // Again, step by step.
                 let closely = Follow { closely: true, ..follow };
                 for k in at..end {
-                    chunk(context, closely, of, k..k + 1, &from, &mut to, &mut rows, steps)?;
+                    chunk(context, closely, of, start, k..k + 1, &from, &mut to, &mut rows, steps)?;
                     if let Some(found) = wrong(context, watch, watched, &reached(k + 1), &to) {
                         (first, bad) = (k + 1, found);
                         break;
@@ -173,7 +243,8 @@ pub fn followed(
                 }
             } else if !closely {
                 // The loop inside, if one is followed, knows better where.
-                chunk(context, Follow { closely: true, ..follow }, of, at..end, &from, &mut to, &mut rows, steps)?;
+                let closely = Follow { closely: true, ..follow };
+                chunk(context, closely, of, start, at..end, &from, &mut to, &mut rows, steps)?;
             }
             let (state, before): (Vec<View>, Vec<View>) = (views(&to), views(&from));
             let now = Reached { state: &state, ..reached(first) };
@@ -182,12 +253,14 @@ pub fn followed(
                 Wrong::Violated => watch.violated(&now),
             });
         }
-        rows.hand_over(watch, of, at..end)?;
+        if !quiet {
+            rows.hand_over(watch, of, at..end)?;
+        }
         // Where nothing is read from outside, a state that stays is the last.
         let still = of.xs == 0 && rows.types.is_empty() && unchanged(&from, &to);
         std::mem::swap(&mut from, &mut to);
         at = if still { of.length } else { end };
-        {
+        if !quiet {
             let state = views(&from);
             let done = done(&rows, of, at);
             watch.reached(&Reached { state: &state, rows: &done, ..reached(at) })?;
@@ -213,6 +286,7 @@ fn chunk(
     context: &Context,
     follow: Follow,
     of: Loop,
+    start: &[View],
     range: Range<usize>,
     from: &[Buffer],
     to: &mut [Buffer],
@@ -224,9 +298,11 @@ fn chunk(
     let (step, length, reverse) = (range.start, of.length, of.reverse);
     let (before, mut now) = rows.around(of, &range);
     if range.len() > 1 {
-        return steps(&Context { follow: None, ..*context }, range, &state, &mut next, &mut now);
+        let inside = Follow { aside: Some(Some(of.name)), ..Follow::quiet(follow.watch) };
+        return steps(&Context { follow: Some(inside), ..*context }, range, &state, &mut next, &mut now);
     }
-    let here = Reached { body: of.name, step, length, reverse, state: &state, rows: &before, above: follow.above };
+    let here =
+        Reached { body: of.name, step, length, reverse, start, state: &state, rows: &before, above: follow.above };
     let inner = Follow { above: Some(&here), ..follow };
     steps(&Context { follow: Some(inner), ..*context }, range, &state, &mut next, &mut now)
 }
@@ -290,11 +366,15 @@ fn views(state: &[Buffer]) -> Vec<View<'_>> {
 
 /// The first entry that is not finite, of the first carried value that has one.
 fn not_finite(context: &Context, state: &[Buffer]) -> Option<(usize, usize)> {
-    state.iter().enumerate().find_map(|(k, b)| match b {
-        Buffer::F64(x) if !all_finite(context, x, 0.0) => x.iter().position(|x| !x.is_finite()).map(|i| (k, i)),
-        Buffer::F32(x) if !all_finite(context, x, 0.0) => x.iter().position(|x| !x.is_finite()).map(|i| (k, i)),
+    state.iter().enumerate().find_map(|(k, b)| entry_not_finite(context, b.view()).map(|i| (k, i)))
+}
+
+fn entry_not_finite(context: &Context, values: View) -> Option<usize> {
+    match values {
+        View::F64(x) if !all_finite(context, x, 0.0) => x.iter().position(|x| !x.is_finite()),
+        View::F32(x) if !all_finite(context, x, 0.0) => x.iter().position(|x| !x.is_finite()),
         _ => None,
-    })
+    }
 }
 
 /// Zero times a number is zero unless it is not finite: sums of such products, in parts that threads share.

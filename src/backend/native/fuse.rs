@@ -28,8 +28,18 @@ pub enum Home {
 /// Where a kernel reads a value: the kernel's node, and the index of each of the value's axes (None: not at one affine place).
 type Demand = (usize, Option<Vec<Affine>>);
 
-/// Decides for every node. `borders`: whether loops may be cut where an address depends on the side of a border.
-pub fn homes(f: &Func, live: &[bool], sums: &Sums, borders: bool) -> Vec<Home> {
+/// How loops are cut where an address depends on the side of a border.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Borders<'a> {
+    Cut,
+    /// These pointwise values are computed by kernels of their own.
+    Apart(&'a [bool]),
+    /// What has borders is a step of its own.
+    Steps,
+}
+
+/// Decides for every node.
+pub fn homes(f: &Func, live: &[bool], sums: &Sums, borders: Borders) -> Vec<Home> {
     let n = f.nodes.len();
     let mut homes = vec![Home::Dead; n];
     let mut demands: Vec<Vec<Demand>> = vec![vec![]; n];
@@ -48,11 +58,12 @@ pub fn homes(f: &Func, live: &[bool], sums: &Sums, borders: bool) -> Vec<Home> {
             continue;
         }
         let class = match class(f, node) {
-            Class::Moved if !borders && cuts(&node.op) => Class::Other,
+            Class::Moved if borders == Borders::Steps && cuts(&node.op) => Class::Other,
             class => class,
         };
         let mine = std::mem::take(&mut demands[at]);
-        let one_place = mine.windows(2).all(|w| w[0] == w[1] && w[0].1.is_some());
+        let apart = matches!(borders, Borders::Apart(apart) if apart[at]);
+        let one_place = !apart && mine.windows(2).all(|w| w[0] == w[1] && w[0].1.is_some());
         homes[at] = match class {
             Class::Other => Home::Step,
             Class::Map => Home::Kernel,
@@ -253,7 +264,7 @@ pub struct Site<'a> {
 }
 
 /// At most so many boxes of one kernel.
-const MOST_NESTS: usize = 64;
+pub const MOST_NESTS: usize = 64;
 
 /// The nests of a kernel whose loops run over `shape`, and the places they read. `build` gives the stores of a site, to result
 /// buffers numbered from 0; None if there would be too many nests.

@@ -4,7 +4,7 @@ use super::blocked::segments::{Dims, Loops, Marking};
 use super::blocked::{Blocked, Marked, Replayed};
 use super::dot::Contraction;
 use super::fourier::Fourier;
-use super::fuse::{self, Home};
+use super::fuse::{self, Borders, Home};
 use super::indices::Inverse;
 use super::kernel::{self, Compiler, Kernel};
 use super::modal::{self, Found};
@@ -14,6 +14,7 @@ use super::repeats::elements_read;
 use super::retraced::{self, Retraced};
 use super::scalar;
 use super::spectra::Sums;
+use super::stages;
 use super::structured::Body;
 use super::through::{self, Through};
 use super::{Output, Place, Program, Root, Step};
@@ -118,18 +119,24 @@ pub(super) fn flattened(f: &Func) -> Func {
 
 /// `threads`: as many may work on one step.
 pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
-    // Loops are cut at borders as often as fits; where that is too often, borders are steps of their own.
-    match lower_with(f, threads, true)? {
-        Some(program) => Ok(program),
-        None => Ok(lower_with(f, threads, false)?.expect("compiler bug: a kernel of too many parts")),
+    // Loops are cut at borders as often as fits; where that is too often, in stages, or else borders are steps of their own.
+    let live = live(f);
+    if let Some(program) = lower_with(f, &live, threads, Borders::Cut)? {
+        return Ok(program);
     }
+    let apart = stages::apart(f, &live);
+    if let Some(apart) = apart
+        && let Some(program) = lower_with(f, &live, threads, Borders::Apart(&apart))?
+    {
+        return Ok(program);
+    }
+    Ok(lower_with(f, &live, threads, Borders::Steps)?.expect("compiler bug: a kernel of too many parts"))
 }
 
-fn lower_with(f: &Func, threads: usize, borders: bool) -> Result<Option<Program>, Fault> {
-    let live = live(f);
-    let mut sums = Sums::of(f, &live);
+fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Result<Option<Program>, Fault> {
+    let mut sums = Sums::of(f, live);
     let homes = if kernel::available() {
-        fuse::homes(f, &live, &sums, borders)
+        fuse::homes(f, live, &sums, borders)
     } else {
         sums.sums.clear();
         live.iter().map(|&l| if l { Home::Step } else { Home::Dead }).collect()

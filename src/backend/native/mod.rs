@@ -24,6 +24,7 @@ mod run;
 mod scalar;
 mod small;
 mod spectra;
+mod stages;
 mod strips;
 mod structured;
 mod through;
@@ -63,13 +64,32 @@ impl Native {
         Ok(results.into_iter().zip(&types).map(|(b, ty)| b.into_tensor(ty)).collect())
     }
 
+    /// Runs in time that go wrong are told to `watch`, nothing else.
+    pub fn run_guarded(&self, inputs: &[Tensor], watch: &dyn Watch) -> Result<Vec<Tensor>, Fault> {
+        let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
+        let mut results = buffers(self.program.output_types());
+        let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
+        self.run_following(&inputs, &mut outputs, Some(follow::Follow::new(watch).aside()))?;
+        let types = self.program.output_types();
+        Ok(results.into_iter().zip(types).map(|(b, ty)| b.into_tensor(ty)).collect())
+    }
+
     /// Takes no memory once every workspace has been made.
     pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
         self.run_watched(inputs, outputs, None)
     }
 
     fn run_watched(&self, inputs: &[View], outputs: &mut [ViewMut], watch: Option<&dyn Watch>) -> Result<(), Fault> {
-        let fits = |(o, ty): (&ViewMut, &Type)| o.view().len() == ty.len() || watch.is_some() && o.view().is_empty();
+        self.run_following(inputs, outputs, watch.map(follow::Follow::new))
+    }
+
+    fn run_following(
+        &self,
+        inputs: &[View],
+        outputs: &mut [ViewMut],
+        follow: Option<follow::Follow>,
+    ) -> Result<(), Fault> {
+        let fits = |(o, ty): (&ViewMut, &Type)| o.view().len() == ty.len() || follow.is_some() && o.view().is_empty();
         let same = outputs.iter().zip(self.program.output_types()).all(fits);
         assert!(
             same && outputs.len() == self.program.outputs.len(),
@@ -79,7 +99,7 @@ impl Native {
         let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
         let reused = idle().pop();
         let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
-        let context = Context { pool: Some(&self.pool), follow: watch.map(follow::Follow::new) };
+        let context = Context { pool: Some(&self.pool), follow };
         let outcome = self.program.run(&context, &mut workspace, inputs, outputs);
         idle().push(workspace);
         outcome

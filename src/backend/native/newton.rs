@@ -4,7 +4,7 @@ use super::buffer::{Buffer, Element, View, ViewMut};
 use super::repeats::same_bits;
 use super::{Context, Program, Workspace, buffers, lower};
 use crate::backend::system::{self, unsolved};
-use crate::ir::{Builder, Fault, Func, Op, SolveSpec};
+use crate::ir::{Builder, Fault, Func, Op, SolveSpec, Within};
 use crate::passes;
 use crate::solve::newton::{Equations, NewtonFailure, NewtonOptions, newton};
 use crate::solve::{self, Failure, LinearSystem};
@@ -119,7 +119,9 @@ impl System {
                 unsolved(f64::of(args[0]), out);
                 Ok(())
             }
-            (Err(_), Some(fault)) | (Err(Trouble::Fault(fault)), None) => Err(fault.within(&self.spec.name)),
+            (Err(_), Some(fault)) | (Err(Trouble::Fault(fault)), None) => {
+                Err(fault.within(Within::Solve(self.spec.name.clone())))
+            }
             (Err(Trouble::Newton(failure)), None) => Err(system::newton_fault(&self.spec, &failure, out)),
         }
     }
@@ -134,7 +136,7 @@ impl System {
         out: &mut [f64],
     ) -> Result<(), Fault> {
         let matrix = states[self.owner].matrix(self);
-        self.matrix.at(context, matrix, &args[1..]).map_err(|e| e.within(&self.spec.name))?;
+        self.matrix.at(context, matrix, &args[1..]).map_err(|e| e.within(Within::Solve(self.spec.name.clone())))?;
         match matrix.linear.solve(f64::of(args[0]), out, transposed) {
             Ok(_) => Ok(()),
             Err(_) if self.spec.may_fail => {
@@ -194,14 +196,14 @@ struct Problem<'a> {
     p: &'a [View<'a>],
     /// The last evaluation of the residual gave the element matrices, too.
     has_blocks: bool,
-    /// A fault inside the evaluation of the matrix.
+    /// A fault inside the evaluation of the matrix, or a run in time that broke inside that of the last residual.
     inner: Option<Fault>,
 }
 
 impl Equations<Trouble> for Problem<'_> {
     fn residual(&mut self, u: &[f64], r: &mut [f64], last: bool) -> Result<(), Trouble> {
         let inputs = arguments(u, self.p);
-        let mut outputs = vec![ViewMut::F64(r)];
+        let mut outputs = vec![ViewMut::F64(&mut *r)];
         let (program, workspace) = match &self.system.both {
             Some(both) if !last => {
                 self.matrix.made_from = None;
@@ -212,7 +214,18 @@ impl Equations<Trouble> for Problem<'_> {
         };
         self.has_blocks = outputs.len() > 1;
         let workspace = workspace.get_or_insert_with(|| Workspace::new(program));
-        program.run(self.context, workspace, &inputs, &mut outputs).map_err(Trouble::Fault)
+        let outcome = program.run(self.context, workspace, &inputs, &mut outputs);
+        drop(outputs);
+        self.inner = None;
+        match outcome {
+            // A run in time that breaks at a trial point is one more reason for a shorter step.
+            Err(fault) if fault.broken.is_some() => {
+                r.fill(f64::NAN);
+                self.inner = Some(fault);
+                Ok(())
+            }
+            outcome => outcome.map_err(Trouble::Fault),
+        }
     }
 
     /// `u` is where the residual was evaluated last.

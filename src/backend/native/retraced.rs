@@ -12,7 +12,7 @@ use super::repeats::same_bits;
 use super::structured::{Body, Nested};
 use super::{Context, Workspace};
 use crate::backend::plan::Slot;
-use crate::ir::{Fault, Type};
+use crate::ir::{Fault, Type, Within};
 use std::ops::Range;
 
 /// `(state…, shared…) → (state…, places of states…)`, and `(cotangents…, those places…, shared…, state…) → (cotangents…, others…)`.
@@ -138,7 +138,8 @@ impl Retraced {
             for step in 0..steps {
                 let next = if (steps - step) % 2 == 1 { to } else { other };
                 let number = self.bounds.starts[segment] + step;
-                self.step(context, &mut w, at, next).map_err(|e| e.within(format_args!("step {number}")))?;
+                self.step(context, &mut w, at, next)
+                    .map_err(|e| e.within(Within::Step(self.steps.program.name.clone(), number)))?;
                 if w.states.of(at).zip(w.states.of(At::Place(next))).all(|(a, b)| same_bits(a, b)) {
                     let place = |segment| if segment + 1 == segments { end } else { segment };
                     (segment..segments).for_each(|segment| w.states.copy(next, place(segment)));

@@ -2,6 +2,7 @@
 
 use super::arithmetic::{self, Float};
 use super::buffer::{Buffer, Element, View, ViewMut, with_dtype, with_float};
+use super::follow::Follow;
 use super::lower::Kind;
 use super::movement;
 use super::{Context, Place, Program, Root, Step, Workspace, indices};
@@ -87,9 +88,13 @@ impl Program {
             many = step.args.iter().map(view).collect();
             &many
         };
-        // Inside anything but a loop, nothing is followed.
-        let apart = Context { follow: None, ..*context };
-        let context = if matches!(step.kind, Kind::Scan { .. } | Kind::Blocked(_)) { context } else { &apart };
+        let follow = match &step.kind {
+            Kind::Scan { .. } | Kind::Blocked(_) => context.follow,
+            // Loops of derivatives, whose states are not those of a run.
+            Kind::Marked(_) | Kind::Replayed(_) | Kind::Retraced(_) => None,
+            _ => context.follow.map(Follow::aside),
+        };
+        let context = &Context { follow, ..*context };
         match &step.kind {
             Kind::Map { body, n, mapped } => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();

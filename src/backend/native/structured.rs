@@ -1,11 +1,12 @@
 //! Steps with bodies: items of a map over threads, scans, branches.
 
 use super::buffer::{Buffer, View, ViewMut};
+use super::follow::{Entry, entry};
 use super::lower::Kind;
 use super::repeats::{first_of_each, same_bits};
 use super::{Context, Program, Workspace, buffers, follow};
 use crate::backend::memo::Remembered;
-use crate::ir::{Fault, Type};
+use crate::ir::{Fault, Type, Within};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -125,7 +126,7 @@ impl Body {
         let each = items.len().div_ceil(tasks.max(1)).max(1);
         // The items of a task, and where the results begin that lie between its first item and that of the next task.
         let tasks: Vec<&[usize]> = items.chunks(each).collect();
-        let inner = if tasks.len() > 1 { Context { pool: None, follow: None } } else { *context };
+        let inner = if tasks.len() > 1 { Context { pool: None, ..*context } } else { *context };
         let mut parts: Vec<Vec<ViewMut>> = tasks.iter().map(|_| Vec::with_capacity(outs.len())).collect();
         for out in outs.iter_mut() {
             let item = out.view().len() / n.max(1);
@@ -149,7 +150,7 @@ impl Body {
         drop(parts);
         let failures = failures.into_inner().unwrap_or_else(|e| e.into_inner());
         if let Some((i, fault)) = failures.into_iter().min_by_key(|(i, _)| *i) {
-            return Err(fault.within(format_args!("item {i}")));
+            return Err(fault.within(Within::Item(i, n)));
         }
         for out in outs.iter_mut() {
             let item = out.view().len() / n.max(1);
@@ -215,27 +216,30 @@ impl Body {
         let keep = length < LONG || self.program.bytes() < LARGE;
         let keep_all = length * self.program.steps_inside() < LONG_IN_ALL || self.program.bytes_in_all() < LARGE_IN_ALL;
         let keep = keep && keep_all;
-        nested.lend(&self.program, keep, |w| match context.follow {
-            Some(follow) if follow.watch.follows(&self.program.name) => {
-                let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
-                let holds_loop = self.program.steps.iter().any(loops);
-                let of = follow::Loop { name: &self.program.name, length, carry, xs, reverse, holds_loop };
-                let types: Vec<Type> = self.program.output_types().cloned().collect();
-                follow::followed(
-                    context,
-                    follow,
-                    of,
-                    &types,
-                    &args[..carry],
-                    (states, follow::Rows::new(rows, &types[carry..])),
-                    &mut |context, range, from, to, rows| {
-                        self.steps(context, w, shape, range, (from, &args[carry..]), to, rows)
-                    },
-                )
-            }
-            _ => {
-                let context = Context { follow: None, ..*context };
-                self.steps(&context, w, shape, 0..length, (&args[..carry], &args[carry..]), states, rows)
+        let name = &self.program.name;
+        let (start, others) = args.split_at(carry);
+        let described = || {
+            let loops = |s: &super::Step| matches!(s.kind, Kind::Scan { .. } | Kind::Blocked(_));
+            let holds_loop = self.program.steps.iter().any(loops);
+            let of = follow::Loop { name, length, carry, xs, reverse, holds_loop };
+            (of, self.program.output_types().cloned().collect::<Vec<Type>>())
+        };
+        nested.lend(&self.program, keep, |w| {
+            let mut steps =
+                |context: &Context, range: Range<usize>, from: &[View], to: &mut [ViewMut], rows: &mut [ViewMut]| {
+                    self.steps(context, w, shape, range, (from, others), to, rows)
+                };
+            match entry(context.follow, name, reverse) {
+                Entry::Plain(follow) => steps(&Context { follow, ..*context }, 0..length, start, states, rows),
+                Entry::Guarded(watch) => {
+                    let (of, types) = described();
+                    follow::guarded(context, watch, of, &types, start, (states, rows), &mut steps)
+                }
+                Entry::Followed(follow) => {
+                    let (of, types) = described();
+                    let rows = follow::Rows::new(rows, &types[carry..]);
+                    follow::followed(context, follow, of, &types, start, (states, rows), &mut steps)
+                }
             }
         })
     }
@@ -303,7 +307,7 @@ impl Body {
             }));
             self.program
                 .run(context, w, &inputs, &mut outputs)
-                .map_err(|e| Some(e.within(format_args!("step {step}"))))?;
+                .map_err(|e| Some(e.within(Within::Step(self.program.name.clone(), step))))?;
             std::mem::swap(from, to);
             still = step > first && step < last && unchanged(from, to);
             if xs == 0 && still {

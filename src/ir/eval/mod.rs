@@ -4,7 +4,7 @@
 mod array;
 mod newton;
 
-use super::{Binary, Compare, DType, Data, Fault, Func, MemoSpec, Op, Tensor, Type, Unary, Value, math};
+use super::{Binary, Compare, DType, Data, Fault, Func, MemoSpec, Op, Tensor, Type, Unary, Value, Within, math};
 use std::borrow::Cow;
 
 /// Runs `f`. `inputs` must have the types of `f.inputs` (else: a compiler bug, and a panic).
@@ -84,7 +84,7 @@ fn apply(f: &Func, op: &Op, args: &[&Tensor], types: &[Type]) -> Result<Vec<Tens
             for i in 0..*n {
                 let inputs: Vec<Tensor> =
                     args.iter().zip(mapped).map(|(t, &m)| if m { item(t, i) } else { (*t).clone() }).collect();
-                items.push(eval(body, &inputs).map_err(|e| e.within(format_args!("item {i}")))?);
+                items.push(eval(body, &inputs).map_err(|e| e.within(Within::Item(i, *n)))?);
             }
             Ok((0..types.len()).map(|k| stack(&types[k], items.iter().map(|r| &r[k]))).collect())
         }
@@ -155,7 +155,7 @@ fn scan(
         let mut inputs = state;
         inputs.extend(args[carry..carry + xs].iter().map(|t| item(t, i)));
         inputs.extend(args[carry + xs..].iter().map(|&t| t.clone()));
-        let mut out = eval(body, &inputs).map_err(|e| e.within(format_args!("step {step}")))?;
+        let mut out = eval(body, &inputs).map_err(|e| e.within(Within::Step(body.name.clone(), step)))?;
         rows[i] = out.split_off(carry);
         state = out;
     }

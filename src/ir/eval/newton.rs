@@ -1,7 +1,7 @@
 //! `Solve` and `LinearSolve` with dense matrices: Newton's method with a backtracking line search.
 //! [Nocedal & Wright, Numerical Optimization, 2nd ed., §11.1]
 
-use super::super::{Fault, Func, SolveSpec, Tensor};
+use super::super::{Fault, Func, SolveSpec, Tensor, Within};
 use super::{elements, eval, indices, tensor};
 
 /// Arguments `(guess, p…)`.
@@ -91,7 +91,10 @@ impl Problem<'_> {
     }
 
     fn value(&self, u: &[f64]) -> Result<Vec<f64>, Fault> {
-        Ok(elements(&eval(self.residual, &self.arguments(u)).map_err(|e| e.within(&self.spec.name))?[0]).to_vec())
+        Ok(elements(
+            &eval(self.residual, &self.arguments(u)).map_err(|e| e.within(Within::Solve(self.spec.name.clone())))?[0],
+        )
+        .to_vec())
     }
 
     fn residual(&self, u: &[f64], iteration: usize) -> Result<Vec<f64>, Fault> {
@@ -134,7 +137,8 @@ impl Problem<'_> {
         let mut m = match &self.spec.jacobian {
             Some(j) => {
                 let mut m = Matrix::zero(u.len());
-                let values = eval(&j.values, &self.arguments(u)).map_err(|e| e.within(&self.spec.name))?;
+                let values =
+                    eval(&j.values, &self.arguments(u)).map_err(|e| e.within(Within::Solve(self.spec.name.clone())))?;
                 for (values, block) in values.iter().zip(&j.blocks) {
                     m.add_blocks(&elements(values), &block.rows, &block.cols);
                 }

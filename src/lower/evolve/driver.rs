@@ -62,9 +62,12 @@ pub struct Driven {
     pub times: Num,
     /// The [`COMMON`] numbers at the end.
     pub status: [Num; COMMON],
-    /// The state at that time.
-    pub last: Num,
+    /// The state at that time, and a little before.
+    pub last: [Num; 2],
 }
+
+/// How little, in lengths of the next step, which is tiny where a run breaks down: the last one was longer.
+const BEFORE: f64 = 4096.0;
 
 impl Lower<'_> {
     /// Runs over the samples of a timeline.
@@ -94,7 +97,7 @@ impl Lower<'_> {
     }
 
     /// The loop itself: `[samples, …]` of the times and of the state, or of what `finish` makes of it, `(state, t, captured…) → …` with
-    /// what it captured; then the common numbers and the state at the end.
+    /// what it captured; then the common numbers and the state at the end and a little before.
     pub(super) fn driven_rows(
         &mut self,
         march: &March,
@@ -102,7 +105,7 @@ impl Lower<'_> {
         control: &Control,
         timeline: &Timeline,
         finish: Option<(&Func, &[Num])>,
-    ) -> (Vec<Num>, [Num; COMMON], Num) {
+    ) -> (Vec<Num>, [Num; COMMON], [Num; 2]) {
         let n = timeline.samples;
         let ends: Vec<f64> = (0..n).map(|k| timeline.start + (k + 1) as f64 * timeline.step).collect();
         let last = ends[n - 1];
@@ -118,8 +121,14 @@ impl Lower<'_> {
         let op = Op::Scan { body: Arc::new(body), length: n, carry, xs: 1, reverse: false };
         let mut out = self.tracer.build_all(&refs, |b, v| b.ops(op, v));
         let rows = out.split_off(carry);
-        let args: Vec<&Num> = out.iter().chain([&out[TIME]]).chain(&tries.captured).collect();
-        let last = self.tracer.build(&args, |b, v| b.inline(&tries.state, v)[0]);
+        let before = self.tracer.build(&[&out[TIME], &out[LENGTH]], |b, v| {
+            let back = b.scale(v[1], -BEFORE);
+            b.add(v[0], back)
+        });
+        let last = [out[TIME].clone(), before].map(|t| {
+            let args: Vec<&Num> = out.iter().chain([&t]).chain(&tries.captured).collect();
+            self.tracer.build(&args, |b, v| b.inline(&tries.state, v)[0])
+        });
         out.truncate(COMMON);
         let status = out.try_into().unwrap_or_else(|_| unreachable!("compiler bug: common numbers come first"));
         (rows, status, last)
@@ -138,7 +147,7 @@ impl Lower<'_> {
         if !self.tracer.known_now() || self.runtime.guesses() {
             return Ok((states, times));
         }
-        let all: Vec<Num> = [states, times].into_iter().chain(status).chain([last]).collect();
+        let all: Vec<Num> = [states, times].into_iter().chain(status).chain(last).collect();
         let known = self.compute(&all, span)?;
         self.well_ended(march, tries, control, &known[2..], span)?;
         let (reached, ended) = (known[2 + TIME].item(), known[2 + ENDED].item());

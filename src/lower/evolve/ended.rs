@@ -13,7 +13,7 @@ use crate::lower::value::Num;
 /// The entry of the state that a run breaks down at.
 struct Culprit {
     entry: usize,
-    /// A rate that is not finite, else the largest of all.
+    /// A rate that is not finite, if there is one.
     rate: f64,
     /// Of all unknowns, where the state is of another kind.
     of_values: bool,
@@ -24,7 +24,7 @@ struct Culprit {
 const REACHES: [f64; 5] = [1.0, 8.0, 64.0, 512.0, 4096.0];
 
 impl Lower<'_> {
-    /// An error where a run did not get to its end, from the common numbers and the state there.
+    /// An error where a run did not get to its end, from the common numbers and the states there and a little before.
     pub(super) fn well_ended(
         &mut self,
         march: &March,
@@ -51,8 +51,8 @@ impl Lower<'_> {
             );
             return Err(Box::new(Diagnostic::error("run.steps", span, message).help(help)));
         }
-        let state = end.last().expect("compiler bug: an end without a state");
-        let found = self.culprit(tries, (t, h), state, span)?;
+        let [.., state, before] = end else { unreachable!("compiler bug: an end without states") };
+        let found = self.culprit(tries, (t, h), (state, before), span)?;
         let scale = march.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
         let when = format!("at t = {} after {accepted} steps ({rejected} rejected)", short(t));
         let (what, place, component) = match &found {
@@ -66,7 +66,12 @@ impl Lower<'_> {
         let d = match found.filter(|c| !c.rate.is_finite()) {
             Some(c) => {
                 let became = if c.rate.is_nan() { "not a number" } else { "infinite" };
-                let message = format!("the rate of {what} of `{name}`{scale} becomes {became}{place}, {when}");
+                let message = match c.of_values {
+                    false => format!("the rate of {what} of `{name}`{scale} becomes {became}{place}, {when}"),
+                    true => {
+                        format!("the rates of `{name}`{scale} become {became} {when}; {what} changes fastest{place}")
+                    }
+                };
                 let help = "steps were shortened down to rounding, and that was not enough: a root or a logarithm of something negative, a division by \
                             zero, or a solution that grows without bound";
                 Diagnostic::error("run.unstable", span, message).help(help)
@@ -80,27 +85,27 @@ impl Lower<'_> {
             }
         };
         let mut note = format!("{} on {}", march.time, march.space);
-        if let Some((name, text)) = component.and_then(|k| march.equations.get(k)) {
-            let text = text.strip_prefix(&format!("eq {name}:")).map_or(text.as_str(), str::trim);
-            note = format!("its equation is `{name}`: {text}; {note}");
+        if let Some(equation) = component.and_then(|k| march.equation(k)) {
+            note = format!("{equation}; {note}");
         }
         Err(Box::new(d.note(note)))
     }
 
     /// Where the rates of a state, or of a short way from it, are not finite; else where they are largest.
-    fn culprit(&mut self, tries: &Tries, (t, h): (f64, f64), state: &Tensor, span: Span) -> Result<Option<Culprit>> {
-        if let Some(look) = &tries.shown {
-            // Modes lie nowhere: of what they stand for.
-            let time = Tensor::scalar(t);
-            let given = [state, &time].into_iter().chain(&look.captured);
-            let args: Vec<Num> = given.map(|t| Num::Const(t.clone())).collect();
-            let refs: Vec<&Num> = args.iter().collect();
-            let shown = self.tracer.build(&refs, |b, v| b.inline(&look.func, v)[0]);
-            let values = self.compute(&[shown], span)?;
-            return Ok(largest(&values[0].to_f64()).map(|entry| Culprit { entry, rate: 0.0, of_values: true }));
-        }
+    fn culprit(
+        &mut self,
+        tries: &Tries,
+        (t, h): (f64, f64),
+        (state, before): (&Tensor, &Tensor),
+        span: Span,
+    ) -> Result<Option<Culprit>> {
         let Some(rates) = &tries.rates else {
-            return Ok(largest(&state.to_f64()).map(|entry| Culprit { entry, rate: 0.0, of_values: false }));
+            let (values, former) = (self.values(tries, t, state, span)?, self.values(tries, t, before, span)?);
+            return Ok(most_changed(&values, &former).map(|entry| Culprit {
+                entry,
+                rate: 0.0,
+                of_values: tries.shown.is_some(),
+            }));
         };
         let args = [Num::scalar(t), Num::Const(state.clone())];
         let refs: Vec<&Num> = args.iter().chain(&tries.captured).collect();
@@ -117,9 +122,36 @@ impl Lower<'_> {
         let known = self.compute(&found, span)?;
         let rates: Vec<Vec<f64>> = known.iter().map(Tensor::to_f64).collect();
         let bad = rates.iter().find_map(|r| r.iter().position(|x| !x.is_finite()).map(|entry| (entry, r[entry])));
-        let of = |(entry, rate)| Culprit { entry, rate, of_values: false };
-        Ok(bad.or_else(|| largest(&rates[0]).map(|k| (k, rates[0][k]))).map(of))
+        if tries.shown.is_none() {
+            let of = |(entry, rate)| Culprit { entry, rate, of_values: false };
+            return Ok(bad.or_else(|| largest(&rates[0]).map(|k| (k, rates[0][k]))).map(of));
+        }
+        // Modes lie nowhere: of what they stand for, a short way on.
+        let reach = h * REACHES[REACHES.len() - 1];
+        let moved: Vec<f64> = state.to_f64().iter().zip(&rates[0]).map(|(x, r)| x + reach * r).collect();
+        let moved = Tensor::f64(state.ty.shape.clone(), moved);
+        let (values, later) = (self.values(tries, t, state, span)?, self.values(tries, t, &moved, span)?);
+        let rate = bad.map_or(0.0, |(_, rate)| rate);
+        Ok(most_changed(&values, &later).map(|entry| Culprit { entry, rate, of_values: true }))
     }
+
+    /// All unknowns of a state, or the state itself where it is made of them.
+    fn values(&mut self, tries: &Tries, t: f64, state: &Tensor, span: Span) -> Result<Vec<f64>> {
+        let Some(look) = &tries.shown else { return Ok(state.to_f64()) };
+        let time = Tensor::scalar(t);
+        let given = [state, &time].into_iter().chain(&look.captured);
+        let args: Vec<Num> = given.map(|t| Num::Const(t.clone())).collect();
+        let refs: Vec<&Num> = args.iter().collect();
+        let shown = self.tracer.build(&refs, |b, v| b.inline(&look.func, v)[0]);
+        Ok(self.compute(&[shown], span)?[0].to_f64())
+    }
+}
+
+/// The entry that changed most; where none did, or something is no number, the largest.
+fn most_changed(values: &[f64], others: &[f64]) -> Option<usize> {
+    let change: Vec<f64> = values.iter().zip(others).map(|(a, b)| a - b).collect();
+    let useful = change.iter().all(|x| x.is_finite()) && change.iter().any(|x| *x != 0.0);
+    largest(if useful { &change } else { values })
 }
 
 /// The entry of the largest size, the first of several.

@@ -31,7 +31,7 @@ impl Lower<'_> {
         }
         let (func, captured) = self.timed("step", &[ty, Type::f64([])], 1, |l, inputs| {
             let h = Num::scalar(run.h);
-            Ok(vec![l.implicit_stages(run, tableau, &inputs[0], Given::Nothing, (&inputs[1], &h))?.next])
+            Ok(vec![l.implicit_stages(run, tableau, &inputs[0], Given::Nothing, (&inputs[1], &h), Guess::Values)?.next])
         })?;
         Ok(Step { func, captured, initial: vec![start] })
     }
@@ -45,7 +45,8 @@ impl Lower<'_> {
         let mut body = |method: &Tableau, given: bool| {
             self.timed("step", &inputs, 2, |l, v| {
                 let h = Num::scalar(run.h);
-                let out = l.implicit_stages(run, method, &v[0], Given::slopes(given, &v[1]), (&v[2], &h))?;
+                let out =
+                    l.implicit_stages(run, method, &v[0], Given::slopes(given, &v[1]), (&v[2], &h), Guess::Values)?;
                 Ok(vec![out.next, out.slope])
             })
         };
@@ -70,7 +71,8 @@ impl Lower<'_> {
         let inputs = [Type::f64([]), Type::f64([]), ty.clone(), ty.clone()];
         let mut body = |method: &Tableau, given: bool| {
             self.timed("trial", &inputs, 0, |l, v| {
-                let out = l.implicit_stages(run, method, &v[2], Given::slopes(given, &v[3]), (&v[0], &v[1]))?;
+                let out =
+                    l.implicit_stages(run, method, &v[2], Given::slopes(given, &v[3]), (&v[0], &v[1]), Guess::Try)?;
                 let rate = l.tracer.build(&[&out.slope, &v[1]], |b, v| b.div(v[0], v[1]));
                 let Some(error) = out.error else {
                     return error_help(
@@ -112,7 +114,8 @@ impl Lower<'_> {
         Ok((b.finish(vec![out[0], out[1], one, out[2]]), captured))
     }
 
-    /// The stages of a step of length h from u at t, of a method whose last stage is the end.
+    /// The stages of a step of length h from u at t, of a method whose last stage is the end. `guess`: whether a stage that is not
+    /// solved ends the run, or makes the step no number.
     fn implicit_stages(
         &mut self,
         run: &Run,
@@ -120,6 +123,7 @@ impl Lower<'_> {
         u: &Num,
         given: Given,
         (t, h): (&Num, &Num),
+        guess: fn(Num) -> Guess,
     ) -> Result<Stages> {
         // h·k_j of each stage: what it adds, over its diagonal coefficient.
         let mut slopes: Vec<Num> = if let Given::First(slope) = given { vec![slope.clone()] } else { vec![] };
@@ -154,7 +158,7 @@ impl Lower<'_> {
                 (Given::Nothing, _) => Base::States(&known),
                 _ => Base::Combined,
             };
-            stage = self.solve_stage(run, (&base, kind), Guess::Values(base.clone()), &weight, time)?;
+            stage = self.solve_stage(run, (&base, kind), guess(base.clone()), &weight, time)?;
             weights.push(own);
             states.push(stage.clone());
             slopes.push(self.tracer.build(&[&stage, &base], |b, v| {
@@ -212,7 +216,7 @@ impl Lower<'_> {
         let starter = starter(order);
         let first = self.timed("start", &inputs, order, |l, v| {
             let h = Num::scalar(h);
-            Ok(vec![l.implicit_stages(run, starter, &v[0], Given::Nothing, (&v[order], &h))?.next])
+            Ok(vec![l.implicit_stages(run, starter, &v[0], Given::Nothing, (&v[order], &h), Guess::Values)?.next])
         })?;
         let ([then, otherwise], captured) = with_same_arguments([differences, first], &inputs);
         let mut b = Builder::new("step");

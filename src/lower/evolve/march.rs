@@ -2,10 +2,10 @@
 //! The loops of a run carry its mark in the names of their bodies; names take no part in any key of a result.
 
 use super::driver::Tries;
-pub use super::driver::{ACCEPTED, TIME};
+pub use super::driver::{ACCEPTED, ENDED, LENGTH, MANY, REJECTED, SHORT, TIME};
 use super::ordinary::Ordinary;
 use super::timeline::Timeline;
-pub use super::watched::{Held, Look, Rule, Watched};
+pub use super::watched::{Held, Look, Rule, Start, Watched};
 use crate::base::Span;
 use crate::base::fingerprint::Hasher;
 use crate::discretize::Space;
@@ -42,7 +42,7 @@ pub struct March {
     pub steps: usize,
     /// Steps between two samples, where samples are kept.
     pub per_sample: Option<usize>,
-    /// For each unknown the equation that is paired with it: its name, and as written.
+    /// For each unknown, or each of unknown numbers, the equation that is paired with it: its name, empty where none is, and as written.
     pub equations: Vec<(String, String)>,
     /// How often a checkpoint is asked for.
     pub checkpoint: Option<Often>,
@@ -103,6 +103,17 @@ impl March {
         let mut h = Hasher::new("march");
         h.text(&self.system).text(&self.space).text(&self.time).text(&format!("{:?}", self.unknowns));
         h.number(self.start).number(self.step).integer(self.steps as u64).integer(self.per_sample.unwrap_or(0) as u64);
+        if let Some(watched) = &self.watched {
+            // Runs that differ in nothing else may be held to other numbers.
+            for c in &watched.claims {
+                if let Rule::Conserved { start: Start::Known { value, allowed }, .. } = c.rule {
+                    h.number(value).number(allowed);
+                }
+            }
+            for t in &watched.look.captured {
+                h.bytes(&t.bytes());
+            }
+        }
         format!("{}#{}", self.system, h.finish().short())
     }
 
@@ -115,11 +126,13 @@ impl March {
         }
     }
 
-    /// The number of the unknown that an entry of the state belongs to.
+    /// The number of the unknown, among those with an equation each, that an entry of the state belongs to.
     pub fn number(&self, at: usize) -> Option<usize> {
-        matches!(self.layout, Layout::Components(_) | Layout::Points(_))
-            .then(|| self.of_component(self.place(at)?.0))
-            .flatten()
+        match &self.layout {
+            Layout::Components(_) | Layout::Points(_) => self.of_component(self.place(at)?.0),
+            Layout::Numbers(_) => Some(at),
+            Layout::Elsewhere(_) => None,
+        }
     }
 
     /// As [`March::entry`], of an entry of all unknowns `[component, point]` where the state is of another kind.
@@ -160,6 +173,13 @@ impl March {
         named.map_or(("the state".into(), None), |(name, point)| (format!("`{name}`"), Some(point)))
     }
 
+    /// `its equation is `heat`: ∂t(u) = …` of the unknown with a number as [`March::number`] gives it.
+    pub fn equation(&self, number: usize) -> Option<String> {
+        let (name, text) = self.equations.get(number).filter(|(name, _)| !name.is_empty())?;
+        let text = text.strip_prefix(&format!("eq {name}:")).map_or(text.as_str(), str::trim);
+        Some(format!("its equation is `{name}`: {text}"))
+    }
+
     /// Where a point lies.
     pub fn coordinates(&self, point: usize) -> Vec<f64> {
         self.points.as_ref().map_or(vec![], |space| coordinates(space, point))
@@ -168,21 +188,37 @@ impl March {
 
 /// The unknowns of a solve, by their numbers in it.
 #[derive(Clone)]
-pub struct Sought {
-    /// Unknown fields with their shapes.
-    pub unknowns: Vec<(String, Vec<usize>)>,
-    pub space: Rc<Space>,
-    /// Where each number stands among all values `[node, component]`.
-    pub places: Tensor,
+pub enum Sought {
+    Fields {
+        /// With their shapes.
+        unknowns: Vec<(String, Vec<usize>)>,
+        space: Rc<Space>,
+        /// Where each number stands among all values `[node, component]`.
+        places: Tensor,
+    },
+    /// Numbers with these names, and for each residual the equation that it is of.
+    Numbers { names: Vec<String>, equations: Vec<String> },
 }
 
 impl Sought {
-    /// Name and place of an unknown number: `v[1]`, and the coordinates of its node.
+    pub fn len(&self) -> usize {
+        match self {
+            Sought::Fields { places, .. } => places.ty.len(),
+            Sought::Numbers { names, .. } => names.len(),
+        }
+    }
+
+    /// Name and place of an unknown number: `v[1]`, and the coordinates of its node where it has one.
     pub fn named(&self, index: usize) -> Option<(String, Vec<f64>)> {
-        let at = *self.places.as_index()?.get(index)? as usize;
-        let components: usize = self.unknowns.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        let name = component_name(&self.unknowns, at % components.max(1))?;
-        Some((name, coordinates(&self.space, at / components.max(1))))
+        match self {
+            Sought::Fields { unknowns, space, places } => {
+                let at = *places.as_index()?.get(index)? as usize;
+                let components: usize = unknowns.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+                let name = component_name(unknowns, at % components.max(1))?;
+                Some((name, coordinates(space, at / components.max(1))))
+            }
+            Sought::Numbers { names, .. } => Some((names.get(index)?.clone(), vec![])),
+        }
     }
 }
 
@@ -267,6 +303,23 @@ pub(super) fn method_name(method: Integrator) -> String {
     }
 }
 
+/// Names of the numbers of a state, of which there are so many.
+pub(super) fn names(system: &Ordinary, n: usize) -> Vec<String> {
+    let mut names: Vec<String> = vec![String::new(); n];
+    for u in &system.unknowns {
+        for (at, first) in std::iter::once(u.value).chain(u.velocity).enumerate() {
+            for k in 0..u.len() {
+                let index = if u.shape.is_empty() { String::new() } else { format!("[{k}]") };
+                let name = format!("{}{index}", u.name);
+                if let Some(place) = names.get_mut(first + k) {
+                    *place = if at == 0 { name } else { format!("∂t({name})") };
+                }
+            }
+        }
+    }
+    names
+}
+
 impl Lower<'_> {
     /// The text of a statement, in one line.
     pub(super) fn as_written(&self, span: Span) -> String {
@@ -291,14 +344,13 @@ impl Lower<'_> {
 
     /// Describes a run of numbers.
     pub(super) fn describe_numbers(&self, system: &Ordinary, timeline: &Timeline, n: usize) -> March {
-        let mut names: Vec<String> = vec![String::new(); n];
+        let names = names(system, n);
+        let mut equations = vec![(String::new(), String::new()); n];
         for u in &system.unknowns {
-            for (at, first) in std::iter::once(u.value).chain(u.velocity).enumerate() {
+            for first in std::iter::once(u.value).chain(u.velocity) {
                 for k in 0..u.len() {
-                    let index = if u.shape.is_empty() { String::new() } else { format!("[{k}]") };
-                    let name = format!("{}{index}", u.name);
-                    if let Some(place) = names.get_mut(first + k) {
-                        *place = if at == 0 { name } else { format!("∂t({name})") };
+                    if let (Some(place), Some((name, span))) = (equations.get_mut(first + k), &u.equation) {
+                        *place = (name.clone(), self.as_written(*span));
                     }
                 }
             }
@@ -316,7 +368,7 @@ impl Lower<'_> {
             step: timeline.step,
             steps: timeline.samples * timeline.per_sample,
             per_sample: timeline.keep.then_some(timeline.per_sample),
-            equations: vec![],
+            equations,
             checkpoint: None,
             watched: None,
             shown: None,

@@ -154,9 +154,9 @@ impl Lower<'_> {
         let start = Num::scalar(timeline.start);
         let args: Vec<&Num> = [&tries.start, &start].into_iter().chain(&captured).collect();
         let first = self.tracer.build_all(&args, |b, v| b.inline(&finish, v));
-        let wanted: Vec<Num> = first.into_iter().chain(status).chain([last]).chain(rows).collect();
+        let wanted: Vec<Num> = first.into_iter().chain(status).chain(last).chain(rows).collect();
         let mut known = self.compute(&wanted, self.here)?;
-        let mut rows = known.split_off(shapes.len() + COMMON + 1);
+        let mut rows = known.split_off(shapes.len() + COMMON + 2);
         let end = known.split_off(shapes.len());
         self.well_ended(march, tries, control, &end, run.span)?;
         let passed = rows.remove(0);

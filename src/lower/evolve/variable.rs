@@ -139,7 +139,10 @@ impl Lower<'_> {
         }
         if let Layout::Elsewhere(_) = march.layout {
             tries.shown = self.shown_tries(run, &tries, &layout)?;
-            march.shown = tries.shown.clone().map(|look| self.of_tries(look, &tries)).transpose()?;
+            march.shown = match tries.shown.clone() {
+                Some(look) => self.of_tries(look, &tries)?,
+                None => None,
+            };
         }
         let kept = (&control, &timeline);
         if let Some((samples, times)) = self.streamed_tries((eqs, run), &mut tries, &march, kept, &layout)? {

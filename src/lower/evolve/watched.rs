@@ -5,7 +5,7 @@ use super::samples::Whole;
 use super::variable::Arrangement;
 use super::{Run, Step};
 use crate::discretize::Space;
-use crate::ir::{Builder, Func, Tensor, Type};
+use crate::ir::{Builder, Func, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::claims::{Claim, Kind};
 use crate::lower::error::Result;
@@ -36,6 +36,8 @@ pub struct Held {
     /// As written.
     pub text: String,
     pub rule: Rule,
+    /// Which of what the look gives.
+    pub output: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -43,17 +45,39 @@ pub enum Rule {
     /// Never negative, or never even zero; so many numbers belong to a point, none where it is not of points.
     Margin { strict: bool, width: Option<usize> },
     /// As at the start, but for a part of its size there.
-    Conserved { start: f64, allowed: f64 },
+    Conserved { tolerance: f64, start: Start },
+}
+
+/// A conserved number at the start of a run.
+#[derive(Clone, Copy)]
+pub enum Start {
+    /// The number, and by how much it may change.
+    Known { value: f64, allowed: f64 },
+    /// Known once the run begins, which is a part of something else: the look gives the number and, after it, its size.
+    Found,
 }
 
 /// Of a comparison that allows equality, what rounding may have done, as a part of the largest margin.
 const ROUNDING: f64 = 1e-12;
 
 impl Held {
-    /// Where it does not hold, and the value there.
-    pub fn broken(&self, values: &[f64]) -> Option<(usize, f64)> {
+    /// A conserved number at the start and by how much it may change, from what the look gives there.
+    pub fn conserved(&self, at_start: Option<&[Vec<f64>]>) -> Option<(f64, f64)> {
+        match (self.rule, at_start) {
+            (Rule::Conserved { start: Start::Known { value, allowed }, .. }, _) => Some((value, allowed)),
+            (Rule::Conserved { tolerance, .. }, Some(values)) => {
+                Some((*values[self.output].first()?, tolerance * values[self.output + 1].first()?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Where it does not hold, and the value there, of what the look gives for it; of a conserved number with what
+    /// [`Held::conserved`] gives.
+    pub fn broken(&self, values: &[f64], conserved: Option<(f64, f64)>) -> Option<(usize, f64)> {
         match self.rule {
-            Rule::Conserved { start, allowed } => {
+            Rule::Conserved { .. } => {
+                let (start, allowed) = conserved?;
                 values.first().filter(|x| x.is_nan() || (**x - start).abs() > allowed).map(|x| (0, *x))
             }
             Rule::Margin { strict, .. } => {
@@ -73,14 +97,14 @@ impl Held {
 
 impl Lower<'_> {
     /// The claims of a system over the states of a method. None where it makes none, or where the run is a part of something that is
-    /// computed later and several times.
+    /// computed later, and they read what varies there.
     pub(super) fn watched(
         &mut self,
         run: &Run,
         step: &Step,
         (whole, by_component): (&Whole, bool),
     ) -> Result<Option<Watched>> {
-        if !self.tracer.known_now() || !self.has_claims(run.problem.def) {
+        if !self.has_claims(run.problem.def) {
             return Ok(None);
         }
         let mut types: Vec<Type> = step.initial.iter().map(|s| s.ty().clone()).collect();
@@ -97,7 +121,7 @@ impl Lower<'_> {
             }
             Ok(out)
         })?;
-        self.watched_from(claims, func, captured, &step.initial, run.start).map(Some)
+        self.watched_from(claims, func, captured, &step.initial, run.start)
     }
 
     /// The same from a function of the states that gives for each claim its margin, or its number and its size.
@@ -108,7 +132,18 @@ impl Lower<'_> {
         captured: Vec<Num>,
         initial: &[Num],
         start: f64,
-    ) -> Result<Watched> {
+    ) -> Result<Option<Watched>> {
+        let now = self.tracer.known_now();
+        if !now {
+            let Some(captured) = self.fixed(&func, &captured)? else { return Ok(None) };
+            let mut output = 0;
+            let claims = claims.iter().map(|c| {
+                let first = output;
+                output += if let Kind::Conserved { .. } = c.kind { 2 } else { 1 };
+                held(c, &func, first, None)
+            });
+            return Ok(Some(Watched { claims: claims.collect(), look: Look { func, captured } }));
+        }
         let t = Num::scalar(start);
         let args: Vec<&Num> = initial.iter().chain([&t]).chain(&captured).collect();
         let at_start = self.tracer.build_all(&args, |b, v| b.inline(&func, v));
@@ -127,28 +162,38 @@ impl Lower<'_> {
         let (captured, wanted) = known.split_at(captured.len());
         let mut wanted = wanted.iter().map(Tensor::item);
         let mut next = || wanted.next().expect("compiler bug: a claim without its number");
-        let held = claims.iter().zip(&places).map(|(c, at)| {
-            let rule = match c.kind {
-                Kind::Order { strict, .. } => {
-                    let shape = &func.ty(func.outputs[*at]).shape;
-                    Rule::Margin { strict, width: shape.split_first().map(|(_, rest)| rest.iter().product()) }
-                }
-                Kind::Conserved { tolerance, .. } => {
-                    let (start, size) = (next(), next());
-                    Rule::Conserved { start, allowed: tolerance * size }
-                }
-            };
-            Held { name: c.name.clone(), text: c.text.clone(), rule }
+        let held = claims.iter().zip(&places).enumerate().map(|(output, (c, at))| {
+            let start = matches!(c.kind, Kind::Conserved { .. }).then(|| (next(), next()));
+            Held { output, ..held(c, &func, *at, start) }
         });
         let claims = held.collect();
         let outputs = places.iter().map(|at| func.outputs[*at]).collect();
         let func = crate::ir::build::drop_dead(Func { outputs, ..func });
-        Ok(Watched { look: Look { func, captured: captured.to_vec() }, claims })
+        Ok(Some(Watched { look: Look { func, captured: captured.to_vec() }, claims }))
+    }
+
+    /// What a function of a state captured, its last inputs. None where it reads something that is not known now.
+    fn fixed(&mut self, func: &Func, captured: &[Num]) -> Result<Option<Vec<Tensor>>> {
+        if self.tracer.known_now() {
+            return self.compute(captured, self.here).map(Some);
+        }
+        let read = crate::ir::build::drop_dead(func.clone());
+        let first = func.inputs.len() - captured.len();
+        let reads = |k: usize| {
+            let used =
+                |v: crate::ir::Value| read.nodes.iter().any(|n| n.args.contains(&v)) || read.outputs.contains(&v);
+            read.values().any(|(v, n)| n.op == Op::Input(k) && used(v))
+        };
+        let known = captured.iter().enumerate().map(|(k, n)| match n {
+            Num::Const(t) => Some(t.clone()),
+            n => (!reads(first + k)).then(|| Tensor::zeros(n.ty())),
+        });
+        Ok(known.collect())
     }
 
     /// The claims of a system over what tries carry: they are looked at where a run whose steps are found on the way is kept.
     pub(super) fn watched_tries(&mut self, run: &Run, tries: &Tries, layout: &Arrangement) -> Result<Option<Watched>> {
-        if !self.tracer.known_now() || !self.has_claims(run.problem.def) {
+        if !self.has_claims(run.problem.def) {
             return Ok(None);
         }
         let types = [tries.start.ty().clone(), Type::f64([])];
@@ -165,13 +210,13 @@ impl Lower<'_> {
             Ok(out)
         })?;
         let start = std::slice::from_ref(&tries.start);
-        let mut watched = self.watched_from(claims, func, captured, start, run.start)?;
-        watched.look = self.of_tries(watched.look, tries)?;
-        Ok(Some(watched))
+        let Some(watched) = self.watched_from(claims, func, captured, start, run.start)? else { return Ok(None) };
+        let look = self.of_tries(watched.look, tries)?;
+        Ok(look.map(|look| Watched { look, ..watched }))
     }
 
-    /// What is computed of a state, as computed of what tries carry.
-    pub(super) fn of_tries(&mut self, look: Look, tries: &Tries) -> Result<Look> {
+    /// What is computed of a state, as computed of what tries carry. None where that reads something that is not known now.
+    pub(super) fn of_tries(&mut self, look: Look, tries: &Tries) -> Result<Option<Look>> {
         let mut b = Builder::new("of tries");
         let carried: Vec<_> = tries.initial.iter().map(|n| b.input(n.ty().clone())).collect();
         // Of a step found on the way the time is carried.
@@ -180,37 +225,31 @@ impl Lower<'_> {
         let theirs: Vec<_> = look.captured.iter().map(|n| b.input(n.ty.clone())).collect();
         let state = b.inline(&tries.state, &[&carried[..], &carried[TIME..=TIME], &ours].concat())[0];
         let out = b.inline(&look.func, &[&[state, carried[TIME]], &theirs[..]].concat());
-        let mut captured = self.compute(&tries.captured, self.here)?;
-        captured.extend(look.captured);
-        Ok(Look { func: b.finish(out), captured })
+        let func = b.finish(out);
+        let all: Vec<Num> = tries.captured.iter().cloned().chain(look.captured.into_iter().map(Num::Const)).collect();
+        Ok(self.fixed(&func, &all)?.map(|captured| Look { func, captured }))
     }
 
     /// What shows all unknowns of a state of tries that is not made of values at points. None where that cannot be had now.
     pub(super) fn shown_tries(&mut self, run: &Run, tries: &Tries, layout: &Arrangement) -> Result<Option<Look>> {
-        if !self.tracer.known_now() {
-            return Ok(None);
-        }
         let types = [tries.start.ty().clone(), Type::f64([])];
         let (func, captured) = self.timed("unknowns", &types, 1, |l, inputs| {
             let (nodal, _) = l.read_state(run, inputs[0].clone(), inputs[1].clone(), layout)?;
             Ok(vec![l.tracer.build(&[&nodal], |b, v| b.transpose(v[0], &[1, 0]))])
         })?;
-        Ok(Some(Look { func, captured: self.compute(&captured, self.here)? }))
+        Ok(self.fixed(&func, &captured)?.map(|captured| Look { func, captured }))
     }
 
     /// What shows all unknowns of a state that is not made of values at points. None where that cannot be had now.
     pub(super) fn shown(&mut self, step: &Step, whole: &Whole) -> Result<Option<Look>> {
         let Whole::Of(n, (func, captured)) = whole else { return Ok(None) };
-        if !self.tracer.known_now() {
-            return Ok(None);
-        }
         let mut b = Builder::new("unknowns");
         let states: Vec<_> = step.initial.iter().map(|s| b.input(s.ty().clone())).collect();
         let t = b.input(Type::f64([]));
         let more: Vec<_> = captured.iter().map(|c| b.input(c.ty().clone())).collect();
         let out = b.inline(func, &[&states[..*n], &[t], &more].concat())[0];
-        let captured = self.compute(captured, self.here)?;
-        Ok(Some(Look { func: b.finish(vec![out]), captured }))
+        let func = b.finish(vec![out]);
+        Ok(self.fixed(&func, captured)?.map(|captured| Look { func, captured }))
     }
 
     /// The unknowns of a state as fields.
@@ -310,4 +349,22 @@ impl Lower<'_> {
         let body = std::sync::Arc::new((*f.func).clone());
         Ok(self.tracer.build(&refs, |b, v| b.map(body, space.node_count(), mapped, v)[0]))
     }
+}
+
+/// A claim over what gives its margin, or its number and its size, from this output on.
+fn held(claim: &Claim, func: &Func, output: usize, start: Option<(f64, f64)>) -> Held {
+    let rule = match claim.kind {
+        Kind::Order { strict, .. } => {
+            let shape = &func.ty(func.outputs[output]).shape;
+            Rule::Margin { strict, width: shape.split_first().map(|(_, rest)| rest.iter().product()) }
+        }
+        Kind::Conserved { tolerance, .. } => {
+            let start = match start {
+                Some((value, size)) => Start::Known { value, allowed: tolerance * size },
+                None => Start::Found,
+            };
+            Rule::Conserved { tolerance, start }
+        }
+    };
+    Held { name: claim.name.clone(), text: claim.text.clone(), rule, output }
 }

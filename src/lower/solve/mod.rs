@@ -194,7 +194,7 @@ impl Lower<'_> {
         spec.name = format!("{}.{}", eqs.name, eqs.balances[0].name);
         spec.scale = eqs.domain.scale.map(|scale| self.program.def(scale).name.clone());
         let free = discrete.free;
-        self.runtime.seeks(&spec.name, &|| Sought {
+        self.runtime.seeks(&spec.name, &|| Sought::Fields {
             unknowns: eqs.unknowns.iter().map(|u| (u.name.clone(), u.shape.clone())).collect(),
             space: space.clone(),
             places: discrete.places.clone(),

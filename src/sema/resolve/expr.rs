@@ -237,15 +237,23 @@ impl<'a> Resolver<'a> {
         if let Some(local) = self.scopes.find(&name.name) {
             return self.make(span, ExprKind::Local(local));
         }
-        if let Some(def) = self.lookup_def(&name.name) {
+        let coordinate = match name.name.as_str() {
+            "x" => Some(ExprKind::Coordinate(0)),
+            "y" => Some(ExprKind::Coordinate(1)),
+            "z" => Some(ExprKind::Coordinate(2)),
+            "t" => Some(ExprKind::Time),
+            "n" => Some(ExprKind::Normal),
+            _ => None,
+        };
+        // What has no value hides nothing.
+        let def = self.lookup_def(&name.name).filter(|def| coordinate.is_none() || self.has_value(*def));
+        if let Some(def) = def {
             return self.def_ref(def, span);
         }
+        if let Some(kind) = coordinate {
+            return self.make(span, kind);
+        }
         let kind = match name.name.as_str() {
-            "x" => ExprKind::Coordinate(0),
-            "y" => ExprKind::Coordinate(1),
-            "z" => ExprKind::Coordinate(2),
-            "t" => ExprKind::Time,
-            "n" => ExprKind::Normal,
             "true" => ExprKind::Bool(true),
             "false" => ExprKind::Bool(false),
             "intrinsic" if self.in_library() => ExprKind::Intrinsic,

@@ -176,6 +176,12 @@ impl<'a> Resolver<'a> {
         &mut self.program.defs[id.index()]
     }
 
+    /// Whether a definition may stand where a value is wanted.
+    fn has_value(&self, id: DefId) -> bool {
+        use ast::ItemKind::{Dim, Scale, Study, Unit};
+        !matches!(self.origins[id.index()].kind, Study { .. } | Scale { .. } | Unit { .. } | Dim { .. })
+    }
+
     fn is_unit(&self, id: DefId) -> bool {
         matches!(self.program.def(id).kind, DefKind::Unit(_) | DefKind::Dim(_))
     }

@@ -255,20 +255,28 @@ impl Blocked {
     pub fn run(&self, context: &Context, args: &[View], outs: &mut [ViewMut]) -> Result<(), Fault> {
         let apart = Context { follow: None, ..*context };
         let (outs, rows) = outs.split_at_mut(self.carry);
-        match context.follow {
-            Some(follow) if follow.watch.follows(&self.name) => {
-                let (length, carry, reverse) = (self.length, self.carry, self.reverse);
-                // Whether it has such arguments matters only where a state may stay.
-                let of = follow::Loop { name: &self.name, length, carry, xs: 1, reverse, holds_loop: false };
-                let states = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()]));
-                let types: Vec<Type> = states.chain(self.rows.iter().cloned()).collect();
-                let start = &args[..carry];
+        let (length, carry, reverse) = (self.length, self.carry, self.reverse);
+        let entry = follow::entry(context.follow, &self.name, reverse);
+        if let follow::Entry::Plain(_) = entry {
+            return self.run_steps(&apart, 0..length, args, outs, rows);
+        }
+        // Whether it has such arguments matters only where a state may stay.
+        let of = follow::Loop { name: &self.name, length, carry, xs: 1, reverse, holds_loop: false };
+        let states = args[..carry].iter().map(|a| Type::new(a.dtype(), [a.len()]));
+        let types: Vec<Type> = states.chain(self.rows.iter().cloned()).collect();
+        let (start, others) = args.split_at(carry);
+        let mut steps = |_: &Context, steps: Range<usize>, from: &[View], to: &mut [ViewMut], rows: &mut [ViewMut]| {
+            self.run_steps(&apart, steps, &[from, others].concat(), to, rows)
+        };
+        match entry {
+            follow::Entry::Followed(follow) => {
                 let rows = follow::Rows::new(rows, &self.rows);
-                follow::followed(&apart, follow, of, &types, start, (outs, rows), &mut |_, steps, from, to, rows| {
-                    self.run_steps(&apart, steps, &[from, &args[carry..]].concat(), to, rows)
-                })
+                follow::followed(&apart, follow, of, &types, start, (outs, rows), &mut steps)
             }
-            _ => self.run_steps(&apart, 0..self.length, args, outs, rows),
+            follow::Entry::Guarded(watch) => {
+                follow::guarded(&apart, watch, of, &types, start, (outs, rows), &mut steps)
+            }
+            follow::Entry::Plain(_) => unreachable!("compiler bug: done before"),
         }
     }
 

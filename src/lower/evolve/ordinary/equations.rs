@@ -1,5 +1,6 @@
 //! Systems of numbers in time: the statements of a system without a domain become `F(t, u, du/dt) = 0` over one vector u.
 
+use super::super::march::{Sought, names};
 use super::rates;
 use crate::base::Span;
 use crate::ir::{Builder, Func, Tensor, Type};
@@ -48,6 +49,8 @@ pub struct Quantity {
     /// Where its value and its velocity begin in the state.
     pub value: usize,
     pub velocity: Option<usize>,
+    /// The one equation that holds its highest derivative, where there is one: its name and where it stands.
+    pub equation: Option<(String, Span)>,
 }
 
 impl Ordinary {
@@ -73,13 +76,20 @@ pub struct Motion {
     pairs: Vec<(Num, Num)>,
 }
 
+struct Equation {
+    name: String,
+    /// Left side less right side.
+    residual: Num,
+    span: Span,
+}
+
 #[derive(Default)]
 struct Read {
     unknowns: Vec<(String, Vec<usize>, Span)>,
     nominal: Vec<f64>,
     /// Value, first and second derivative.
     inputs: Vec<[Num; 3]>,
-    equations: Vec<(Num, Span)>,
+    equations: Vec<Equation>,
     /// Unknown, which derivative, value.
     initial: Vec<(usize, usize, Num, Span)>,
     lets: Vec<(String, Num)>,
@@ -143,7 +153,7 @@ impl Lower<'_> {
                 looked_at.extend(l.claimed_number(claim)?);
             }
             read.claims = claims;
-            let equations = read.equations.iter().map(|(n, _)| n);
+            let equations = read.equations.iter().map(|e| &e.residual);
             let values =
                 equations.chain(read.initial.iter().map(|(_, _, n, _)| n)).chain(read.lets.iter().map(|l| &l.1));
             let values = values.chain(&looked_at);
@@ -151,7 +161,20 @@ impl Lower<'_> {
         });
         self.motion = outer;
         let (raw, captured) = traced?;
-        self.assemble(p.def, &def.name, def.span, read, raw, captured, start)
+        let of = |e: &Equation| vec![e.name.clone(); e.residual.ty().len()];
+        let equations: Vec<String> = read.equations.iter().flat_map(of).collect();
+        let system = self.assemble(p.def, &def.name, def.span, read, raw, captured, start)?;
+        let mut equations = equations;
+        equations.extend(
+            system
+                .unknowns
+                .iter()
+                .filter(|u| u.velocity.is_some())
+                .flat_map(|u| vec![format!("∂t({})", u.name); u.len()]),
+        );
+        self.runtime
+            .seeks(&system.name, &|| Sought::Numbers { names: names(&system, system.n), equations: equations.clone() });
+        Ok(system)
     }
 
     /// Shapes of the unknowns, in the order of the statements.
@@ -224,7 +247,7 @@ impl Lower<'_> {
                     let Value::Num(residual) = whole else {
                         return error("run.equation", stmt.span, format!("both sides of `{name}` must be numbers"));
                     };
-                    read.equations.push((residual, stmt.span));
+                    read.equations.push(Equation { name: name.clone(), residual, span: stmt.span });
                 }
                 SystemStmtKind::Init { lhs, rhs } => {
                     let of = self.expr(lhs, env)?;
@@ -302,7 +325,7 @@ impl Lower<'_> {
         start: f64,
     ) -> Result<Ordinary> {
         let count = read.equations.len();
-        let equations: Vec<usize> = read.equations.iter().map(|(n, _)| n.ty().len()).collect();
+        let equations: Vec<usize> = read.equations.iter().map(|e| e.residual.ty().len()).collect();
         let wanted: usize = read.unknowns.iter().map(|(_, s, _)| s.iter().product::<usize>()).sum();
         if equations.iter().sum::<usize>() != wanted {
             return error(
@@ -321,6 +344,8 @@ impl Lower<'_> {
         let mut n = 0;
         for (k, (name, shape, span)) in read.unknowns.iter().enumerate() {
             let (order, value) = (order(k), n);
+            let mut holding = (0..count).filter(|&o| depends(o, k, order));
+            let equation = holding.next().filter(|_| holding.next().is_none()).map(|o| &read.equations[o]);
             unknowns.push(Quantity {
                 name: name.clone(),
                 shape: shape.clone(),
@@ -328,6 +353,7 @@ impl Lower<'_> {
                 order,
                 value,
                 velocity: None,
+                equation: equation.map(|e| (e.name.clone(), e.span)),
             });
             n += unknowns[k].len();
         }

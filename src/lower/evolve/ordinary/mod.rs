@@ -134,9 +134,9 @@ impl Lower<'_> {
         let mut march = self.describe_numbers(&system, &timeline, system.n).of_tries(&tries);
         march.time = method_name(method);
         march.checkpoint = self.often(args, span)?;
-        if let Some(mut watched) = self.watched_numbers(&system, std::slice::from_ref(&tries.start), timeline.start)? {
-            watched.look = self.of_tries(watched.look, &tries)?;
-            march.watched = Some(watched);
+        if let Some(watched) = self.watched_numbers(&system, std::slice::from_ref(&tries.start), timeline.start)? {
+            let look = self.of_tries(watched.look, &tries)?;
+            march.watched = look.map(|look| Watched { look, ..watched });
         }
         let driven = self.drive(&march, &tries, &control, &timeline);
         let (states, times) = self.reached(&march, &tries, (&control, &timeline), driven, span)?;
@@ -300,7 +300,7 @@ impl Lower<'_> {
 
     /// The claims of the system over the states of its steps.
     fn watched_numbers(&mut self, system: &Ordinary, initial: &[Num], start: f64) -> Result<Option<Watched>> {
-        if system.claims.is_empty() || !self.tracer.known_now() {
+        if system.claims.is_empty() {
             return Ok(None);
         }
         let mut b = Builder::new("ensure");
@@ -310,7 +310,7 @@ impl Lower<'_> {
         let more: Vec<_> = lets.inputs[2..].iter().map(|ty| b.input(ty.clone())).collect();
         let out = b.inline(lets, &[&[t, states[0]], &more[..]].concat());
         let func = b.finish(out[names.len()..].to_vec());
-        self.watched_from(system.claims.clone(), func, system.captured.clone(), initial, start).map(Some)
+        self.watched_from(system.claims.clone(), func, system.captured.clone(), initial, start)
     }
 
     /// Runs the steps and names what comes out.
