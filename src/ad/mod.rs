@@ -8,6 +8,7 @@ mod checkpoints;
 mod jacobian;
 mod jet;
 mod jvp;
+mod masked;
 mod split;
 mod transpose;
 

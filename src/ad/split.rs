@@ -3,6 +3,7 @@
 //! again rather than saved.
 
 use super::checkpoints;
+use super::masked::masked;
 use crate::ir::{Builder, Func, Op, Type, Value, build};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -426,7 +427,7 @@ impl Splitter<'_> {
         });
         Split {
             known: self.known.finish(known),
-            linear: with_inputs(&self.linear.finish(linear), &order),
+            linear: masked(&with_inputs(&self.linear.finish(linear), &order), self.residuals.len()),
             linear_output,
             residuals: self.residuals,
         }

@@ -5,7 +5,7 @@ use super::element_map::{self, Leaf, LocalLeaf, constant};
 use super::family::{Family, Table};
 use super::mesh::{each_index, ravel, unravel};
 use super::{Mesh, Refusal, Side};
-use crate::ir::{Builder, Dot, Func, Tensor, Value};
+use crate::ir::{Builder, DType, Dot, Func, Op, Tensor, Value};
 
 /// Continuous piecewise polynomials of order 1 or 2, or one value a cell (order 0, the space of finite volumes).
 /// Nodes are the points of a lattice with `order` steps a cell edge, row-major, axis 0 slowest; a periodic axis has no last one.
@@ -111,7 +111,7 @@ impl Space {
             return self.quadrature_coordinates().reshaped([self.node_count(), self.mesh.dimension()]);
         }
         let h = self.mesh.spacing();
-        let (scale, shift) = if self.order == 0 { (1.0, 0.5) } else { (1.0 / self.order as f64, 0.0) };
+        let (scale, shift) = self.between_nodes();
         let d = h.len();
         let mut x = Vec::with_capacity(self.node_count() * d);
         each_index(&self.points, |index| {
@@ -120,6 +120,31 @@ impl Space {
             }
         });
         Tensor::f64([self.node_count(), d], x)
+    }
+
+    /// The same bits, computed in the IR from indices, so that they need not be kept.
+    pub fn trace_node_coordinates(&self, b: &mut Builder) -> Value {
+        if self.mesh.clustered {
+            return b.constant(self.node_coordinates());
+        }
+        let h = self.mesh.spacing();
+        let (scale, shift) = self.between_nodes();
+        let along = |a: usize| {
+            let index = b.op(Op::Iota { shape: self.points.clone(), axis: a, dtype: DType::F64 }, &[]);
+            let (shift, origin) = (b.scalar(shift), b.scalar(self.mesh.origin[a]));
+            let at = b.scale(index, scale);
+            let at = b.add(at, shift);
+            let at = b.scale(at, h[a]);
+            let at = b.add(origin, at);
+            b.reshape(at, &[self.node_count(), 1])
+        };
+        let axes: Vec<Value> = (0..h.len()).map(along).collect();
+        b.concat(&axes, 1)
+    }
+
+    /// Distance of two nodes and that of the first from the corner, in cells.
+    fn between_nodes(&self) -> (f64, f64) {
+        if self.order == 0 { (1.0, 0.5) } else { (1.0 / self.order as f64, 0.0) }
     }
 
     /// Position of every quadrature point, `[E, q, d]`.
@@ -404,6 +429,9 @@ mod tests {
                 let mesh = Mesh::new(element, &vec![0.5; d], &vec![2.0; d], &vec![3; d], &vec![false; d]).unwrap();
                 let space = Space::lagrange(mesh, order, None).unwrap();
                 let (nodes, points) = (space.node_coordinates(), space.quadrature_coordinates());
+                let mut b = Builder::new("nodes");
+                let traced = space.trace_node_coordinates(&mut b);
+                assert_eq!(crate::ir::eval::eval(&b.finish(vec![traced]), &[]).unwrap()[0], nodes);
                 let (nodes, points) = (nodes.as_f64().unwrap(), points.as_f64().unwrap());
                 let (n, q) = (space.local_count(), space.quadrature_count());
                 for (e, local) in space.connectivity.as_index().unwrap().chunks(n).enumerate() {

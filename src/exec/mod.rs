@@ -1,6 +1,7 @@
 //! Running a program: studies, the world they act on, and what came of it.
 
 mod broken;
+mod cost;
 pub mod engine;
 pub mod follow;
 mod format;

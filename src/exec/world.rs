@@ -2,6 +2,7 @@
 //! costs of tasks.
 
 use super::broken;
+use super::cost::{Before, Cost};
 use super::engine::Engine;
 use super::follow::{Every, Follower, Marches};
 use super::fs::DiskFault;
@@ -14,7 +15,6 @@ use super::progress::Progress;
 use super::store::{Artifact, Store};
 use super::stream::{self, Stream};
 use super::training::{self, Watch};
-use crate::backend::counts;
 use crate::backend::watch::Watch as _;
 use crate::base::digits::short;
 use crate::base::fingerprint::Hasher;
@@ -27,7 +27,7 @@ use crate::passes;
 use crate::sema::hir::DefId;
 use crate::train::{self, Checkpoint, TrainError};
 use indexmap::IndexMap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -315,10 +315,8 @@ impl Runtime for World {
         if unusable.count > 0 {
             let last =
                 self.unusable(unusable, span).map(|(words, _)| format!(", the last: {words}")).unwrap_or_default();
-            trained.notes.push(format!(
-                "{} evaluations gave no finite loss or gradient, and were not used{last}",
-                unusable.count
-            ));
+            let what = if unusable.count == 1 { "evaluation" } else { "evaluations" };
+            trained.notes.push(format!("{} {what} gave no finite loss or gradient{last}", unusable.count));
         }
         let cost = before.cost(trained.seconds);
         let meta = serde_json::json!({
@@ -365,51 +363,6 @@ impl Runtime for World {
                 journal.left(&self.store, &self.tasks, i);
             }
         }
-    }
-}
-
-/// What a result took to compute.
-#[derive(Default)]
-struct Cost {
-    seconds: f64,
-    /// Systems solved, by name.
-    solves: Vec<(String, u64)>,
-    /// Points asked of closures that remember, and points computed for them.
-    remembered: Vec<(String, u64, u64)>,
-}
-
-impl Cost {
-    /// As it was kept beside the result.
-    fn of(meta: &serde_json::Value) -> Cost {
-        Cost {
-            seconds: meta["seconds"].as_f64().unwrap_or(0.0),
-            solves: serde_json::from_value(meta["solves"].clone()).unwrap_or_default(),
-            remembered: serde_json::from_value(meta["remembered"].clone()).unwrap_or_default(),
-        }
-    }
-}
-
-/// The counters before a computation.
-struct Before {
-    solves: BTreeMap<String, u64>,
-    remembered: BTreeMap<String, (u64, u64)>,
-}
-
-impl Before {
-    fn now() -> Before {
-        Before { solves: counts::solves(), remembered: counts::remembered() }
-    }
-
-    fn cost(&self, seconds: f64) -> Cost {
-        let solves = counts::solves().into_iter().filter_map(|(name, n)| {
-            let n = n - self.solves.get(&name).copied().unwrap_or(0);
-            (n > 0).then_some((name, n))
-        });
-        let remembered = counts::remembered().into_iter().filter_map(|(name, (asked, computed))| {
-            let (a, c) = self.remembered.get(&name).copied().unwrap_or((0, 0));
-            (asked > a).then_some((name, asked - a, computed - c))
-        });
-        Cost { seconds, solves: solves.collect(), remembered: remembered.collect() }
     }
 }
 

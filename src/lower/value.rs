@@ -84,6 +84,15 @@ pub struct Discrete {
     pub id: u64,
 }
 
+impl Discrete {
+    /// The same field, its gradients being made of its values.
+    pub fn with_slopes(&self, slopes: Option<Rc<Func>>) -> Rc<Discrete> {
+        let Discrete { space, dofs, shape, id, .. } = self;
+        let (space, dofs, shape) = (space.clone(), dofs.clone(), shape.clone());
+        Rc::new(Discrete { space, dofs, slopes: slopes.map(Slopes::Of), shape, id: *id })
+    }
+}
+
 /// Gradients at degrees of freedom: numbers, or what makes them of the values, `[N, shape…] → [N, shape…, d]`.
 #[derive(Clone, Debug)]
 pub enum Slopes {

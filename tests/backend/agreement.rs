@@ -146,3 +146,30 @@ fn the_same_bits_at_any_number_of_threads() {
         assert!([2, 3, 7].into_iter().all(|n| with(n) == one), "seed {seed}");
     }
 }
+
+/// A sum over shifts along three axes has too many boxes for one kernel; in stages it has the bits of whole copies, as the reference
+/// makes them.
+#[test]
+fn wide_stencils_in_stages_keep_their_bits() {
+    let shape = [24, 20, 22];
+    let mut b = Builder::new("wide");
+    let u = b.input(Type::f64(shape));
+    let mut sum = b.scale(u, -8.0);
+    for axis in 0..3 {
+        for by in 1..=4isize {
+            let weight = b.scalar(1.0 / (by * by) as f64);
+            let both = [by, -by].map(|shift| b.op(Op::Roll { axis, shift }, &[u]));
+            let pair = b.add(both[0], both[1]);
+            let term = b.mul(weight, pair);
+            sum = b.add(sum, term);
+        }
+    }
+    let f = b.finish(vec![sum]);
+    let n: usize = shape.iter().product();
+    let u = Tensor::f64(shape, (0..n).map(|i| ((i * 7919) % 1009) as f64 / 1009.0).collect::<Vec<_>>());
+    let exact = eval(&f, std::slice::from_ref(&u)).unwrap();
+    for threads in [1, 3] {
+        let run = compile(&f, &Options { threads, backend: Backend::Native }).unwrap();
+        assert_eq!(run.run(std::slice::from_ref(&u)).unwrap(), exact);
+    }
+}

@@ -183,10 +183,7 @@ fn a_loss_that_is_no_number_is_told_with_the_run_that_made_it_so() {
     // A line search steps back from there.
     let (code, text) = run(&fit(&format!("100*({mean} - 2)^2"), "0.1", "lbfgs(iters=20)"), check);
     assert_eq!(code, 0, "{text}");
-    assert!(
-        number(&text, "\"lbfgs: ") >= 3.0 && text.contains("evaluations gave no finite loss or gradient"),
-        "{text}"
-    );
+    assert!(number(&text, "\"lbfgs: ") >= 3.0 && text.contains("gave no finite loss or gradient"), "{text}");
     assert!(text.contains("the last: `u` of `Burst` became infinite in cell 2"), "{text}");
 }
 
@@ -200,6 +197,29 @@ fn the_result_of_a_fit_keeps_what_its_runs_ensure() {
     };
     told(&fit("3"), "check fit.data < 1e-6", &["`ensure room` of `Held`", "in step 64 of 100", "what `fit` has found"]);
     let (code, text) = run(&fit("1.5"), "check fit.data < 1e-6");
+    assert_eq!(code, 0, "{text}");
+}
+
+/// The first try is far too long: exp(x²) overflows in it. What is found does not depend on where steps begin.
+#[test]
+fn a_rejected_try_that_overflows_spoils_no_derivative() {
+    let fit = |name: &str, dt: &str| {
+        let data = format!("data = (solve(Steep(k), dormand_prince(tol=1e-8, dt={dt}), t=0..1).x - 0.1)^2");
+        // So many numbers that derivatives are taken backwards.
+        let first = "over k: Vec(10) = [1.5, 0, 0, 0, 0, 0, 0, 0, 0, 0]";
+        format!("minimize {name} {{\n {first}\n loss {data}\n loss size = 1e-2*norm2(k)\n stage lbfgs(iters=30)\n}}\n")
+    };
+    let system = "system Steep(k: Vec(10)) {
+  unknown x: [1]
+  eq rate: ∂t(x) = k[0] + 0.1*(k[1] + k[2] + k[3] + k[4] + k[5] + k[6] + k[7] + k[8] + k[9])*x - exp(x^2)
+  init x = 3
+}
+";
+    let more = format!("{system}{}{}", fit("far", "10"), fit("near", "1e-4"));
+    let (code, text) = run(
+        &more,
+        "check abs(far.k[0] - near.k[0]) < 1e-4\ncheck abs(far.k[1] - near.k[1]) < 1e-4\ncheck far.data < 0.1",
+    );
     assert_eq!(code, 0, "{text}");
 }
 

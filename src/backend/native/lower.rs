@@ -361,6 +361,7 @@ impl Lowering<'_> {
             args,
             results: places.iter().map(|p| (p.root, p.len)).collect(),
             last_of: vec![],
+            freed: vec![],
         });
         places
     }
@@ -457,6 +458,8 @@ impl Lowering<'_> {
     }
 
     fn finish(mut self) -> Result<Program, Fault> {
+        /// Bytes of a buffer that is given back where its program runs once.
+        const LARGE: usize = 1 << 25;
         let outputs: Vec<Root> = self.f.outputs.iter().map(|v| self.places[v.index()][0].root).collect();
         let is_output = |m: usize| outputs.contains(&Root::Slot(m));
         self.steps = through::join(std::mem::take(&mut self.steps), &mut self.made, &is_output);
@@ -504,6 +507,13 @@ impl Lowering<'_> {
             let reads = |s: &&mut Step| s.args.iter().any(|p| p.root == Root::Constant(k));
             if let Some(step) = steps.iter_mut().rev().find(reads) {
                 step.last_of.push(k);
+            }
+        }
+        for (&m, &slot) in kept.iter().zip(&chosen) {
+            if slots[slot].len * slots[slot].dtype.size() >= LARGE
+                && let Some(step) = steps.get_mut(self.made[m].last)
+            {
+                step.freed.push(slot);
             }
         }
         Ok(Program { name, constants, slots, steps, outputs, systems, _code: code })

@@ -60,7 +60,7 @@ impl Native {
             types.map(|(ty, taken)| if *taken { Type::new(ty.dtype, [0]) } else { ty.clone() }).collect();
         let mut results = buffers(types.iter());
         let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
-        self.run_watched(&inputs, &mut outputs, watch)?;
+        self.run_following(&inputs, &mut outputs, (watch.map(follow::Follow::new), true))?;
         Ok(results.into_iter().zip(&types).map(|(b, ty)| b.into_tensor(ty)).collect())
     }
 
@@ -69,25 +69,21 @@ impl Native {
         let inputs: Vec<View> = inputs.iter().map(View::of_tensor).collect();
         let mut results = buffers(self.program.output_types());
         let mut outputs: Vec<ViewMut> = results.iter_mut().map(Buffer::view_mut).collect();
-        self.run_following(&inputs, &mut outputs, Some(follow::Follow::new(watch).aside()))?;
+        self.run_following(&inputs, &mut outputs, (Some(follow::Follow::new(watch).aside()), true))?;
         let types = self.program.output_types();
         Ok(results.into_iter().zip(types).map(|(b, ty)| b.into_tensor(ty)).collect())
     }
 
     /// Takes no memory once every workspace has been made.
     pub fn run_into(&self, inputs: &[View], outputs: &mut [ViewMut]) -> Result<(), Fault> {
-        self.run_watched(inputs, outputs, None)
-    }
-
-    fn run_watched(&self, inputs: &[View], outputs: &mut [ViewMut], watch: Option<&dyn Watch>) -> Result<(), Fault> {
-        self.run_following(inputs, outputs, watch.map(follow::Follow::new))
+        self.run_following(inputs, outputs, (None, false))
     }
 
     fn run_following(
         &self,
         inputs: &[View],
         outputs: &mut [ViewMut],
-        follow: Option<follow::Follow>,
+        (follow, once): (Option<follow::Follow>, bool),
     ) -> Result<(), Fault> {
         let fits = |(o, ty): (&ViewMut, &Type)| o.view().len() == ty.len() || follow.is_some() && o.view().is_empty();
         let same = outputs.iter().zip(self.program.output_types()).all(fits);
@@ -99,6 +95,7 @@ impl Native {
         let idle = || self.idle.lock().unwrap_or_else(|e| e.into_inner());
         let reused = idle().pop();
         let mut workspace = reused.unwrap_or_else(|| Workspace::new(&self.program));
+        workspace.once = once;
         let context = Context { pool: Some(&self.pool), follow };
         let outcome = self.program.run(&context, &mut workspace, inputs, outputs);
         idle().push(workspace);
@@ -172,6 +169,8 @@ struct Step {
     results: Vec<(Root, usize)>,
     /// Constants in files that no later step reads.
     last_of: Vec<usize>,
+    /// Large slots whose values no later step reads.
+    freed: Vec<usize>,
 }
 
 /// The memory of one run: buffers, and the workspaces of bodies.
@@ -182,6 +181,8 @@ struct Workspace {
     systems: Vec<newton::State>,
     /// The state of a scan with this body, before and after a step.
     carry: [Vec<Buffer>; 2],
+    /// Large buffers are given back as soon as nobody reads them any more.
+    once: bool,
 }
 
 impl Workspace {
@@ -191,6 +192,7 @@ impl Workspace {
             nested: p.steps.iter().flat_map(|s| s.kind.bodies()).map(|_| structured::Nested::default()).collect(),
             systems: p.systems.iter().map(|_| newton::State::default()).collect(),
             carry: [vec![], vec![]],
+            once: false,
         }
     }
 }

@@ -34,18 +34,21 @@ impl Program {
     ) -> Result<(), Fault> {
         for step in &self.steps {
             if let [result] = step.results[..] {
-                let mut taken = [take(workspace, outputs, result)];
+                let mut taken = [self.take(workspace, outputs, result)];
                 let outcome = self.step(context, step, workspace, inputs, outputs, &mut taken);
                 let [taken] = taken;
                 put(workspace, outputs, result, taken);
                 outcome?;
             } else {
-                let mut taken: Vec<Taken> = step.results.iter().map(|&r| take(workspace, outputs, r)).collect();
+                let mut taken: Vec<Taken> = step.results.iter().map(|&r| self.take(workspace, outputs, r)).collect();
                 let outcome = self.step(context, step, workspace, inputs, outputs, &mut taken);
                 step.results.iter().zip(taken).for_each(|(&r, t)| put(workspace, outputs, r, t));
                 outcome?;
             }
             step.last_of.iter().for_each(|k| self.constants[*k].release());
+            if workspace.once {
+                step.freed.iter().for_each(|k| workspace.slots[*k] = Buffer::zeros(self.slots[*k].dtype, 0));
+            }
         }
         for k in 0..outputs.len() {
             if let Some(place) = self.outputs[k].copy {
@@ -55,6 +58,19 @@ impl Program {
             }
         }
         Ok(())
+    }
+
+    fn take<'a>(&self, w: &mut Workspace, outputs: &mut [ViewMut<'a>], (root, len): (Root, usize)) -> Taken<'a> {
+        match root {
+            Root::Slot(k) => {
+                let slot = &self.slots[k];
+                let there = std::mem::take(&mut w.slots[k]);
+                let given_back = there.view().len() < slot.len;
+                Taken::Slot(if given_back { Buffer::zeros(slot.dtype, slot.len) } else { there }, len)
+            }
+            Root::Output(k) => Taken::Output(std::mem::take(&mut outputs[k])),
+            Root::Input(_) | Root::Constant(_) => unreachable!("compiler bug: a step writes an input"),
+        }
     }
 
     fn view<'a>(&'a self, p: Place, slots: &'a [Buffer], inputs: &[View<'a>], outputs: &'a [ViewMut]) -> View<'a> {
@@ -252,14 +268,6 @@ impl Program {
             | Kind::LinearSolve { .. } => unreachable!("compiler bug: handled by the caller"),
         }
         Ok(())
-    }
-}
-
-fn take<'a>(w: &mut Workspace, outputs: &mut [ViewMut<'a>], (root, len): (Root, usize)) -> Taken<'a> {
-    match root {
-        Root::Slot(k) => Taken::Slot(std::mem::take(&mut w.slots[k]), len),
-        Root::Output(k) => Taken::Output(std::mem::take(&mut outputs[k])),
-        Root::Input(_) | Root::Constant(_) => unreachable!("compiler bug: a step writes an input"),
     }
 }
 

@@ -329,7 +329,7 @@ fn joined(steps: Vec<Step>, group: &[Chain]) -> Vec<Step> {
         results.extend(end.results);
     }
     let kind = Kind::Through(Through { back: transforms, middle, forward });
-    let mut one = Some(Step { kind, args, results, last_of: vec![] });
+    let mut one = Some(Step { kind, args, results, last_of: vec![], freed: vec![] });
     let (mut order, mut behind) = (vec![], vec![]);
     for (k, step) in steps.into_iter().enumerate() {
         match step {

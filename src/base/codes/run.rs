@@ -20,7 +20,9 @@ pub const ROWS: &[Code] = &[
         title: "a run in time broke down",
         explanation: "A number of the state became infinite or not a number. The message names the unknown, the cell and its coordinates, \
                       the time and the step. Most often the step of an explicit method is too long for the spacing: halve it, or take \
-                      an implicit method. Else the equations themselves may let the solution grow without bound.",
+                      an implicit method. Else the equations themselves may let the solution grow without bound. Where the run is a \
+                      part of something else, a member of an ensemble or a law at a point of an element, the message says which item \
+                      it was and what was being solved; shorter steps of Newton's method are tried first.",
     },
     Code {
         id: "run.ensure",
@@ -33,7 +35,8 @@ pub const ROWS: &[Code] = &[
     Code {
         id: "run.diverged",
         title: "a training diverged",
-        explanation: "The loss became infinite or not a number. Lower the learning rate, or look at the data and at the nominal sizes \
+        explanation: "The loss became infinite or not a number. Where a run in time inside it broke down, the message names it as \
+                      `run.unstable` does, with the numbers that were tried. Lower the learning rate, or look at the data and at the nominal sizes \
                       that scale the net's ports.",
     },
     Code {
@@ -75,8 +78,8 @@ pub const ROWS: &[Code] = &[
                       reached the next time that is kept, or time stood still (steps of a few roundings of it). The message names what \
                       changes fastest there, with its cell and its equation. The solution may have a singularity, the tolerance may lie \
                       below rounding, or an explicit method may meet a stiff system, for which `rodas4` or `esdirk4` are made. Where a \
-                      rate is no number, it is `run.unstable`. Where a run lies inside a derivative or a closure, its values are NaN \
-                      instead.",
+                      rate is no number, it is `run.unstable`. A run inside a closure or a dataset is told with its item; inside a \
+                      derivative its values are NaN.",
     },
     Code {
         id: "run.stability",

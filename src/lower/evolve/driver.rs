@@ -31,6 +31,8 @@ pub struct Tries {
     pub rates: Option<Func>,
     /// Which of what is carried begins with the state.
     pub place: usize,
+    /// Which of it is the slope there, where one is carried.
+    pub slope: Option<usize>,
     /// `(state, t, captured…) → unknowns`, where the state is not made of values at points.
     pub shown: Option<Look>,
     /// The state is known within a step; the bound is then the end of the run, else the next time that is kept.
@@ -125,10 +127,17 @@ impl Lower<'_> {
             let back = b.scale(v[1], -BEFORE);
             b.add(v[0], back)
         });
-        let last = [out[TIME].clone(), before].map(|t| {
+        let mut last = [out[TIME].clone(), before.clone()].map(|t| {
             let args: Vec<&Num> = out.iter().chain([&t]).chain(&tries.captured).collect();
             self.tracer.build(&args, |b, v| b.inline(&tries.state, v)[0])
         });
+        if let (Some(slope), false) = (tries.slope, tries.dense) {
+            last[1] = self.tracer.build(&[&last[0], &out[slope], &out[TIME], &before], |b, v| {
+                let back = b.sub(v[3], v[2]);
+                let change = b.mul(v[1], back);
+                b.add(v[0], change)
+            });
+        }
         out.truncate(COMMON);
         let status = out.try_into().unwrap_or_else(|_| unreachable!("compiler bug: common numbers come first"));
         (rows, status, last)

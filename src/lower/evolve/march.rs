@@ -104,6 +104,7 @@ impl March {
         h.text(&self.system).text(&self.space).text(&self.time).text(&format!("{:?}", self.unknowns));
         h.number(self.start).number(self.step).integer(self.steps as u64).integer(self.per_sample.unwrap_or(0) as u64);
         if let Some(watched) = &self.watched {
+            h.integer(watched.claims.len() as u64);
             // Runs that differ in nothing else may be held to other numbers.
             for c in &watched.claims {
                 if let Rule::Conserved { start: Start::Known { value, allowed }, .. } = c.rule {

@@ -5,14 +5,18 @@
 //! `(stored(u) - stored(base))/(γh) + ∇·flux + source = 0`, whose base is made of former stages or steps. [Hairer & Wanner II, §IV.8]
 
 mod additive;
+mod arrangement;
 mod change;
 mod control;
 mod driver;
 mod ended;
 mod events;
 mod explicit;
+mod gather;
 mod implicit;
 mod leapfrog;
+mod limits;
+mod loops;
 pub mod march;
 mod measure;
 mod multistep;
@@ -30,6 +34,7 @@ mod volumes;
 mod watched;
 
 pub(super) use self::control::Control;
+use self::gather::{gathered, with_times};
 use self::march::{Layout, March};
 pub(super) use self::ordinary::Motion;
 use self::samples::Whole;
@@ -39,8 +44,7 @@ use super::error::{Result, error, error_help};
 use super::eval::Lower;
 use super::solve::{Integrator, Method, Scheme, Solved};
 use super::system::Equations;
-use super::trace::Tracer;
-use super::value::{Field, Leaf, Num, Problem, Solution, Value};
+use super::value::{Field, Leaf, Num, Problem, Value};
 use crate::base::Span;
 use crate::discretize::Space;
 use crate::discretize::grid::{self, Derivatives};
@@ -205,8 +209,19 @@ impl Lower<'_> {
             None => self.march(&timeline, step, march),
             Some((of_pair, captured)) => self.march_pairs(&timeline, step, march, &of_pair, &captured),
         };
+        let of_values = self.slopes_when_asked(&run, &eqs, complete.is_some());
         self.gathered_at(problem, &timeline, &eqs, kept.len(), |l, eqs, k| {
             let values = kept[k].clone();
+            if let Some(slopes) = &of_values {
+                let values = match by_component {
+                    true => l.completed_state(&run, values, &Num::scalar(timeline.kept(k)))?,
+                    false => values,
+                };
+                let values = l.nodal(values, by_component, &space);
+                let fields = l.unknown_fields(eqs, &values, None, &space);
+                let fields = fields.into_iter().zip(slopes).map(|(field, slopes)| field.with_slopes(slopes.clone()));
+                return l.solution_of(eqs, fields.collect(), vec![], span);
+            }
             let (values, slopes) = match &complete {
                 Some(of_state) => l.completed(values, &Num::scalar(timeline.kept(k)), of_state),
                 None => {
@@ -223,29 +238,6 @@ impl Lower<'_> {
             let solved = Solved { nodal: values, slopes, numbers: vec![], space: space.clone() };
             l.solution(eqs, solved, span)
         })
-    }
-
-    /// The solutions at all times that are kept, with these times.
-    fn gathered_at(
-        &mut self,
-        problem: &Problem,
-        timeline: &Timeline,
-        eqs: &Equations,
-        count: usize,
-        mut at: impl FnMut(&mut Self, &Equations, usize) -> Result<Rc<Solution>>,
-    ) -> Result<Value> {
-        let mut trajectory: Vec<Rc<Solution>> = vec![];
-        for k in 0..count {
-            // Lets may depend on time.
-            let later = match eqs.lets.is_empty() {
-                true => None,
-                false => Some(self.at_time(Num::scalar(timeline.kept(k)), |l| l.equations(problem))?),
-            };
-            trajectory.push(at(self, later.as_ref().unwrap_or(eqs), k)?);
-        }
-        let times: Vec<f64> = (0..count).map(|k| timeline.kept(k)).collect();
-        let times = Num::Const(Tensor::f64([count], times));
-        Ok(with_times(gathered(trajectory), times, timeline.keep, &mut self.tracer))
     }
 
     /// Evaluates with `t` of this value.
@@ -304,7 +296,12 @@ impl Lower<'_> {
         places: Option<&grid::Places>,
         span: Span,
     ) -> Result<Num> {
-        let x = Num::Const(space.node_coordinates());
+        /// Coordinates, from which on they are not kept.
+        const LARGE: usize = 1 << 20;
+        let x = match space.node_count() >= LARGE {
+            true => self.tracer.build(&[], |b, _| space.trace_node_coordinates(b)),
+            false => Num::Const(space.node_coordinates()),
+        };
         let mut parts = vec![];
         for (k, u) in eqs.unknowns.iter().enumerate() {
             let n: usize = u.shape.iter().product();
@@ -324,82 +321,6 @@ impl Lower<'_> {
         Ok(self.tracer.build(&refs, |b, v| {
             let columns: Vec<_> = v.iter().zip(&parts).map(|(v, (_, n))| b.reshape(*v, &[nodes, *n])).collect();
             b.concat(&columns, 1)
-        }))
-    }
-
-    /// The loop over the steps: the states at the end, then what was kept.
-    fn looped(&mut self, timeline: &Timeline, step: Step) -> Vec<Num> {
-        let mut args = step.initial.clone();
-        args.push(Num::Const(timeline.times()));
-        args.extend(step.captured);
-        let states = step.initial.len();
-        let refs: Vec<&Num> = args.iter().collect();
-        let looped = timeline.looped(step.func, states);
-        self.tracer.build_all(&refs, |b, v| b.ops(looped, v))
-    }
-
-    /// Runs the steps. The states that are kept, `[k]` of the first state.
-    fn march(&mut self, timeline: &Timeline, mut step: Step, march: March) -> Vec<Num> {
-        self.runtime.marches(march, &mut step.func);
-        let (states, initial) = (step.initial.len(), step.initial[0].clone());
-        let out = self.looped(timeline, step);
-        if !timeline.keep {
-            return vec![out[0].clone()];
-        }
-        let mut kept = vec![initial];
-        for k in 0..timeline.samples {
-            kept.push(self.tracer.build(&[&out[states]], |b, v| b.index(v[0], 0, k)));
-        }
-        kept
-    }
-
-    /// The same of states made of the first two that are carried: `of_pair(first, second, t, captured…)`.
-    fn march_pairs(
-        &mut self,
-        timeline: &Timeline,
-        mut step: Step,
-        march: March,
-        of_pair: &Func,
-        captured: &[Num],
-    ) -> Vec<Num> {
-        self.runtime.marches(march, &mut step.func);
-        let mut args = step.initial.clone();
-        args.push(Num::Const(timeline.times()));
-        args.extend(step.captured);
-        let states = step.initial.len();
-        let refs: Vec<&Num> = args.iter().collect();
-        let looped = timeline.looped_keeping(step.func, states, 2);
-        let out = self.tracer.build_all(&refs, |b, v| b.ops(looped, v));
-        let mut pairs = vec![];
-        if timeline.keep {
-            pairs.push([step.initial[0].clone(), step.initial[1].clone()]);
-            for k in 0..timeline.samples {
-                let mut of = |n: &Num| self.tracer.build(&[n], |b, v| b.index(v[0], 0, k));
-                pairs.push([of(&out[states]), of(&out[states + 1])]);
-            }
-        } else {
-            pairs.push([out[0].clone(), out[1].clone()]);
-        }
-        let whole = pairs.iter().enumerate().map(|(k, [first, second])| {
-            let t = Num::scalar(timeline.kept(k));
-            let args: Vec<&Num> = [first, second, &t].into_iter().chain(captured).collect();
-            self.tracer.build(&args, |b, v| b.inline(of_pair, v)[0])
-        });
-        whole.collect()
-    }
-
-    /// Gradients of a state where the scheme has its own.
-    fn own_slopes(&mut self, scheme: &Scheme, space: &Space, state: &Num, by_component: bool) -> Option<Num> {
-        let Method::Grid(Derivatives::Central { order }) = scheme.method else { return None };
-        let c = state.ty().len() / space.node_count();
-        let of = grid::slopes(c, &space.mesh, order);
-        Some(self.tracer.build(&[state], |b, v| {
-            let mut u = v[0];
-            if !by_component {
-                u = b.transpose(u, &[1, 0]);
-                u = b.reshape(u, &[&[c], &space.mesh.cells[..]].concat());
-            }
-            b.inline(&of, &[u])[0]
         }))
     }
 
@@ -449,36 +370,6 @@ impl Lower<'_> {
         Ok(self.describe(eqs, timeline, layout, (space, time, implicit)))
     }
 
-    /// A state as values at the nodes, `[N, c]`, from such or from `[c, n…]`.
-    fn nodal(&mut self, state: Num, by_component: bool, space: &Space) -> Num {
-        if !by_component {
-            return state;
-        }
-        let n = space.node_count();
-        let c = state.ty().len() / n;
-        self.tracer.build(&[&state], |b, v| {
-            let flat = b.reshape(v[0], &[c, n]);
-            b.transpose(flat, &[1, 0])
-        })
-    }
-
-    /// All unknowns `[c, cells…]` of a state in spectral space, and their gradients.
-    fn completed(&mut self, state: Num, time: &Num, (func, captured): &spectral::Timed) -> (Num, Option<Num>) {
-        let args: Vec<&Num> = [&state, time].into_iter().chain(captured).collect();
-        let mut out = self.tracer.build_all(&args, |b, v| b.inline(func, v));
-        let slopes = out.pop();
-        (out.swap_remove(0), slopes)
-    }
-
-    /// `[c, d, n…]` as `[N, c, d]`.
-    fn nodal_slopes(&mut self, slopes: Num, space: &Space) -> Num {
-        let (c, d) = (slopes.shape()[0], slopes.shape()[1]);
-        self.tracer.build(&[&slopes], |b, v| {
-            let flat = b.reshape(v[0], &[c, d, space.node_count()]);
-            b.transpose(flat, &[2, 0, 1])
-        })
-    }
-
     /// A function of these inputs, the given one of which is the time in it, and what it captured.
     fn timed(
         &mut self,
@@ -502,27 +393,4 @@ impl Lower<'_> {
 
 fn or_nothing(words: String) -> String {
     if words.is_empty() { "nothing".into() } else { words }
-}
-
-/// A solution with the times at which it is.
-fn with_times(s: Rc<Solution>, times: Num, many: bool, tracer: &mut Tracer) -> Value {
-    let times = match many {
-        true => Value::Stack(times),
-        false => Value::Num(tracer.build(&[&times], |b, v| b.index(v[0], 0, 0))),
-    };
-    let mut members = s.members.clone();
-    members.insert("t".into(), times);
-    Value::Solution(Rc::new(Solution { problem: s.problem, members }))
-}
-
-/// One solution, or the members of several as lists.
-fn gathered(trajectory: Vec<Rc<Solution>>) -> Rc<Solution> {
-    if trajectory.len() == 1 {
-        return trajectory[0].clone();
-    }
-    let names = trajectory[0].members.keys();
-    let members = names
-        .map(|name| (name.clone(), Value::list(trajectory.iter().map(|s| s.members[name].clone()).collect())))
-        .collect();
-    Rc::new(Solution { problem: trajectory[0].problem, members })
 }

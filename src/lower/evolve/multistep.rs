@@ -71,6 +71,7 @@ impl Lower<'_> {
             captured: step.captured.clone(),
             rates: step.rates.clone(),
             place: HISTORY,
+            slope: None,
             shown: None,
             dense: true,
         }

@@ -86,6 +86,7 @@ impl Lower<'_> {
             captured: step.captured.clone(),
             rates: step.rates.clone(),
             place: STATE,
+            slope: (!step.memory.is_empty()).then_some(STATE + 1),
             shown: None,
             dense: dense.is_some(),
         }
@@ -223,8 +224,8 @@ fn attempt(
     };
     let args: Vec<Value> = [t, h, u].into_iter().chain(memory.iter().copied()).chain(p.iter().copied()).collect();
     let stepped = b.inline(&step.func, &args);
-    let next = stepped[0];
-    let (kept, rest) = stepped[1..].split_at(memory.len());
+    let (mut next, mut kept, mut rest) =
+        (stepped[0], stepped[1..][..memory.len()].to_vec(), stepped[1 + memory.len()..].to_vec());
     let later = b.add(t, h);
     let later = b.select(last, end, later);
     let (good, next_h, old) = match (control.tolerance, step.estimate) {
@@ -236,6 +237,13 @@ fn attempt(
             let huge = b.scalar(1e100);
             let finite = b.compare(Compare::Lt, e, huge);
             let e = b.select(finite, e, huge);
+            // An overflow goes no further than here, so that derivatives can leave it out (`ad::masked`).
+            next = b.select(finite, next, u);
+            kept.iter_mut().zip(memory).for_each(|(new, old)| *new = b.select(finite, *new, *old));
+            for v in &mut rest[1..] {
+                let nothing = b.zeros_like(*v);
+                *v = b.select(finite, *v, nothing);
+            }
             let good = b.compare(Compare::Le, e, one);
             let (alpha, beta, plain) = (b.scalar(-0.7 / k), b.scalar(0.4 / k), b.scalar(-1.0 / k));
             let (now, then) = (b.binary(Binary::Pow, e, alpha), b.binary(Binary::Pow, former, beta));

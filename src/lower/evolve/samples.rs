@@ -1,12 +1,12 @@
 //! Samples of a run that are too many for memory: they are computed on their own, unknown by unknown as fields hold them, so that
 //! they can go to a file as they are made and be read from it one by one. Gradients are then taken where they are asked for.
 
+use super::arrangement::Arrangement;
 use super::control::Control;
 use super::driver::{COMMON, ENDED, TIME, Tries, rows_until};
 use super::march::{March, Round, round_name};
 use super::spectral::Timed;
 use super::timeline::Timeline;
-use super::variable::Arrangement;
 use super::{Run, Step};
 use crate::discretize::grid::{self, Derivatives};
 use crate::discretize::{Mesh, Space};
@@ -186,7 +186,7 @@ fn by_unknown(b: &mut Builder, all: ir::Value, by_component: bool, shapes: &[Vec
 
 /// How a method takes gradients of each unknown from its values, `[N, shape…] → [N, shape…, d]`; of elements and volumes it has no
 /// way of its own. None where they are not made of the values alone.
-fn slopes(method: Method, mesh: &Mesh, shapes: &[Vec<usize>]) -> Option<Vec<Option<Rc<Func>>>> {
+pub(super) fn slopes(method: Method, mesh: &Mesh, shapes: &[Vec<usize>]) -> Option<Vec<Option<Rc<Func>>>> {
     let of: &dyn Fn(usize) -> Func = match method {
         Method::Grid(Derivatives::Central { order }) => &move |n| grid::slopes(n, mesh, order),
         Method::Grid(Derivatives::Fourier(_)) => &|n| grid::fourier_slopes(n, mesh),

@@ -1,8 +1,8 @@
 //! What is looked at while a run goes: the claims of its system at a state, and where its unknowns lie when the state is of another kind.
 
+use super::arrangement::Arrangement;
 use super::driver::{TIME, Tries};
 use super::samples::Whole;
-use super::variable::Arrangement;
 use super::{Run, Step};
 use crate::discretize::Space;
 use crate::ir::{Builder, Func, Op, Tensor, Type};
