@@ -7,6 +7,7 @@
 
 use super::nest::{Address, Affine, Expr, Graph, Id, Nest, Share};
 use super::scalar;
+use super::spectra::Sums;
 use super::{Place, modal};
 use crate::ir::{Binary, DType, Func, Node, Op, Tensor, Value};
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ pub enum Borders<'a> {
 }
 
 /// Decides for every node.
-pub fn homes(f: &Func, live: &[bool], borders: Borders) -> Vec<Home> {
+pub fn homes(f: &Func, live: &[bool], sums: &Sums, borders: Borders) -> Vec<Home> {
     let n = f.nodes.len();
     let mut homes = vec![Home::Dead; n];
     let mut demands: Vec<Vec<Demand>> = vec![vec![]; n];
@@ -46,18 +47,31 @@ pub fn homes(f: &Func, live: &[bool], borders: Borders) -> Vec<Home> {
     f.outputs.iter().for_each(|v| outside[v.index()] = true);
     for at in (0..n).rev().filter(|&at| live[at]) {
         let node = &f.nodes[at];
+        if let Some(sum) = sums.at(Value(at as u32)) {
+            homes[at] = Home::Step;
+            let read = sum.terms.iter().flat_map(|t| std::iter::once(&t.base).chain(&t.factors));
+            read.for_each(|a| outside[a.index()] = true);
+            continue;
+        }
+        if sums.within[at] {
+            homes[at] = Home::Inlined;
+            continue;
+        }
         let class = match class(f, node) {
             Class::Moved if borders == Borders::Steps && cuts(&node.op) => Class::Other,
             class => class,
         };
         let mine = std::mem::take(&mut demands[at]);
         let apart = matches!(borders, Borders::Apart(apart) if apart[at]);
-        let one_place = !apart && mine.windows(2).all(|w| w[0] == w[1] && w[0].1.is_some());
+        let one_place = mine.windows(2).all(|w| w[0] == w[1] && w[0].1.is_some());
         homes[at] = match class {
             Class::Other => Home::Step,
             Class::Map => Home::Kernel,
-            Class::Pointwise if outside[at] || !(one_place || is_weighted(f, node) && is_placed(&mine)) => Home::Kernel,
-            Class::Pointwise => Home::Inlined,
+            Class::Pointwise if outside[at] || apart => Home::Kernel,
+            Class::Pointwise if one_place || is_weighted(f, node) && is_placed(&mine) || is_halved(&mine) => {
+                Home::Inlined
+            }
+            Class::Pointwise => Home::Kernel,
             // Copies that somebody needs in memory; kernels then read the copy.
             Class::Moved if outside[at] => {
                 if cuts(&node.op) || node.op == Op::Gather {
@@ -101,6 +115,17 @@ fn is_weighted(f: &Func, node: &Node) -> bool {
     let modes = |op: &Op| matches!(op, Op::Rfft { .. });
     let number = |op: &Op| matches!(op, Op::Broadcast { .. } | Op::Const(_));
     node.op == Op::Binary(Binary::Mul) && (is(0, modes) && is(1, number) || is(0, number) && is(1, modes))
+}
+
+/// Whether one kernel reads a value at two places that are never the same, such as real and imaginary parts: each element is computed
+/// once.
+fn is_halved(demands: &[Demand]) -> bool {
+    let Some(((kernel, Some(first)), rest)) = demands.split_first() else { return false };
+    let mut others = rest.iter().filter(|d| **d != demands[0]);
+    let Some((_, Some(second))) = others.next() else { return false };
+    let fixed = |at: &Affine| at.steps.iter().all(|s| *s == 0);
+    let apart = first.iter().zip(second).any(|(x, y)| fixed(x) && fixed(y) && x.offset != y.offset);
+    apart && rest.iter().all(|d| d.0 == *kernel) && others.all(|d| d.1.as_ref() == Some(second))
 }
 
 fn is_placed(demands: &[Demand]) -> bool {

@@ -13,6 +13,7 @@ use super::newton::System;
 use super::repeats::elements_read;
 use super::retraced::{self, Retraced};
 use super::scalar;
+use super::spectra::Sums;
 use super::stages;
 use super::structured::Body;
 use super::through::{self, Through};
@@ -133,9 +134,11 @@ pub(super) fn lower(f: &Func, threads: usize) -> Result<Program, Fault> {
 }
 
 fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Result<Option<Program>, Fault> {
+    let mut sums = Sums::of(f, live);
     let homes = if kernel::available() {
-        fuse::homes(f, live, borders)
+        fuse::homes(f, live, &sums, borders)
     } else {
+        sums.sums.clear();
         live.iter().map(|&l| if l { Home::Step } else { Home::Dead }).collect()
     };
     let mut l = Lowering {
@@ -148,6 +151,7 @@ fn lower_with(f: &Func, live: &[bool], threads: usize, borders: Borders) -> Resu
         bodies: 0,
         systems: vec![],
         retraced: vec![],
+        sums,
         homes,
         compiler: None,
     };
@@ -189,6 +193,7 @@ struct Lowering<'a> {
     systems: Vec<System>,
     /// Loops back of which the loop forwards is done, and the place of where that begins.
     retraced: Vec<(Value, Arc<Retraced>, Vec<Place>)>,
+    sums: Sums,
     homes: Vec<Home>,
     compiler: Option<Compiler>,
 }
@@ -199,6 +204,15 @@ impl Lowering<'_> {
         let shape = |k: usize| self.f.ty(node.args[k]).shape.as_slice();
         let to = node.types[0].shape.as_slice();
         let len = node.types[0].len();
+        if let Some(sum) = self.sums.at(v) {
+            let numbers = self.f.ty(sum.terms[0].base);
+            let place = |a: &Value| self.places[a.index()][0];
+            let args = sum.terms.iter().flat_map(|t| std::iter::once(&t.base).chain(&t.factors)).map(place).collect();
+            let modal = sum.terms.iter().map(|t| t.modal.clone()).collect();
+            let kind = Kind::Fourier(Fourier::summed(&numbers.shape, numbers.rank(), numbers.dtype, modal));
+            self.places[v.index()] = self.step(kind, args, &node.types);
+            return Ok(());
+        }
         let kind = match &node.op {
             Op::Input(k) => return self.alias(v, Place { root: Root::Input(*k), start: 0, len }),
             Op::Const(t) => {

@@ -23,6 +23,7 @@ mod retraced;
 mod run;
 mod scalar;
 mod small;
+mod spectra;
 mod stages;
 mod strips;
 mod structured;

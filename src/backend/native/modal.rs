@@ -45,7 +45,7 @@ pub fn found(f: &Func, node: &Node) -> Option<Found> {
 
 impl Found {
     /// One more factor, over the modes behind so many axes.
-    fn push(&mut self, f: &Func, factor: Value, skip: usize, modes: &[usize]) {
+    pub fn push(&mut self, f: &Func, factor: Value, skip: usize, modes: &[usize]) {
         let (mut v, mut axes): (Value, Vec<usize>) = (factor, (0..f.ty(factor).rank()).collect());
         while let Op::Broadcast { axes: to, .. } = &f.node(v).op {
             axes = to.iter().map(|&a| axes[a]).collect();
@@ -163,7 +163,7 @@ mod tests {
             let f = b.finish(vec![slope]);
             let found = found(&f, f.node(f.outputs[0])).expect("factors");
             assert_eq!((found.base, &found.factors[..]), (z, &[m, Value(1)][..]));
-            assert_eq!(found.modal, Modal { strides: vec![vec![33, 1], vec![1, 0]], turned: true });
+            assert_eq!(found.modal, Modal { strides: vec![vec![33, 1], vec![1, 0]], turned: true, negative: false });
         }
     }
 }

@@ -12,14 +12,15 @@ use crate::backend::plan::Demand;
 pub struct Through {
     /// The transforms back, and how many arguments each has.
     back: Vec<(Fourier, usize)>,
-    forward: Vec<Forward>,
+    middle: Vec<Middle>,
+    /// The transforms forward, and where their arguments lie; the results of the kernels, which they take in order, have no place.
+    forward: Vec<(Fourier, Vec<Option<usize>>)>,
 }
 
-struct Forward {
+struct Middle {
     kernel: Kernel,
     /// What each of its buffers but the last one, its result, holds.
     buffers: Vec<Origin>,
-    transform: Fourier,
 }
 
 #[derive(Clone, Copy)]
@@ -39,6 +40,7 @@ pub trait Number: Copy + Send + Sync + 'static {
         context: &Context,
         back: &[(&Fourier, Vec<&[Self]>)],
         f: &AtPoints<Self>,
+        forward: &[(&Fourier, Vec<&[Self]>)],
         y: &mut [&mut [Self]],
     );
 }
@@ -55,11 +57,14 @@ impl Through {
         }
         // Pointers travel as numbers: what they point to is shared as the kernels say.
         let given: Vec<usize> = args.iter().map(|a| kernel::pointer(a) as usize).collect();
-        let transform = &self.forward[0].transform;
+        let place = |at: &Option<usize>| at.map_or(&[][..], |k| T::of(&args[k]));
+        let forward: Vec<(&Fourier, Vec<&[T]>)> =
+            self.forward.iter().map(|(t, places)| (t, places.iter().map(place).collect())).collect();
+        let transform = &self.forward[0].0;
         let rows = transform.rows();
         let n = transform.points() / rows;
         let at_points = |k: usize, (first, count): (usize, usize), blocks: &[*mut T], result: *mut T| {
-            let Forward { kernel, buffers, .. } = &self.forward[k];
+            let Middle { kernel, buffers } = &self.middle[k];
             let place = |origin: &Origin| match *origin {
                 Origin::Back(k) => blocks[k].wrapping_sub(first * n).cast(),
                 Origin::Argument(k) => given[k] as *mut u8,
@@ -69,11 +74,11 @@ impl Through {
             kernel.run_rows(&Pointers(&pointers), first, count, rows);
         };
         let mut y: Vec<&mut [T]> = outs.into_iter().map(T::of_mut).collect();
-        T::through(transform, context, &back, &at_points, &mut y);
+        T::through(transform, context, &back, &at_points, &forward, &mut y);
     }
 
     pub fn kernels(&mut self) -> impl Iterator<Item = &mut Kernel> {
-        self.forward.iter_mut().map(|f| &mut f.kernel)
+        self.middle.iter_mut().map(|m| &mut m.kernel)
     }
 }
 
@@ -95,9 +100,10 @@ impl Number for f64 {
         context: &Context,
         back: &[(&Fourier, Vec<&[f64]>)],
         f: &AtPoints<f64>,
+        forward: &[(&Fourier, Vec<&[f64]>)],
         y: &mut [&mut [f64]],
     ) {
-        t.through64(context, back, f, y)
+        t.through64(context, back, f, forward, y)
     }
 }
 
@@ -119,9 +125,10 @@ impl Number for f32 {
         context: &Context,
         back: &[(&Fourier, Vec<&[f32]>)],
         f: &AtPoints<f32>,
+        forward: &[(&Fourier, Vec<&[f32]>)],
         y: &mut [&mut [f32]],
     ) {
-        t.through32(context, back, f, y)
+        t.through32(context, back, f, forward, y)
     }
 }
 
@@ -149,12 +156,13 @@ pub fn join(mut steps: Vec<Step>, made: &mut [Demand], is_output: &dyn Fn(usize)
     steps
 }
 
-/// A transform forward, the kernel before it, and the transforms back before that, by their steps, with the buffers of their results.
+/// A transform forward, the kernels before it, and the transforms back before those, by their steps, with the kernels that read them
+/// and the buffers of their results.
 #[derive(Clone)]
 struct Chain {
     forward: usize,
-    kernel: usize,
-    back: Vec<(usize, usize)>,
+    kernels: Vec<usize>,
+    back: Vec<(usize, usize, usize)>,
 }
 
 struct Chains<'a> {
@@ -186,26 +194,31 @@ impl Chains<'_> {
 
     fn chain(&self, at: usize) -> Option<Chain> {
         let Kind::Fourier(forward) = &self.steps[at].kind else { return None };
-        let kernel = self.maker(self.steps[at].args.first()?)?;
-        let middle = &self.steps[kernel];
-        let Kind::Kernel(k) = &middle.kind else { return None };
-        let back: Vec<(usize, usize)> = (0..middle.args.len())
-            .filter_map(|buffer| {
-                let maker = self.maker(&middle.args[buffer])?;
-                let Kind::Fourier(t) = &self.steps[maker].kind else { return None };
-                (forward.follows(t) && k.has_rows(forward.rows(), std::iter::once(buffer))).then_some((maker, buffer))
-            })
-            .collect();
-        let result = middle.args.len();
-        let fits = middle.results.len() == 1 && k.has_rows(forward.rows(), std::iter::once(result));
-        let alone = self.readers(middle.results[0].0).eq([at]);
-        (fits && alone && !back.is_empty()).then_some(Chain { forward: at, kernel, back })
+        let mut chain = Chain { forward: at, kernels: vec![], back: vec![] };
+        for number in forward.numbers() {
+            let kernel = self.maker(self.steps[at].args.get(number)?).filter(|k| !chain.kernels.contains(k))?;
+            let middle = &self.steps[kernel];
+            let Kind::Kernel(k) = &middle.kind else { return None };
+            let whole = |buffer: usize| k.has_rows(forward.rows(), std::iter::once(buffer));
+            let fits = middle.results.len() == 1 && whole(middle.args.len());
+            if !fits || !self.readers(middle.results[0].0).eq([at]) {
+                return None;
+            }
+            for buffer in 0..middle.args.len() {
+                let maker = self.maker(&middle.args[buffer]);
+                let follows = |m: &usize| matches!(&self.steps[*m].kind, Kind::Fourier(t) if forward.follows(t));
+                let maker = maker.filter(follows).filter(|_| whole(buffer));
+                chain.back.extend(maker.map(|m| (m, kernel, buffer)));
+            }
+            chain.kernels.push(kernel);
+        }
+        (!chain.back.is_empty()).then_some(chain)
     }
 
     /// Leaves only transforms back that no others read than kernels of these chains.
     fn prune(&self, chains: &mut Vec<Chain>) {
         loop {
-            let own: Vec<usize> = chains.iter().map(|c| c.kernel).collect();
+            let own: Vec<usize> = chains.iter().flat_map(|c| c.kernels.clone()).collect();
             let ours = |back: usize| self.readers(self.steps[back].results[0].0).all(|r| own.contains(&r));
             let mut changed = false;
             for chain in chains.iter_mut() {
@@ -246,7 +259,7 @@ impl Chains<'_> {
 }
 
 fn members(group: &[Chain]) -> Vec<usize> {
-    let of = |c: &Chain| c.back.iter().map(|b| b.0).chain([c.kernel, c.forward]).collect::<Vec<_>>();
+    let of = |c: &Chain| c.back.iter().map(|b| b.0).chain(c.kernels.clone()).chain([c.forward]).collect::<Vec<_>>();
     let mut members: Vec<usize> = group.iter().flat_map(of).collect();
     members.sort_unstable();
     members.dedup();
@@ -284,26 +297,38 @@ fn joined(steps: Vec<Step>, group: &[Chain]) -> Vec<Step> {
         transforms.push((t, step.args.len()));
         args.extend(step.args);
     }
-    let (mut forward, mut results) = (vec![], vec![]);
+    let (mut middle, mut forward, mut results) = (vec![], vec![], vec![]);
     for chain in group {
-        let (middle, end) = (take(chain.kernel), take(chain.forward));
-        let mut origin = |(buffer, place): (usize, &Place)| match chain.back.iter().find(|b| b.1 == buffer) {
-            Some((step, _)) => {
-                Origin::Back(back.iter().position(|b| b == step).expect("compiler bug: a transform that is not there"))
-            }
-            None => {
+        for &k in &chain.kernels {
+            let step = take(k);
+            let mut origin =
+                |(buffer, place): (usize, &Place)| match chain.back.iter().find(|b| (b.1, b.2) == (k, buffer)) {
+                    Some(b) => Origin::Back(
+                        back.iter().position(|k| *k == b.0).expect("compiler bug: a transform that is not there"),
+                    ),
+                    None => {
+                        args.push(*place);
+                        Origin::Argument(args.len() - 1)
+                    }
+                };
+            let buffers = step.args.iter().enumerate().map(&mut origin).collect();
+            let Kind::Kernel(kernel) = step.kind else { unreachable!("compiler bug: no kernel") };
+            middle.push(Middle { kernel, buffers });
+        }
+        let end = take(chain.forward);
+        let Kind::Fourier(transform) = end.kind else { unreachable!("compiler bug: no transform") };
+        let numbers = transform.numbers();
+        let place = |(k, place): (usize, &Place)| {
+            (!numbers.contains(&k)).then(|| {
                 args.push(*place);
-                Origin::Argument(args.len() - 1)
-            }
+                args.len() - 1
+            })
         };
-        let buffers = middle.args.iter().enumerate().map(&mut origin).collect();
-        let (Kind::Fourier(transform), Kind::Kernel(kernel)) = (end.kind, middle.kind) else {
-            unreachable!("compiler bug: no transform of a kernel")
-        };
-        forward.push(Forward { kernel, buffers, transform });
+        let places = end.args.iter().enumerate().map(place).collect();
+        forward.push((transform, places));
         results.extend(end.results);
     }
-    let kind = Kind::Through(Through { back: transforms, forward });
+    let kind = Kind::Through(Through { back: transforms, middle, forward });
     let mut one = Some(Step { kind, args, results, last_of: vec![], freed: vec![] });
     let (mut order, mut behind) = (vec![], vec![]);
     for (k, step) in steps.into_iter().enumerate() {
@@ -386,6 +411,85 @@ mod tests {
             let scale = wanted.iter().map(|x| x.abs()).fold(0.0, f64::max);
             let worst = wanted.iter().zip(&one).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < tolerance * scale, "{shape:?} {dtype:?}: {worst:e} of {scale:e}");
+        }
+    }
+
+    /// `i k F(F⁻¹(z) F⁻¹(m z)) - m F(F⁻¹(z)²)`, k along one axis and m along all, as the sum of two transforms or with each of them apart.
+    fn divergence(shape: &[usize], dtype: DType, apart: bool) -> (Func, Vec<Tensor>) {
+        let (rank, n) = (shape.len(), shape[shape.len() - 1]);
+        let mut modes = shape.to_vec();
+        modes[rank - 1] = n / 2 + 1;
+        let spectrum = [&[2], &modes[..]].concat();
+        let types = [spectrum.clone(), vec![modes[rank - 2]], modes.clone()].map(|s| Type::new(dtype, s));
+        let mut b = Builder::new("divergence");
+        let [z, k, m] = [0, 1, 2].map(|i| b.input(types[i].clone()));
+        let k = b.op(Op::Broadcast { shape: modes.clone(), axes: vec![rank - 2] }, &[k]);
+        let m = b.op(Op::Broadcast { shape: spectrum.clone(), axes: (1..=rank).collect() }, &[m]);
+        let scaled = b.mul(m, z);
+        let [u, v] = [z, scaled].map(|z| b.op(Op::Irfft { rank, n }, &[z]));
+        let [first, second] = [b.mul(u, v), b.mul(u, u)].map(|p| b.op(Op::Rfft { rank }, &[p]));
+        let (x, y) = (b.index(first, 0, 0), b.index(first, 0, 1));
+        let (re, im) = (b.mul(k, y), b.mul(k, x));
+        let re = b.neg(re);
+        let turned = b.stack(&[re, im], 0);
+        let other = b.mul(second, m);
+        let sum = b.sub(turned, other);
+        let f = b.finish(if apart { vec![sum, first] } else { vec![sum] });
+        let numbers = |(k, t): (usize, &Type)| {
+            let data = (0..t.len()).map(|i| ((i * 7919 + 31 * k) % 1009) as f64 / 1009.0 - 0.5);
+            match dtype {
+                DType::F32 => Tensor::f32(t.shape.clone(), data.map(|x| x as f32).collect::<Vec<_>>()),
+                _ => Tensor::f64(t.shape.clone(), data.collect::<Vec<_>>()),
+            }
+        };
+        let tensors = types.iter().enumerate().map(numbers).collect();
+        (f, tensors)
+    }
+
+    #[test]
+    fn sums_of_transforms_are_what_the_interpreter_says() {
+        for (shape, dtype, tolerance) in [
+            (vec![40, 36], DType::F64, 1e-12),
+            (vec![128, 96], DType::F64, 1e-12),
+            (vec![6, 9, 45], DType::F64, 1e-12),
+            (vec![40, 64], DType::F32, 1e-4),
+        ] {
+            for apart in [false, true] {
+                let (f, inputs) = divergence(&shape, dtype, apart);
+                let wanted = eval(&f, &inputs).unwrap();
+                let run = |threads| Native::compile(&f, threads).unwrap().run(&inputs, None).unwrap();
+                let (one, two) = (run(1), run(2));
+                for ((wanted, one), two) in wanted.iter().zip(&one).zip(&two) {
+                    assert_eq!(one.to_f64(), two.to_f64(), "{shape:?} {dtype:?}");
+                    let scale = wanted.to_f64().iter().map(|x| x.abs()).fold(0.0, f64::max);
+                    let differ = |(a, b): (&f64, &f64)| (a - b).abs();
+                    let worst = wanted.to_f64().iter().zip(one.to_f64().iter()).map(differ).fold(0.0, f64::max);
+                    assert!(worst < tolerance * scale, "{shape:?} {dtype:?}: {worst:e} of {scale:e}");
+                }
+            }
+        }
+    }
+
+    /// All of it is one step where nobody reads a transform apart, and a sum of arrays that no transform makes is one as well.
+    #[test]
+    fn sums_of_transforms_are_one_step() {
+        if !crate::backend::native::fourier::takes_factors(&[40, 36], 2, DType::F64, 2) || !kernel::available() {
+            return;
+        }
+        let program = lower(&divergence(&[40, 36], DType::F64, false).0, 1).unwrap();
+        let one = |s: &Step| matches!(&s.kind, Kind::Through(t) if t.middle.len() == 2 && t.forward.len() == 1);
+        assert!(matches!(&program.steps[..], [s] if one(s)), "{} steps", program.steps.len());
+        let mut b = Builder::new("of numbers");
+        let [u, v] = [0, 1].map(|_| b.input(Type::f64([40, 36])));
+        let [u, v] = [u, v].map(|u| b.op(Op::Rfft { rank: 2 }, &[u]));
+        let difference = b.sub(u, v);
+        let f = b.finish(vec![difference]);
+        assert!(matches!(&lower(&f, 1).unwrap().steps[..], [s] if matches!(s.kind, Kind::Fourier(_))));
+        let inputs =
+            [3, 5].map(|k| Tensor::f64([40, 36], (0..1440).map(|i| ((i * k) % 101) as f64).collect::<Vec<_>>()));
+        let (wanted, got) = (eval(&f, &inputs).unwrap(), Native::compile(&f, 2).unwrap().run(&inputs, None).unwrap());
+        for (a, b) in wanted[0].to_f64().iter().zip(got[0].to_f64().iter()) {
+            assert!((a - b).abs() < 1e-9, "{a} {b}");
         }
     }
 

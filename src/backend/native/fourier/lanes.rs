@@ -31,7 +31,17 @@ pub struct Source<'a, T> {
     pub turned: bool,
 }
 
-/// Factors of a source at most.
+/// What becomes of a transform forward: it is multiplied as a [`Source`] is, and by -1 where it is `negative`; it is the result of this
+/// number, or is added to what that is already.
+pub struct Target<'a, T> {
+    pub result: usize,
+    pub factors: Vec<(&'a [T], &'a [usize])>,
+    pub turned: bool,
+    pub negative: bool,
+    pub first: bool,
+}
+
+/// Factors of a source or a target at most.
 pub const MOST_FACTORS: usize = 4;
 
 /// Neighbouring columns of two arrays of modes, times factors.
@@ -67,6 +77,44 @@ impl<V: Vector> Place<V> for Multiplied<'_, V> {
     #[inline(always)]
     unsafe fn put(&self, _: usize, _: [V; 2]) {
         unreachable!("compiler bug: modes are only read")
+    }
+}
+
+/// Neighbouring columns to which modes times factors are added, or which they are.
+#[derive(Clone, Copy)]
+struct Added<'a, V: Vector> {
+    to: Planes<V>,
+    factors: &'a [Factor<V>],
+    /// By which real and imaginary parts are multiplied, after they were exchanged where they are `turned`.
+    signs: [f64; 2],
+    turned: bool,
+    first: bool,
+}
+
+impl<V: Vector> Place<V> for Added<'_, V> {
+    #[inline(always)]
+    unsafe fn get(&self, _: usize) -> [V; 2] {
+        unreachable!("compiler bug: a sum of modes is only written")
+    }
+    #[inline(always)]
+    unsafe fn put(&self, j: usize, [mut x, mut y]: [V; 2]) {
+        // SAFETY: the caller's.
+        unsafe {
+            for f in self.factors {
+                let at = f.at.add(j * f.apart);
+                let k = if f.own { V::load(at, self.to.mask) } else { V::splat(*at) };
+                (x, y) = (k.times(x), k.times(y));
+            }
+            if self.turned {
+                (x, y) = (y, x);
+            }
+            (x, y) = (x.times(V::splat(V::number(self.signs[0]))), y.times(V::splat(V::number(self.signs[1]))));
+            if !self.first {
+                let [u, v] = self.to.get(j);
+                (x, y) = (u.plus(x), v.plus(y));
+            }
+            self.to.put(j, [x, y])
+        }
     }
 }
 
@@ -130,7 +178,33 @@ impl<V: Vector> Grid<V> {
                 // SAFETY: the processor is able (or there is no `Grid`); a task reads and writes rows of its own.
                 self.with_work(|a, b| unsafe { self.rows_forward(task, x.at(0), 0, between, a, b) });
             });
-            self.columns_forward(workers, between, out);
+            self.inner_columns_forward(workers, between);
+            each(workers, self.column_tasks(0), &|task| {
+                let (from, to) = (self.lines(0, task, between), self.lines(0, task, out));
+                // SAFETY: as above; lines of different tasks are disjoint, and lie within the arrays.
+                self.with_work(|a, b| unsafe { self.plans[0].run(from, to, a, b) });
+            });
+        });
+    }
+
+    /// Several arrays of numbers to one sum of modes.
+    pub fn analyse_sum(
+        &self,
+        workers: Option<&Context>,
+        x: &[&[V::Number]],
+        targets: &[Target<V::Number>],
+        y: &mut [V::Number],
+    ) {
+        self.with_lines(self.plane(), |at| {
+            let between = self.spectrum(at.cast(), self.padded);
+            for (x, target) in x.iter().zip(targets) {
+                let x = Shared(x.as_ptr().cast_mut());
+                each(workers, self.row_tasks(), &|task| {
+                    // SAFETY: as above; only read.
+                    self.with_work(|a, b| unsafe { self.rows_forward(task, x.at(0), 0, between, a, b) });
+                });
+                self.columns_forward(workers, &[between], std::slice::from_ref(target), &mut [&mut *y]);
+            }
         });
     }
 
@@ -147,23 +221,24 @@ impl<V: Vector> Grid<V> {
         });
     }
 
-    /// Several spectra to numbers, what `at_points` makes of those, one array after the other, and these to modes: rows pass from one
-    /// transform to the other within the nearest cache.
+    /// Several spectra to numbers, what `at_points` makes of those, one array for each target after the other, and these to modes: rows
+    /// pass from one transform to the other within the nearest cache.
     pub fn through(
         &self,
         workers: Option<&Context>,
         x: &[Source<V::Number>],
         at_points: &AtPoints<V::Number>,
+        targets: &[Target<V::Number>],
         y: &mut [&mut [V::Number]],
     ) {
         let n = self.shape[self.shape.len() - 1];
-        let count = x.len().max(y.len());
+        let made = targets.len();
+        let count = x.len().max(made);
         self.with_lines(self.plane() * count, |at| {
             // SAFETY: one plane behind the other.
             let place = |k: usize| self.spectrum(unsafe { at.add(k * self.plane()) }.cast(), self.padded);
             let planes: Vec<Spectrum<V>> = (0..count).map(place).collect();
             self.columns_backward(workers, x, &planes);
-            let made = y.len();
             each(workers, self.row_tasks(), &|task| {
                 let first = task * 2 * V::LANES;
                 let count = (2 * V::LANES).min(self.rows - first);
@@ -185,9 +260,7 @@ impl<V: Vector> Grid<V> {
                     });
                 });
             });
-            for (y, plane) in y.iter_mut().zip(&planes) {
-                self.columns_forward(workers, *plane, self.spectrum(y.as_mut_ptr(), self.modes));
-            }
+            self.columns_forward(workers, &planes[..made], targets, y);
         });
     }
 
@@ -196,15 +269,44 @@ impl<V: Vector> Grid<V> {
         Spectrum { re: at, im: unsafe { at.add(self.rows * row) }, row }
     }
 
-    fn columns_forward(&self, workers: Option<&Context>, between: Spectrum<V>, out: Spectrum<V>) {
-        for axis in (0..self.shape.len() - 1).rev() {
-            let to = if axis == 0 { out } else { between };
+    /// Along all axes of columns but the first.
+    fn inner_columns_forward(&self, workers: Option<&Context>, between: Spectrum<V>) {
+        for axis in (1..self.shape.len() - 1).rev() {
             each(workers, self.column_tasks(axis), &|task| {
-                let (from, to) = (self.lines(axis, task, between), self.lines(axis, task, to));
+                let lines = self.lines(axis, task, between);
                 // SAFETY: the processor is able; lines of different tasks are disjoint, and lie within the arrays.
-                self.with_work(|a, b| unsafe { self.plans[axis].run(from, to, a, b) });
+                self.with_work(|a, b| unsafe { self.plans[axis].run(lines, lines, a, b) });
             });
         }
+    }
+
+    fn columns_forward(
+        &self,
+        workers: Option<&Context>,
+        planes: &[Spectrum<V>],
+        targets: &[Target<V::Number>],
+        y: &mut [&mut [V::Number]],
+    ) {
+        let out: Vec<Spectrum<V>> = y.iter_mut().map(|y| self.spectrum(y.as_mut_ptr(), self.modes)).collect();
+        planes.iter().for_each(|plane| self.inner_columns_forward(workers, *plane));
+        // What is added to the same columns follows while they are in the nearest cache.
+        each(workers, self.column_tasks(0), &|task| {
+            for (plane, target) in planes.iter().zip(targets) {
+                let (from, to) = (self.lines(0, task, *plane), self.lines(0, task, out[target.result]));
+                let Target { turned, negative, first, .. } = *target;
+                let mut factors = self.no_factors();
+                let factors = self.factors(0, task, &target.factors, &mut factors);
+                let sign = if negative { -1.0 } else { 1.0 };
+                // SAFETY: as above.
+                self.with_work(|a, b| unsafe {
+                    if first && factors.is_empty() && !turned && !negative {
+                        return self.plans[0].run(from, to, a, b);
+                    }
+                    let signs = if turned { [-sign, sign] } else { [sign, sign] };
+                    self.plans[0].run(from, Added { to, factors, signs, turned, first }, a, b)
+                });
+            }
+        });
     }
 
     fn columns_backward(&self, workers: Option<&Context>, x: &[Source<V::Number>], planes: &[Spectrum<V>]) {
@@ -225,11 +327,9 @@ impl<V: Vector> Grid<V> {
                     if x[k].factors.is_empty() && !x[k].turned {
                         return self.plans[axis].run(Exchanged(of), to, a, b);
                     }
-                    let mut factors = [Factor { at: std::ptr::null(), apart: 0, own: false }; MOST_FACTORS];
-                    for (f, (numbers, strides)) in factors.iter_mut().zip(&x[k].factors) {
-                        *f = self.factor(axis, task, numbers, strides);
-                    }
-                    let from = Multiplied { of, factors: &factors[..x[k].factors.len()], turned: x[k].turned };
+                    let mut factors = self.no_factors();
+                    let factors = self.factors(axis, task, &x[k].factors, &mut factors);
+                    let from = Multiplied { of, factors, turned: x[k].turned };
                     self.plans[axis].run(Exchanged(from), to, a, b)
                 });
             });
@@ -259,6 +359,24 @@ impl<V: Vector> Grid<V> {
         // SAFETY: the first element of a line of the planes.
         let (re, im) = unsafe { (s.re.add(at), s.im.add(at)) };
         Planes { re, im, apart: inner * s.row, mask: lanes(self.modes - first) }
+    }
+
+    fn no_factors(&self) -> [Factor<V>; MOST_FACTORS] {
+        [Factor { at: std::ptr::null(), apart: 0, own: false }; MOST_FACTORS]
+    }
+
+    /// Of numbers and strides, for the columns of a task.
+    fn factors<'a>(
+        &self,
+        axis: usize,
+        task: usize,
+        of: &[(&[V::Number], &[usize])],
+        memory: &'a mut [Factor<V>; MOST_FACTORS],
+    ) -> &'a [Factor<V>] {
+        for (f, (numbers, strides)) in memory.iter_mut().zip(of) {
+            *f = self.factor(axis, task, numbers, strides);
+        }
+        &memory[..of.len()]
     }
 
     fn factor(&self, axis: usize, task: usize, numbers: &[V::Number], strides: &[usize]) -> Factor<V> {

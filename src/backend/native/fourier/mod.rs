@@ -26,6 +26,8 @@ pub struct Fourier {
     inverse: bool,
     plans: Plans,
     modal: Modal,
+    /// Of a transform forward that is a sum: by what each term is multiplied.
+    sum: Vec<Modal>,
 }
 
 /// Real factors and i, by which modes are multiplied before they are transformed.
@@ -35,6 +37,8 @@ pub struct Modal {
     pub strides: Vec<Vec<usize>>,
     /// Times i.
     pub turned: bool,
+    /// Times -1; only of terms of sums.
+    pub negative: bool,
 }
 
 /// Makes some rows of numbers from the same rows of others: which of several results, the first row and how many, where those of each
@@ -69,6 +73,21 @@ impl Fourier {
         Fourier { modal, ..Fourier::new(shape, rank, dtype, true) }
     }
 
+    /// Of several arrays of numbers of this shape, each transform times factors, the sum; only where [`takes_factors`] says so for each.
+    pub fn summed(shape: &[usize], rank: usize, dtype: DType, sum: Vec<Modal>) -> Fourier {
+        Fourier { sum, ..Fourier::new(shape, rank, dtype, false) }
+    }
+
+    /// Of a transform forward: which of its arguments are numbers at the points. The others are factors of those before them.
+    pub fn numbers(&self) -> Vec<usize> {
+        let mut at = 0;
+        let each = |modal: &Modal| {
+            at += 1 + modal.strides.len();
+            at - 1 - modal.strides.len()
+        };
+        if self.sum.is_empty() { vec![0] } else { self.sum.iter().map(each).collect() }
+    }
+
     /// Whether the numbers that `back` makes may be made, used and transformed by this one a few rows at a time.
     pub fn follows(&self, back: &Fourier) -> bool {
         !self.inverse && back.inverse && self.is_wide() && back.is_wide() && self.lead == 1 && self.shape == back.shape
@@ -90,7 +109,14 @@ impl Fourier {
     fn new(shape: &[usize], rank: usize, dtype: DType, inverse: bool) -> Fourier {
         let (lead, shape) = shape.split_at(shape.len() - rank);
         let plans = Plans::wide(shape, dtype).unwrap_or_else(|| Plans::of_library(shape, dtype, inverse));
-        Fourier { lead: lead.iter().product(), shape: shape.to_vec(), inverse, plans, modal: Modal::default() }
+        Fourier {
+            lead: lead.iter().product(),
+            shape: shape.to_vec(),
+            inverse,
+            plans,
+            modal: Modal::default(),
+            sum: vec![],
+        }
     }
 
     /// `x`: what is transformed, and its factors.
@@ -102,6 +128,11 @@ impl Fourier {
             Plans::WideDouble(grid) if self.inverse => {
                 let one = |w: Option<&Context>, z: &[f64], y: &mut [f64]| grid.synthesise(w, &self.source(z, x), y);
                 self.run(context, &one, x[0], y)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Plans::WideDouble(grid) if !self.sum.is_empty() => {
+                let (numbers, targets) = self.targets(x, 0);
+                grid.analyse_sum(self.workers(context), &numbers, &targets, y)
             }
             #[cfg(target_arch = "x86_64")]
             Plans::WideDouble(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x[0], y),
@@ -119,25 +150,34 @@ impl Fourier {
                 self.run(context, &one, x[0], y)
             }
             #[cfg(target_arch = "x86_64")]
+            Plans::WideSingle(grid) if !self.sum.is_empty() => {
+                let (numbers, targets) = self.targets(x, 0);
+                grid.analyse_sum(self.workers(context), &numbers, &targets, y)
+            }
+            #[cfg(target_arch = "x86_64")]
             Plans::WideSingle(grid) => self.run(context, &|w, x, y| grid.analyse(w, x, y), x[0], y),
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
     }
 
-    /// The transforms `back` of their arguments (modes and factors), what `at_points` makes of them, and this transform of each of that.
+    /// The transforms `back` of their arguments (modes and factors), what `at_points` makes of them, and the transforms `forward` of that,
+    /// each of one or more arrays, whose numbers among their arguments are not read.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn through64(
         &self,
         context: &Context,
         back: &[(&Fourier, Vec<&[f64]>)],
         at_points: &AtPoints<f64>,
+        forward: &[(&Fourier, Vec<&[f64]>)],
         y: &mut [&mut [f64]],
     ) {
         match &self.plans {
             #[cfg(target_arch = "x86_64")]
             Plans::WideDouble(grid) => {
                 let x: Vec<_> = back.iter().map(|(f, x)| f.source(x[0], x)).collect();
-                grid.through(self.workers(context), &x, at_points, y)
+                let each = forward.iter().enumerate();
+                let targets: Vec<_> = each.flat_map(|(result, (f, x))| f.targets(x, result).1).collect();
+                grid.through(self.workers(context), &x, at_points, &targets, y)
             }
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
@@ -149,13 +189,16 @@ impl Fourier {
         context: &Context,
         back: &[(&Fourier, Vec<&[f32]>)],
         at_points: &AtPoints<f32>,
+        forward: &[(&Fourier, Vec<&[f32]>)],
         y: &mut [&mut [f32]],
     ) {
         match &self.plans {
             #[cfg(target_arch = "x86_64")]
             Plans::WideSingle(grid) => {
                 let x: Vec<_> = back.iter().map(|(f, x)| f.source(x[0], x)).collect();
-                grid.through(self.workers(context), &x, at_points, y)
+                let each = forward.iter().enumerate();
+                let targets: Vec<_> = each.flat_map(|(result, (f, x))| f.targets(x, result).1).collect();
+                grid.through(self.workers(context), &x, at_points, &targets, y)
             }
             _ => unreachable!("compiler bug: a transform of another precision"),
         }
@@ -165,6 +208,22 @@ impl Fourier {
     fn source<'a, T>(&'a self, modes: &'a [T], x: &[&'a [T]]) -> lanes::Source<'a, T> {
         let factors = x[1..].iter().copied().zip(self.modal.strides.iter().map(Vec::as_slice)).collect();
         lanes::Source { modes, factors, turned: self.modal.turned }
+    }
+
+    /// Of a transform forward to the result of this number: the arrays that are transformed, and what becomes of each.
+    #[cfg(target_arch = "x86_64")]
+    fn targets<'a, T>(&'a self, x: &[&'a [T]], result: usize) -> (Vec<&'a [T]>, Vec<lanes::Target<'a, T>>) {
+        if self.sum.is_empty() {
+            let plain = lanes::Target { result, factors: vec![], turned: false, negative: false, first: true };
+            return (x.to_vec(), vec![plain]);
+        }
+        let numbers = self.numbers();
+        let target = |(&at, modal): (&usize, &'a Modal)| {
+            let factors = x[at + 1..].iter().copied().zip(modal.strides.iter().map(Vec::as_slice)).collect();
+            lanes::Target { result, factors, turned: modal.turned, negative: modal.negative, first: at == 0 }
+        };
+        let targets = numbers.iter().zip(&self.sum).map(target).collect();
+        (numbers.iter().map(|&at| x[at]).collect(), targets)
     }
 
     /// Several threads where there is enough to do.
