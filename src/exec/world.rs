@@ -102,9 +102,10 @@ impl World {
 
     /// A failure that names an unknown by what it is and where it lies, not by its number.
     fn named(&self, mut fault: Fault) -> Fault {
-        let Some(Culprit { solve, index, of }) = &fault.unknown else { return fault };
+        let Some(culprit) = &fault.unknown else { return fault };
+        let Culprit { solve, index, of } = &**culprit;
         let sizes = self.sought.get(solve).into_iter().flatten();
-        let Some(sought) = sizes.min_by_key(|s| s.len().abs_diff(*of)) else { return fault };
+        let Some(sought) = sizes.min_by_key(|s| s.count().abs_diff(*of)) else { return fault };
         let Some((name, x)) = sought.named(*index) else { return fault };
         let number = format!("unknown {index}");
         if let Sought::Numbers { equations, .. } = sought
@@ -243,7 +244,7 @@ impl Runtime for World {
         let known = self.sought.entry(solve.into()).or_default();
         let new = sought();
         // The same solve may be traced thousands of times.
-        if known.len() < MOST && !known.iter().any(|k| k.len() == new.len()) {
+        if known.len() < MOST && !known.iter().any(|k| k.count() == new.count()) {
             known.push(new);
         }
     }

@@ -10,7 +10,7 @@ pub struct Fault {
     pub what: String,
     pub help: Option<String>,
     /// The unknown of a solve that `what` speaks of, as `unknown 17`.
-    pub unknown: Option<Culprit>,
+    pub unknown: Option<Box<Culprit>>,
     /// A run in time that went wrong, which others around it may know how to go on from (a shorter step of Newton's method).
     pub broken: Option<Box<BrokenRun>>,
     /// What it lies in, from the inside out.
@@ -81,7 +81,7 @@ impl Fault {
 
     /// Of an unknown of a solve.
     pub fn of_unknown(mut self, culprit: Option<Culprit>) -> Fault {
-        self.unknown = culprit;
+        self.unknown = culprit.map(Box::new);
         self
     }
 

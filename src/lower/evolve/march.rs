@@ -202,7 +202,8 @@ pub enum Sought {
 }
 
 impl Sought {
-    pub fn len(&self) -> usize {
+    /// How many unknown numbers there are.
+    pub fn count(&self) -> usize {
         match self {
             Sought::Fields { places, .. } => places.ty.len(),
             Sought::Numbers { names, .. } => names.len(),
