@@ -243,7 +243,7 @@ impl Retraced {
         c.left -= 1;
         let first = c.left + 1 == self.bounds.starts[self.bounds.segments()];
         let [results, others] = &mut c.places;
-        let (to, before) = if c.left % 2 == 0 { (results, others) } else { (others, results) };
+        let (to, before) = if c.left.is_multiple_of(2) { (results, others) } else { (others, results) };
         let state: Vec<View> = w.states.of(from).collect();
         let before = if first { c.first.to_vec() } else { before.iter().map(ViewMut::view).collect() };
         let items = self.of.items.iter().map(|k| state[*k]);

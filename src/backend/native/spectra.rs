@@ -5,6 +5,9 @@ use super::fourier::{Modal, takes_factors};
 use super::modal::Found;
 use crate::ir::{Binary, Func, Node, Op, Unary, Value};
 
+/// Terms of a sum at most: as many spectra are worked on at a time.
+const MOST_TERMS: usize = 16;
+
 /// A node that is such a sum, of at least two transforms. Of each term what is transformed, and the factors.
 pub struct Sum {
     pub root: Value,
@@ -119,8 +122,9 @@ fn form(f: &Func, v: Value, node: &Node, forms: &[Option<Form>]) -> Option<Form>
         Op::Binary(op @ (Binary::Add | Binary::Sub)) => {
             let (a, b) = (of(0)?, of(1)?);
             let b = if *op == Binary::Sub { b.each(|p| p.negative ^= true) } else { b.clone() };
-            let parts = a.parts.iter().zip(&b.parts).map(|(a, b)| [&a[..], b].concat()).collect();
-            (a.rank == b.rank).then_some(Form { rank: a.rank, parts })
+            let parts: Vec<Vec<Piece>> = a.parts.iter().zip(&b.parts).map(|(a, b)| [&a[..], b].concat()).collect();
+            let few = parts.iter().all(|p| p.len() <= MOST_TERMS);
+            (a.rank == b.rank && few).then_some(Form { rank: a.rank, parts })
         }
         Op::Concat(axis) => {
             let (a, b) = (of(0)?, of(1).filter(|_| node.args.len() == 2)?);

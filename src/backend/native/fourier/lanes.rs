@@ -315,7 +315,8 @@ impl<V: Vector> Grid<V> {
             let tasks = self.column_tasks(axis);
             // SAFETY: as above.
             each(workers, tasks * x.len(), &|task| {
-                let (k, task) = (task / tasks, task % tasks);
+                // Several often start from the same modes: these columns of all of them, while they are in the nearest cache.
+                let (k, task) = (task % x.len(), task / x.len());
                 let to = Exchanged(self.lines(axis, task, planes[k]));
                 self.with_work(|a, b| unsafe {
                     if axis < first {
