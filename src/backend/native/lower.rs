@@ -380,8 +380,8 @@ impl Lowering<'_> {
     }
 
     fn finish(mut self) -> Result<Program, Fault> {
-        /// Bytes of a buffer that is given back where its program runs once.
-        const LARGE: usize = 1 << 25;
+        /// Bytes of a buffer that is given back where its program runs once: to touch new pages takes as long as a step or two on them.
+        const LARGE: usize = 1 << 27;
         let outputs: Vec<Root> = self.f.outputs.iter().map(|v| self.places[v.index()][0].root).collect();
         let is_output = |m: usize| outputs.contains(&Root::Slot(m));
         self.steps = through::join(std::mem::take(&mut self.steps), &mut self.made, &is_output);

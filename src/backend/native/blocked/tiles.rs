@@ -196,7 +196,9 @@ impl Tiled {
 
     /// Bytes that a run takes besides the states that are kept: rings, what the steps forwards work in, and each state and cotangent that comes or goes.
     pub fn working(&self) -> usize {
-        let rings: usize = self.rings(self.shape).iter().map(|r| r.rows * r.touched).sum();
+        // Rows of a window across the end of a ring lie in pages that are mapped a second time.
+        let twice = self.shape.block + self.margin();
+        let rings: usize = self.rings(self.shape).iter().map(|r| (r.rows + twice) * r.touched).sum();
         let states = (self.step.states() + 2 * self.step.carry) * self.state().bytes();
         let cotangents = (self.sets() + 2) * self.back.carry * self.cotangent().bytes();
         self.shape.parts * (rings + self.heads()) + states + cotangents
