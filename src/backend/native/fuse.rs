@@ -84,7 +84,7 @@ pub fn homes(f: &Func, live: &[bool], sums: &Sums, borders: Borders) -> Vec<Home
         };
         match homes[at] {
             Home::Dead => {}
-            Home::Step => match modal::found(f, node) {
+            Home::Step => match modal::found(f, node, |v| sums.at(v).is_some()) {
                 Some(found) => {
                     std::iter::once(&found.base).chain(&found.factors).for_each(|a| outside[a.index()] = true)
                 }

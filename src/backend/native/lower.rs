@@ -254,7 +254,7 @@ impl Lowering<'_> {
                 Kind::Roll { n: to[*axis], inner: to[axis + 1..].iter().product(), shift: *shift }
             }
             Op::Rfft { rank } => Kind::Fourier(Fourier::forward(shape(0), *rank, node.types[0].dtype)),
-            Op::Irfft { rank, .. } => match modal::found(self.f, node) {
+            Op::Irfft { rank, .. } => match modal::found(self.f, node, |v| self.sums.at(v).is_some()) {
                 None => Kind::Fourier(Fourier::backward(to, *rank, node.types[0].dtype)),
                 Some(Found { base, factors, modal }) => {
                     let args = std::iter::once(base).chain(factors).map(|a| self.places[a.index()][0]).collect();

@@ -11,15 +11,16 @@ pub struct Found {
     pub modal: Modal,
 }
 
-/// None where the argument of this transform is no product of this kind, or the transform takes none.
-pub fn found(f: &Func, node: &Node) -> Option<Found> {
+/// None where the argument of this transform is no product of this kind, or the transform takes none. `whole` says what is a value of its own,
+/// behind which nothing is looked for.
+pub fn found(f: &Func, node: &Node, whole: impl Fn(Value) -> bool) -> Option<Found> {
     let Op::Irfft { rank, .. } = node.op else { return None };
     let mut v = node.args[0];
     let modes = f.ty(v).shape.get(1..).filter(|m| m.len() == rank)?;
     let mut found = Found { base: v, factors: vec![], modal: Modal::default() };
     // Axes of extent 1 before that of real and imaginary parts.
     let mut lead = 0;
-    loop {
+    while !whole(v) {
         if let Some(more) = led(f, v) {
             lead += more;
             v = f.node(v).args[0];
@@ -161,9 +162,11 @@ mod tests {
             let turned = b.concat(&[re, im], 0);
             let slope = b.op(Op::Irfft { rank, n: n[1] }, &[turned]);
             let f = b.finish(vec![slope]);
-            let found = found(&f, f.node(f.outputs[0])).expect("factors");
+            let found = found(&f, f.node(f.outputs[0]), |_| false).expect("factors");
             assert_eq!((found.base, &found.factors[..]), (z, &[m, Value(1)][..]));
             assert_eq!(found.modal, Modal { strides: vec![vec![33, 1], vec![1, 0]], turned: true, negative: false });
+            let outer = super::found(&f, f.node(f.outputs[0]), |v| v == scaled).expect("a factor");
+            assert_eq!((outer.base, &outer.factors[..]), (scaled, &[Value(1)][..]));
         }
     }
 }

@@ -68,7 +68,7 @@ impl Field {
             std::iter::repeat_n(0, extra).chain(ghosts.iter().map(f)).collect::<Vec<usize>>()
         };
         let components: usize = shape[..extra].iter().product();
-        let each = (1..=lines).find(|unit| unit * components % lines == 0).unwrap_or(lines);
+        let each = (1..=lines).find(|unit| (unit * components).is_multiple_of(lines)).unwrap_or(lines);
         let mut field = Field::padded(shape, ends(&|g| g.0), ends(&|g| g.1), dtype, each);
         if (extra, grid.len()) == (1, 2) {
             field.strides = vec![field.line, shape[0] * field.line, 1];

@@ -237,12 +237,13 @@ mod tests {
             let k = Tensor::f64([], vec![1e-2]);
             let mut tape: Vec<Vec<Tensor>> = vec![(0..levels).map(numbers).collect()];
             for s in 0..STEPS {
-                tape.push(eval(&step, &[&tape[s][..], &[k.clone()]].concat()).expect("a step"));
+                tape.push(eval(&step, &[&tape[s][..], std::slice::from_ref(&k)].concat()).expect("a step"));
             }
             let seeds: Vec<Tensor> = (0..levels).map(|s| numbers(s + 17)).collect();
             let mut expected = seeds.clone();
             for state in tape[..STEPS].iter().rev() {
-                expected = eval(&back, &[&expected[..], state, &[k.clone()]].concat()).expect("a step back");
+                expected =
+                    eval(&back, &[&expected[..], state, std::slice::from_ref(&k)].concat()).expect("a step back");
             }
             for (room, threads) in [(1, 1), (6, 2), (9, 1), (100, 2)] {
                 let ahead = Marking {
