@@ -353,6 +353,18 @@ mod tests {
     use crate::ir::eval::eval;
     use crate::ir::{Builder, DType, Func, Op, Tensor, Type, Value};
 
+    /// Numbers of these types, all of one precision.
+    fn numbers(types: &[Type]) -> Vec<Tensor> {
+        let of = |(k, t): (usize, &Type)| {
+            let data = (0..t.len()).map(|i| ((i * 7919 + 31 * k) % 1009) as f64 / 1009.0 - 0.5);
+            match t.dtype {
+                DType::F32 => Tensor::f32(t.shape.clone(), data.map(|x| x as f32).collect::<Vec<_>>()),
+                _ => Tensor::f64(t.shape.clone(), data.collect::<Vec<_>>()),
+            }
+        };
+        types.iter().enumerate().map(of).collect()
+    }
+
     /// `F(F⁻¹(i k z) · F⁻¹(s m z) + g)` with k along one axis, m along all modes and s along the last axis.
     fn product(shape: &[usize], dtype: DType) -> (Func, Vec<Tensor>) {
         let (rank, n) = (shape.len(), shape[shape.len() - 1]);
@@ -383,15 +395,7 @@ mod tests {
         let sum = b.add(both, g);
         let out = b.op(Op::Rfft { rank }, &[sum]);
         let f = b.finish(vec![out]);
-        let numbers = |(k, t): (usize, &Type)| {
-            let data = (0..t.len()).map(|i| ((i * 7919 + 31 * k) % 1009) as f64 / 1009.0 - 0.5);
-            match dtype {
-                DType::F32 => Tensor::f32(t.shape.clone(), data.map(|x| x as f32).collect::<Vec<_>>()),
-                _ => Tensor::f64(t.shape.clone(), data.collect::<Vec<_>>()),
-            }
-        };
-        let tensors = types.iter().enumerate().map(numbers).collect();
-        (f, tensors)
+        (f, numbers(&types))
     }
 
     /// Rows that do not fill the last block, three axes, both precisions; the same bits with more threads.
@@ -435,15 +439,7 @@ mod tests {
         let other = b.mul(second, m);
         let sum = b.sub(turned, other);
         let f = b.finish(if apart { vec![sum, first] } else { vec![sum] });
-        let numbers = |(k, t): (usize, &Type)| {
-            let data = (0..t.len()).map(|i| ((i * 7919 + 31 * k) % 1009) as f64 / 1009.0 - 0.5);
-            match dtype {
-                DType::F32 => Tensor::f32(t.shape.clone(), data.map(|x| x as f32).collect::<Vec<_>>()),
-                _ => Tensor::f64(t.shape.clone(), data.collect::<Vec<_>>()),
-            }
-        };
-        let tensors = types.iter().enumerate().map(numbers).collect();
-        (f, tensors)
+        (f, numbers(&types))
     }
 
     #[test]
