@@ -175,14 +175,14 @@ impl Field {
         self.origin() + i * self.strides[rank - 2] + if rank == 3 { component * self.strides[0] } else { 0 }
     }
 
-    /// Writes what lies beyond both ends of some rows, where that is the other end; of a field over two axes.
+    /// Writes what lies beyond both ends of some rows: of a field over two axes.
     ///
     /// # Safety
     /// They were just made, and nobody else uses them.
     pub unsafe fn columns_around(&self, base: *mut u8, (first, end): (usize, usize)) {
         let last = self.shape.len() - 1;
         let [components, _, m] = self.as_rows();
-        if !self.around[last] || self.near + self.high[last] == 0 {
+        if self.near + self.high[last] == 0 {
             return;
         }
         for i in first..end {
@@ -190,9 +190,13 @@ impl Field {
                 let row = base.wrapping_add(self.row(c, i) * self.size);
                 // SAFETY: a row has so many ghosts.
                 unsafe {
-                    match self.size {
-                        8 => self.row_around(row.cast::<u64>(), m),
-                        _ => self.row_around(row.cast::<u32>(), m),
+                    match (self.around[last], self.size) {
+                        (true, 8) => self.row_around(row.cast::<u64>(), m),
+                        (true, _) => self.row_around(row.cast::<u32>(), m),
+                        (false, size) => {
+                            row.sub(self.near * size).write_bytes(0, self.near * size);
+                            row.add(m * size).write_bytes(0, self.high[last] * size);
+                        }
                     }
                 }
             }

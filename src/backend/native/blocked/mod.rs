@@ -19,6 +19,7 @@ mod schedule;
 pub mod segments;
 mod slots;
 mod tiles;
+mod windows;
 
 use super::buffer::{View, ViewMut};
 use super::kernel::{Code, Compiled, Compiler};

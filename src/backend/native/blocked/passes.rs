@@ -7,6 +7,7 @@
 use super::layout::{Aligned, Field};
 use super::rings::Ring;
 use super::schedule::Box;
+use super::windows::Window;
 use super::{Blocked, Sweep};
 use crate::backend::native::Context;
 use crate::backend::native::kernel::Pointers;
@@ -44,13 +45,17 @@ pub struct Head {
 
 /// The memory of a part.
 pub struct Working {
-    pub rings: Vec<Ring>,
+    pub memories: Vec<Ring>,
     pub heads: Aligned,
 }
 
 /// One pass.
 pub struct Pass<'a> {
     pub stages: Vec<Stage<'a>>,
+    /// Of each ring.
+    pub windows: Vec<Window>,
+    /// Bytes from one of its rows to the next.
+    pub pitches: Vec<usize>,
     pub reach: usize,
     /// Of the grid.
     pub rows: usize,
@@ -67,7 +72,7 @@ unsafe impl Sync for Pass<'_> {}
 
 /// The memory of one part, and the heads of the next.
 struct Part<'a> {
-    rings: &'a [Ring],
+    memories: &'a [Ring],
     own: *mut u8,
     next: *const u8,
     rows: Range<isize>,
@@ -93,7 +98,7 @@ impl Pass<'_> {
     pub fn run(&self, context: &Context, memory: &mut [Working]) {
         let heads: Vec<*mut u8> = memory.iter_mut().map(|w| w.heads.pointer()).collect();
         let part = |p: usize| Part {
-            rings: &memory[p].rings,
+            memories: &memory[p].memories,
             own: heads[p],
             next: heads[(p + 1) % self.parts],
             rows: part_of(self.rows, self.parts, p),
@@ -120,9 +125,7 @@ impl Pass<'_> {
         // The number of a row in the rings.
         let origin = start - 2 * self.margin as isize;
         let number = |row: isize| (row - origin) as usize;
-        if !second && !part.borders.0 {
-            part.rings.iter().for_each(|r| self.zeros(r, number(start - self.margin as isize)));
-        }
+        let row_of = |ring: usize, row: isize| self.windows[ring].row(part.memories, number(row), self.margin);
         let mut pointers = vec![];
         while front < stop {
             let next = stop.min(front + block);
@@ -130,6 +133,9 @@ impl Pass<'_> {
                 let time = time as isize;
                 let (from, to) = (front - time * reach, next - time * reach);
                 let (mut at, own) = (from.max(low(time)), to.min(high(time)));
+                if !second && !part.borders.0 && from <= start && start < to {
+                    stage.written().for_each(|ring| self.zeros(part, ring, number(start) - self.margin));
+                }
                 while at < own {
                     let lap = at.div_euclid(n) * n;
                     let until = own.min(lap + n);
@@ -138,16 +144,16 @@ impl Pass<'_> {
                     at = until;
                 }
                 for (written, head) in stage.written().zip(&stage.heads) {
-                    let (ring, rows) = (&part.rings[written], head.rows as isize);
-                    let place = |first: isize, row: isize| head.at + (row - first) as usize * ring.pitch();
+                    let (pitch, rows) = (self.pitches[written], head.rows as isize);
+                    let place = |first: isize, row: isize| head.at + (row - first) as usize * pitch;
                     if part.borders.0 && !second {
                         let (a, b) = (from.max(low(time)), own.min(low(time) + rows));
                         if a < b {
                             // SAFETY: rows that were just made, in one piece; the head has so many.
                             unsafe {
                                 let to = part.own.add(place(low(time), a));
-                                let made = ring.row(number(a), self.margin);
-                                std::ptr::copy_nonoverlapping(made, to, (b - a) as usize * ring.pitch());
+                                let made = row_of(written, a);
+                                std::ptr::copy_nonoverlapping(made, to, (b - a) as usize * pitch);
                             }
                         }
                     }
@@ -157,8 +163,8 @@ impl Pass<'_> {
                             // SAFETY: the head was saved in the first phase; so many rows of a ring are in one piece.
                             unsafe {
                                 let saved = part.next.add(place(high(time), a));
-                                let to = ring.row(number(a), self.margin);
-                                std::ptr::copy_nonoverlapping(saved, to, (b - a) as usize * ring.pitch());
+                                let to = row_of(written, a);
+                                std::ptr::copy_nonoverlapping(saved, to, (b - a) as usize * pitch);
                             }
                         }
                     }
@@ -174,7 +180,7 @@ impl Pass<'_> {
         let whole = |place: Place, field: &Field| match place {
             Place::Fixed(p) => p,
             Place::Ring(ring) => {
-                let row = part.rings[ring].row(number, self.margin);
+                let row = self.windows[ring].row(part.memories, number, self.margin);
                 row.wrapping_sub((field.beyond_rows().0 + rows.0) * field.pitch())
             }
         };
@@ -207,15 +213,17 @@ impl Pass<'_> {
                 unsafe { field.columns_around(base, rows) };
                 // Behind the last row of the grid lie zeros.
                 if !self.periodic && rows.1 == self.rows {
-                    self.zeros(&part.rings[ring], number + rows.1 - rows.0);
+                    self.zeros(part, ring, number + rows.1 - rows.0);
                 }
             }
         }
     }
 
-    fn zeros(&self, ring: &Ring, first: usize) {
-        // SAFETY: so many rows from any on lie in one piece of the ring.
-        unsafe { ring.row(first, self.margin).write_bytes(0, self.margin * ring.pitch()) };
+    /// As many rows as are read beyond the grid.
+    fn zeros(&self, part: &Part, ring: usize, first: usize) {
+        let row = self.windows[ring].row(part.memories, first, self.margin);
+        // SAFETY: so many rows from any on lie in one piece, and the window has place for them.
+        unsafe { row.write_bytes(0, self.margin * self.pitches[ring]) };
     }
 }
 

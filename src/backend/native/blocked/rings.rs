@@ -6,8 +6,6 @@ use std::ptr::null_mut;
 /// pages follow themselves in the address space.
 pub struct Ring {
     base: *mut u8,
-    /// Bytes from there to the first row.
-    apart: usize,
     /// Bytes of a row.
     pitch: usize,
     count: usize,
@@ -39,22 +37,15 @@ const PAGE: usize = 4096;
 impl Ring {
     /// At least `least` rows, a multiple of [`GRAIN`], of which `window` are used at a time; of `all` rows where memory cannot
     /// repeat. All elements are zero.
-    ///
-    /// `number`: of the ring among those that are used together. Rows of one number begin at different places within a page: a load waits for
-    /// an earlier store whose address has the same last twelve bits. [Intel Optimization Manual, §B.7.4.4, 4K aliasing]
-    pub fn new(least: usize, window: usize, all: usize, pitch: usize, number: usize) -> Ring {
-        /// Cache lines from one ring to the next.
-        const APART: usize = 9;
-        let apart = number * APART * LINE % PAGE;
+    pub fn new(least: usize, window: usize, all: usize, pitch: usize) -> Ring {
         let count = least.next_multiple_of(GRAIN);
         if count < all
-            && let Some(mut ring) = Ring::mapped(count, pitch)
+            && let Some(ring) = Ring::mapped(count, pitch)
         {
-            ring.apart = apart;
             return ring;
         }
-        let mut memory = vec![0u64; ((all + window) * pitch + PAGE).div_ceil(8)];
-        Ring { base: memory.as_mut_ptr().cast(), apart, pitch, count: all, memory: Memory::Plain(memory) }
+        let mut memory = vec![0u64; ((all + window) * pitch).div_ceil(8)];
+        Ring { base: memory.as_mut_ptr().cast(), pitch, count: all, memory: Memory::Plain(memory) }
     }
 
     #[cfg(target_os = "linux")]
@@ -85,7 +76,7 @@ impl Ring {
             });
             libc::close(file);
             let base = at?.cast::<u8>();
-            let ring = Ring { base, apart: 0, pitch, count, memory: Memory::Mapped(2 * len) };
+            let ring = Ring { base, pitch, count, memory: Memory::Mapped(2 * len) };
             twice.then_some(ring)
         }
     }
@@ -99,12 +90,9 @@ impl Ring {
     pub fn row(&self, i: usize, before: usize) -> *mut u8 {
         debug_assert!(i >= before);
         let place = (i - before) % self.count + before;
-        self.base.wrapping_add(self.apart + place * self.pitch)
+        self.base.wrapping_add(place * self.pitch)
     }
 
-    pub fn pitch(&self) -> usize {
-        self.pitch
-    }
 }
 
 impl Drop for Ring {
@@ -127,7 +115,7 @@ mod tests {
     #[test]
     fn rows_repeat_in_one_piece() {
         for (all, repeats) in [(1000, cfg!(target_os = "linux")), (16, false)] {
-            let ring = Ring::new(10, 6, all, 512, 3);
+            let ring = Ring::new(10, 6, all, 512);
             for i in 2..if repeats { 50 } else { 16 } {
                 // SAFETY: inside the ring; four rows from two before on lie in one piece.
                 unsafe {

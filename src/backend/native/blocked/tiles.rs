@@ -10,11 +10,12 @@
 
 use super::Blocked;
 use super::layout::{Aligned, Field, Memory};
-use super::passes::{self, Head, Pass, Place, Stage, Work, Working};
+use super::passes::{self, Pass, Place, Stage, Work, Working};
 use super::read::{self, End, Extent, Source};
-use super::rings::{GRAIN, LINES, Ring};
+use super::rings::{LINES, Ring};
 use super::roots::{self, Roots};
 use super::slots::{Kind, Layout, Next, Slot};
+use super::windows::{self, Size, Wave, Window};
 use crate::backend::native::buffer::{Buffer, View};
 use crate::backend::native::{Context, processors};
 use crate::ir::{Fault, Func};
@@ -44,11 +45,13 @@ pub struct Shape {
     pub parts: usize,
 }
 
-/// Of a ring: rows, bytes from one to the next, and those of them that are read or written.
-struct Size {
-    rows: usize,
-    pitch: usize,
-    touched: usize,
+/// One pass, laid out.
+struct Laid<'a> {
+    stages: Vec<Stage<'a>>,
+    windows: Vec<Window>,
+    memories: Vec<Size>,
+    /// Bytes of the heads of a part.
+    heads: usize,
 }
 
 /// What a run works in.
@@ -176,7 +179,7 @@ impl Tiled {
         let parts = threads.clamp(1, rows);
         let fits = |steps: usize, cache: usize| {
             let shape = Shape { steps, block: BLOCK, parts };
-            let bytes: usize = self.rings(shape).iter().map(|r| r.rows * r.touched).sum();
+            let bytes: usize = self.longest(shape).memories.iter().map(|m| m.rows * m.touched).sum();
             let apart = passes::fits(rows, parts, self.periodic, self.times(steps), self.reach);
             (bytes <= cache && apart).then_some(shape)
         };
@@ -197,11 +200,12 @@ impl Tiled {
     /// Bytes that a run takes besides the states that are kept: rings, what the steps forwards work in, and each state and cotangent that comes or goes.
     pub fn working(&self) -> usize {
         // Rows of a window across the end of a ring lie in pages that are mapped a second time.
-        let twice = self.shape.block + self.margin();
-        let rings: usize = self.rings(self.shape).iter().map(|r| (r.rows + twice) * r.touched).sum();
+        let twice = self.shape.block + 2 * self.margin();
+        let Laid { memories, heads, .. } = self.longest(self.shape);
+        let rings: usize = memories.iter().map(|m| (m.rows + twice) * m.touched).sum();
         let states = (self.step.states() + 2 * self.step.carry) * self.state().bytes();
         let cotangents = (self.sets() + 2) * self.back.carry * self.cotangent().bytes();
-        self.shape.parts * (rings + self.heads()) + states + cotangents
+        self.shape.parts * (rings + heads) + states + cotangents
     }
 
     /// How many cotangents of each kind are in memory.
@@ -209,42 +213,25 @@ impl Tiled {
         if self.in_place() { 1 } else { 2 }
     }
 
-    /// Rows before those that are computed which are read, or stand for what lies beyond the grid.
+    /// Rows beyond those that are computed which are read.
     fn margin(&self) -> usize {
         let slots = self.step.slots.iter().chain(&self.back.slots).filter(|s| changes(s.kind));
         let ghosts = slots.flat_map(|s| <[usize; 2]>::from(s.field.beyond_rows()));
-        self.reach + ghosts.max().unwrap_or(0) + 1
+        ghosts.max().unwrap_or(0).max(self.reach)
     }
 
-    /// The rings of a pass: the states by the number of steps that follow, with a place for each carried value; those before and after a
-    /// step that is not gone back over; what is between sweeps of the step; the cotangents; what is between sweeps of the step back.
-    fn rings(&self, shape: Shape) -> Vec<Size> {
-        let (ahead, behind) = (self.step.sweeps.len(), self.back.sweeps.len());
-        let more = shape.block + 2 * self.margin() + 2;
-        let rows = |stages: usize| (stages * self.reach + more).next_multiple_of(GRAIN);
-        let size =
-            |stages: usize, field: &Field| Size { rows: rows(stages), pitch: field.pitch(), touched: field.touched() };
-        // Where steps take turns with a ring, all of them are in it at a time.
-        let plain = if self.skips() { shape.steps } else { 0 };
-        let between = |b: &Blocked, steps: usize| -> Vec<Size> {
-            let all = b.slots.iter().filter(|s| s.kind == Kind::Between);
-            all.map(|s| size(steps * b.sweeps.len(), &s.field)).collect()
-        };
-        let mut all = vec![];
-        for left in 0..shape.steps {
-            for k in 0..self.step.carry {
-                let mut ring = size((left + 1) * (ahead + behind), self.step.old(k));
-                // The first state lies outside, unless there are steps before it; what is another value has no ring.
-                if left + 1 == shape.steps || matches!(self.step.next[k], Next::Taken(_)) {
-                    ring.touched = 0;
-                }
-                all.push(ring);
-            }
+    /// What lies in the rings of a pass: the states by the number of steps that follow, with a place for each carried value; those before and
+    /// after a step that is not gone back over; what is between sweeps of the step; the cotangents; what is between sweeps of the step back.
+    fn rings(&self, steps: usize) -> Vec<&Field> {
+        fn between(of: &Blocked) -> impl Iterator<Item = &Field> {
+            of.slots.iter().filter(|s| s.kind == Kind::Between).map(|s| &s.field)
         }
-        all.extend((0..2 * self.step.carry).map(|k| size(plain * ahead + 1, self.step.old(k / 2))));
-        all.extend(between(&self.step, plain + shape.steps));
-        all.extend((0..self.cotangents()).map(|_| size(shape.steps * behind + 2, self.back.old(0))));
-        all.extend(between(&self.back, shape.steps));
+        let states = (0..self.step.carry).map(|k| self.step.old(k));
+        let mut all: Vec<&Field> = (0..steps).flat_map(|_| states.clone()).collect();
+        all.extend((0..2 * self.step.carry).map(|k| self.step.old(k / 2)));
+        all.extend(between(&self.step));
+        all.extend((0..self.cotangents()).map(|_| self.back.old(0)));
+        all.extend(between(&self.back));
         all
     }
 
@@ -253,13 +240,13 @@ impl Tiled {
         self.back.carry + self.back.next.iter().filter(|n| !matches!(n, Next::Taken(_))).count()
     }
 
-    /// Bytes of the heads of a part.
-    fn heads(&self) -> usize {
+    /// The longest pass of a shape, without its arrays.
+    fn longest(&self, shape: Shape) -> Laid<'_> {
         let null = |n: usize| vec![std::ptr::null_mut(); n];
         let (fixed, fixed_back) = (null(self.step.slots.len()), null(self.back.slots.len()));
         let (state, from, to) = (null(self.step.carry), null(self.back.carry), null(self.back.carry));
-        let skipped = if self.skips() { self.shape.steps } else { 0 };
-        self.stages((&fixed, &fixed_back), (skipped, self.shape.steps), (&state, &from, &to)).1
+        let skipped = if self.skips() { shape.steps } else { 0 };
+        self.laid((&fixed, &fixed_back), shape, (skipped, shape.steps), (&state, &from, &to))
     }
 
     /// What no step changes. Arguments as of the loops themselves; states, cotangents and items are not read.
@@ -288,13 +275,14 @@ impl Tiled {
     fn memories(&self) -> Memories {
         let Shape { steps, block, parts } = self.shape;
         let longest = (0..parts).map(|p| passes::part_of(self.step.grid[0], parts, p).len()).max().unwrap_or(0);
-        let all = longest + 3 * self.times(steps) * self.reach + 2 * self.margin();
         let window = block + 2 * self.margin() + 1;
-        let heads = self.heads();
+        let Laid { memories, heads, .. } = self.longest(self.shape);
+        let ring = |m: &Size| {
+            let all = m.rows + longest + 3 * self.times(steps) * self.reach + 2 * self.margin();
+            Ring::new(m.rows, window, all, m.pitch)
+        };
         let working = |p: usize| Working {
-            rings: (self.rings(self.shape).iter().enumerate())
-                .map(|(k, r)| Ring::new(r.rows, window, all, r.pitch, k))
-                .collect(),
+            memories: memories.iter().map(ring).collect(),
             heads: Aligned::zeros(heads, p),
         };
         // States and cotangents lie elsewhere.
@@ -318,8 +306,12 @@ impl Tiled {
         to: &[*mut u8],
     ) {
         debug_assert!(steps.1 > 1 || !self.in_place(), "one sweep alone reads what it writes");
+        let fixed = (&begun.step[..], &begun.back[..]);
+        let Laid { stages, windows, .. } = self.laid(fixed, self.shape, steps, (state, from, to));
         let pass = Pass {
-            stages: self.stages((&begun.step, &begun.back), steps, (state, from, to)).0,
+            stages,
+            windows,
+            pitches: self.rings(self.shape.steps).iter().map(|f| f.pitch()).collect(),
             reach: self.reach,
             rows: self.step.grid[0],
             periodic: self.periodic,
@@ -330,15 +322,31 @@ impl Tiled {
         pass.run(context, begun.parts);
     }
 
-    /// What is done to each row, in the order of time; and bytes for the heads.
+    fn laid<'a>(
+        &'a self,
+        fixed: (&[*mut u8], &[*mut u8]),
+        shape: Shape,
+        steps: (usize, usize),
+        arrays: (&[*mut u8], &[*mut u8], &[*mut u8]),
+    ) -> Laid<'a> {
+        let mut stages = self.stages(fixed, shape.steps, steps, arrays);
+        let fields = self.rings(shape.steps);
+        let heads = windows::lay_out_heads(&mut stages, &fields, self.reach);
+        let wave = Wave { reach: self.reach, block: shape.block, margin: self.margin() };
+        let (windows, memories) = windows::lay_out(&stages, &fields, wave);
+        Laid { stages, windows, memories, heads }
+    }
+
+    /// What is done to each row, in the order of time, where passes have at most so many steps.
     fn stages<'a>(
         &'a self,
         (fixed, fixed_back): (&[*mut u8], &[*mut u8]),
+        most: usize,
         (skipped, steps): (usize, usize),
         (state, from, to): (&[*mut u8], &[*mut u8], &[*mut u8]),
-    ) -> (Vec<Stage<'a>>, usize) {
+    ) -> Vec<Stage<'a>> {
         let states = self.step.carry;
-        let plain = self.shape.steps * states;
+        let plain = most * states;
         let between = plain + 2 * states;
         let is_between = |b: &Blocked| b.slots.iter().filter(|s| s.kind == Kind::Between).count();
         let cotangents = between + is_between(&self.step);
@@ -399,28 +407,7 @@ impl Tiled {
                 stages.push(Stage { work, table: vec![place[k], to], heads: vec![] });
             }
         }
-        let bytes = self.lay_out_heads(&mut stages);
-        (stages, bytes)
-    }
-
-    /// Of each row of a ring that is written as many as later stages read beyond the rows that the writing one has done.
-    fn lay_out_heads(&self, stages: &mut [Stage]) -> usize {
-        let pitches: Vec<usize> = self.rings(self.shape).iter().map(|r| r.pitch).collect();
-        let mut at = 0;
-        for time in 0..stages.len() {
-            let head = |ring: usize| {
-                let later = &stages[time + 1..];
-                let end = later.iter().position(|s| s.written().any(|r| r == ring)).unwrap_or(later.len());
-                let reads = |s: &Stage| s.table.contains(&Place::Ring(ring));
-                let last = later[..end].iter().rposition(reads).map_or(0, |k| k + 1);
-                let rows = if last > 0 { (last + 1) * self.reach } else { 0 };
-                at += rows * pitches[ring];
-                Head { rows, at: at - rows * pitches[ring] }
-            };
-            let heads = stages[time].written().map(head).collect();
-            stages[time].heads = heads;
-        }
-        at
+        stages
     }
 }
 
