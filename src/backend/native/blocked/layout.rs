@@ -115,6 +115,12 @@ impl Field {
         View::of_tensor(self.constant.as_ref().expect("compiler bug: not a constant"))
     }
 
+    /// Whether elements and ghosts lie at the same places as those of another, and stand for the same.
+    pub fn lies_like(&self, other: &Field) -> bool {
+        let places = |f: &Field| (f.shape.clone(), f.low.clone(), f.high.clone(), f.strides.clone(), f.around.clone());
+        (self.size, self.len, self.near) == (other.size, other.len, other.near) && places(self) == places(other)
+    }
+
     /// Whether it has as many points as the grid.
     pub fn is_large(&self, grid: &[usize]) -> bool {
         self.shape.iter().product::<usize>() >= grid.iter().product()
@@ -175,43 +181,30 @@ impl Field {
         self.origin() + i * self.strides[rank - 2] + if rank == 3 { component * self.strides[0] } else { 0 }
     }
 
-    /// Writes what lies beyond both ends of some rows: of a field over two axes.
+    /// Writes what lies beyond both ends of some rows of a field over two axes: the other end, or zeros.
     ///
     /// # Safety
     /// They were just made, and nobody else uses them.
     pub unsafe fn columns_around(&self, base: *mut u8, (first, end): (usize, usize)) {
         let last = self.shape.len() - 1;
         let [components, _, m] = self.as_rows();
-        if self.near + self.high[last] == 0 {
+        let (near, high) = (self.near, self.high[last]);
+        if near + high == 0 {
             return;
         }
-        for i in first..end {
-            for c in 0..components {
-                let row = base.wrapping_add(self.row(c, i) * self.size);
-                // SAFETY: a row has so many ghosts.
-                unsafe {
-                    match (self.around[last], self.size) {
-                        (true, 8) => self.row_around(row.cast::<u64>(), m),
-                        (true, _) => self.row_around(row.cast::<u32>(), m),
-                        (false, size) => {
-                            row.sub(self.near * size).write_bytes(0, self.near * size);
-                            row.add(m * size).write_bytes(0, self.high[last] * size);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes what lies beyond both ends of the row of `n` elements that begins here.
-    unsafe fn row_around<T: Copy>(&self, row: *mut T, n: usize) {
-        let high = self.high.last().map_or(0, |high| *high);
+        let begin = base.wrapping_add(self.row(0, first) * self.size);
+        let apart = if last == 2 { self.strides[0] * self.size } else { 0 };
+        let rows = (0..end - first).flat_map(|i| (0..components).map(move |c| (i, c)));
+        let rows = rows.map(|(i, c)| begin.wrapping_add(i * self.pitch() + c * apart));
+        // SAFETY: a row has so many ghosts.
         unsafe {
-            for k in 0..high.min(n) {
-                *row.add(n + k) = *row.add(k);
-            }
-            for k in 1..=self.near.min(n) as isize {
-                *row.offset(-k) = *row.offset(n as isize - k);
+            match (self.around[last], self.size) {
+                (true, 8) => rows.for_each(|row| ends_around(row.cast::<u64>(), m, (near, high))),
+                (true, _) => rows.for_each(|row| ends_around(row.cast::<u32>(), m, (near, high))),
+                (false, size) => rows.for_each(|row| {
+                    row.sub(near * size).write_bytes(0, near * size);
+                    row.add(m * size).write_bytes(0, high * size);
+                }),
             }
         }
     }
@@ -309,6 +302,10 @@ impl Field {
     /// # Safety
     /// The buffer has this layout, and nobody else uses the rows of the box or their ghosts.
     pub unsafe fn refresh(&self, base: *mut u8, b: &Box, grid: &[usize]) {
+        if grid.len() == 2 {
+            // SAFETY: the caller's.
+            return unsafe { self.refresh_rows(base, b.rows) };
+        }
         let extra = self.shape.len() - grid.len();
         let components: usize = self.shape[..extra].iter().product();
         let apart = if extra > 0 { self.strides[0] } else { 0 };
@@ -324,27 +321,41 @@ impl Field {
         }
     }
 
+    /// Of a field over two axes: the ghosts of these rows.
+    unsafe fn refresh_rows(&self, base: *mut u8, (first, end): (usize, usize)) {
+        let rank = self.shape.len();
+        let (n, low, high) = (self.shape[rank - 2], self.low[rank - 2], self.high[rank - 2]);
+        let row = |i: usize| base.wrapping_add(i * self.pitch());
+        unsafe {
+            if self.around[rank - 1] {
+                self.columns_around(base, (first, end));
+            }
+            if self.around[rank - 2] {
+                let same = |i: usize, image: usize| row(low + i).copy_to_nonoverlapping(row(image), self.pitch());
+                (first..end.min(high)).for_each(|i| same(i, low + n + i));
+                (first.max(n.saturating_sub(low))..end).for_each(|i| same(i, low + i - n));
+            }
+        }
+    }
+
+    /// Of a field over one axis or three: the ghosts of these elements, or rows of rows.
     unsafe fn refresh_one<T: Copy>(&self, origin: *mut T, b: &Box, extra: usize, grid: &[usize]) {
         let last = grid.len() - 1;
         let (low, high, strides) = (&self.low[extra..], &self.high[extra..], &self.strides[extra..]);
         let n = grid[last];
         let around = &self.around[extra..];
-        let (before, behind) = if around[last] { (self.near.min(n), high[last].min(n)) } else { (0, 0) };
+        let ends = if around[last] { (self.near.min(n), high[last].min(n)) } else { (0, 0) };
         unsafe {
             if last == 0 {
                 let (first, end) = b.rows;
-                (first..end.min(behind)).for_each(|i| *origin.add(n + i) = *origin.add(i));
-                (first.max(n - before)..end).for_each(|i| *origin.offset(i as isize - n as isize) = *origin.add(i));
+                (first..end.min(ends.1)).for_each(|i| *origin.add(n + i) = *origin.add(i));
+                (first.max(n - ends.0)..end).for_each(|i| *origin.offset(i as isize - n as isize) = *origin.add(i));
                 return;
             }
-            let columns = if last == 2 { b.columns } else { (0, 1) };
             for i in b.rows.0..b.rows.1 {
-                for j in columns.0..columns.1 {
-                    let at = i * strides[0] + if last == 2 { j * strides[1] } else { 0 };
-                    let row = origin.add(at);
-                    if around[last] {
-                        self.row_around(row, n);
-                    }
+                for j in b.columns.0..b.columns.1 {
+                    let row = origin.add(i * strides[0] + j * strides[1]);
+                    ends_around(row, n, ends);
                     let images = |a: usize, i: usize| {
                         let (n, i) = (grid[a], i as isize);
                         if !around[a] {
@@ -354,13 +365,13 @@ impl Field {
                         let behind = (i < high[a] as isize).then_some(i + n as isize);
                         [Some(i), before, behind]
                     };
-                    let (others, own) = if last == 2 { (images(1, j), j as isize) } else { ([Some(0), None, None], 0) };
-                    for i2 in images(0, i).into_iter().flatten() {
+                    let (i, j, others) = (i as isize, j as isize, images(1, j));
+                    for i2 in images(0, i as usize).into_iter().flatten() {
                         for j2 in others.into_iter().flatten() {
-                            if (i2, j2) == (i as isize, own) {
+                            if (i2, j2) == (i, j) {
                                 continue;
                             }
-                            let to = i2 * strides[0] as isize + if last == 2 { j2 * strides[1] as isize } else { 0 };
+                            let to = i2 * strides[0] as isize + j2 * strides[1] as isize;
                             let whole = low[last] + n + high[last];
                             let (from, to) = (row.sub(low[last]), origin.offset(to).sub(low[last]));
                             std::ptr::copy_nonoverlapping(from, to, whole);
@@ -368,6 +379,18 @@ impl Field {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Writes what lies beyond both ends of the row of `n` elements that begins here.
+unsafe fn ends_around<T: Copy>(row: *mut T, n: usize, (near, high): (usize, usize)) {
+    unsafe {
+        for k in 0..high.min(n) {
+            *row.add(n + k) = *row.add(k);
+        }
+        for k in 1..=near.min(n) as isize {
+            *row.offset(-k) = *row.offset(n as isize - k);
         }
     }
 }

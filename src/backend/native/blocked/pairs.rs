@@ -6,7 +6,7 @@
 //! segments are of several passes: the states between are computed again when the segment is gone back over, and lie where those of
 //! later segments lay. [Griewank & Walther 2000, Algorithm 799: revolve]
 
-use super::layout::{aligned, aligned_elements};
+use super::layout::{Memory, aligned, aligned_elements};
 use super::segments::{Loops, Marking};
 use super::tiles::{Memories, Shape, Tiled};
 use crate::backend::native::Context;
@@ -22,6 +22,8 @@ pub struct Pair {
     bounds: Vec<usize>,
     /// Passes of each segment; a state is left before each.
     passes: Vec<usize>,
+    /// Cotangents lie where the steps forwards had their states.
+    lent: bool,
     states: usize,
     carry: usize,
     /// Arguments outside: of the steps forwards, of those that are taken again behind the states, of the steps back behind the items.
@@ -52,10 +54,15 @@ impl Pair {
         let bounds = (0..=count).map(|pass| total * pass / count).collect();
         // Twice the root of all steps together, with what the loops themselves work in.
         let dense: usize = loops.steps.inputs[..states].iter().map(|t| t.len() * t.dtype.size()).sum();
-        let room = (2 * total.isqrt() * dense).saturating_sub(tiled.working()) / (states * tiled.state().bytes());
-        let passes = divided(count, asked.map_or(room, |(_, room)| room));
+        let bound = (2.0 * (total as f64).sqrt() * dense as f64) as usize;
+        let room = |lent: bool| bound.saturating_sub(tiled.working(lent)) / (states * tiled.state().bytes());
+        let passes = |lent: bool| divided(count, asked.map_or(room(lent), |(_, room)| room));
+        // Where all states before passes are left, or skipped to, the steps forwards need no memory any more.
+        let again = |passes: &[usize]| passes.iter().any(|&count| computed(&tiled, count) > 1);
+        let lent = tiled.lends() && !again(&passes(true));
+        let passes = passes(lent);
         let (shared, back_shared) = (loops.shared.clone(), loops.back_shared.clone());
-        Ok(Some(Pair { tiled, bounds, passes, states, carry, args, shared, back_shared }))
+        Ok(Some(Pair { tiled, bounds, passes, lent, states, carry, args, shared, back_shared }))
     }
 
     /// Of the states that are left, all of one carried value.
@@ -120,14 +127,13 @@ impl Pair {
         let items = std::iter::repeat_n(View::F64(&[]), self.tiled.items());
         let own = args[..self.carry].iter().copied();
         let back_args: Vec<View> = own.chain(items).chain(self.back_shared.iter().map(|k| args[*k])).collect();
-        self.tiled.with_memories(|memories: &mut Memories| {
-            let field = self.tiled.cotangent();
-            let [mut from, mut to] = memories.cotangents(&self.tiled);
+        let (step, field) = (&self.tiled.step, self.tiled.cotangent());
+        let mut behind = |memories: &mut Memories, idle: Option<&mut Memory>| {
+            let [mut from, mut to] = memories.cotangents(&self.tiled, idle);
             from.iter().zip(args).for_each(|(to, arg)| field.fill(context, *arg, *to));
             let mut begun = self.tiled.begin(context, memories, &step_args, &back_args)?;
             for (segment, (first, count)) in self.segments().enumerate().rev() {
-                // The last pass makes its own way from where the one before it begins.
-                let computed = if self.tiled.skips() { (count - 1).max(1) } else { count };
+                let computed = computed(&self.tiled, count);
                 // Behind the state that was left lie those of segments that are done.
                 let starts = &places[segment..segment + computed];
                 self.again(context, &step_args, first, starts)?;
@@ -142,6 +148,10 @@ impl Pair {
             }
             outs.iter_mut().zip(&from).for_each(|(out, c)| field.read(context, *c, out));
             Ok(())
+        };
+        self.tiled.with_memories(|memories| match self.lent {
+            true => step.with_memory(|idle| behind(memories, Some(idle))),
+            false => behind(memories, None),
         })
     }
 
@@ -164,6 +174,11 @@ impl Pair {
 
 fn nothing_outside(_: usize, _: super::running::Outer, _: usize) -> *mut u8 {
     unreachable!("compiler bug: rows or items of plain steps")
+}
+
+/// Before how many passes of a segment the state is in memory: the last pass makes its own way from where the one before it begins.
+fn computed(tiled: &Tiled, count: usize) -> usize {
+    if tiled.skips() { (count - 1).max(1) } else { count }
 }
 
 /// How many passes each segment is of, where so many states can be left: one, and the first ones more. A segment has at most one pass more than

@@ -319,7 +319,7 @@ fn check_passes(step: Func, states: usize, length: usize) {
             let mut start: Vec<_> = (0..states).map(|k| layout::Aligned::zeros(tiled.state().bytes(), k)).collect();
             let begin: Vec<*mut u8> = start.iter_mut().map(layout::Aligned::pointer).collect();
             tiled.with_memories(|memories| {
-                let [from, to] = memories.cotangents(&tiled);
+                let [from, to] = memories.cotangents(&tiled, None);
                 from.iter().zip(&back_views).for_each(|(to, v)| tiled.cotangent().fill(&context, *v, *to));
                 begin.iter().zip(&views).for_each(|(to, v)| tiled.state().fill(&context, *v, *to));
                 let mut begun = tiled.begin(&context, memories, &views, &back_views).expect("arguments");

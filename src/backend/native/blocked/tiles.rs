@@ -63,11 +63,19 @@ pub struct Memories {
 }
 
 impl Memories {
-    /// Arrays for cotangents before and after a pass; the same where passes are [in place](Tiled::in_place).
-    pub fn cotangents(&mut self, of: &Tiled) -> [Vec<*mut u8>; 2] {
-        let all: Vec<*mut u8> = self.cotangents.iter_mut().map(Aligned::pointer).collect();
+    /// Arrays for cotangents before and after a pass; the same where passes are [in place](Tiled::in_place). `idle`: memory for states that nobody
+    /// needs meanwhile.
+    pub fn cotangents(&mut self, of: &Tiled, idle: Option<&mut Memory>) -> [Vec<*mut u8>; 2] {
+        let arrays = match idle {
+            Some(idle) => &mut idle.states,
+            None => &mut self.cotangents,
+        };
+        let needed = of.sets() * of.back.carry;
+        let bytes = of.cotangent().bytes();
+        (arrays.len()..needed).for_each(|k| arrays.push(Aligned::zeros(bytes, k)));
+        let all: Vec<*mut u8> = arrays.iter_mut().map(Aligned::pointer).collect();
         let carry = of.back.carry;
-        [all[..carry].to_vec(), all[all.len() - carry..].to_vec()]
+        [all[..carry].to_vec(), all[needed - carry..needed].to_vec()]
     }
 }
 
@@ -83,7 +91,7 @@ pub struct Begun<'a> {
 const FEWEST: usize = 4;
 const MOST: usize = 32;
 /// Rows of a block, where no other number is asked for.
-const BLOCK: usize = 8;
+const BLOCK: usize = 4;
 
 impl Tiled {
     /// Of `step: (states…, shared…) → states…` and `back: (cotangents…, items…, shared…) → cotangents…`, of which a run takes so many steps
@@ -198,14 +206,21 @@ impl Tiled {
     }
 
     /// Bytes that a run takes besides the states that are kept: rings, what the steps forwards work in, and each state and cotangent that comes or goes.
-    pub fn working(&self) -> usize {
+    /// `lent`: cotangents lie where steps forwards had their states.
+    pub fn working(&self, lent: bool) -> usize {
         // Rows of a window across the end of a ring lie in pages that are mapped a second time.
         let twice = self.shape.block + 2 * self.margin();
         let Laid { memories, heads, .. } = self.longest(self.shape);
         let rings: usize = memories.iter().map(|m| (m.rows + twice) * m.touched).sum();
         let states = (self.step.states() + 2 * self.step.carry) * self.state().bytes();
-        let cotangents = (self.sets() + 2) * self.back.carry * self.cotangent().bytes();
+        let sets = if lent { 0 } else { self.sets() };
+        let cotangents = (sets + 2) * self.back.carry * self.cotangent().bytes();
         self.shape.parts * (rings + heads) + states + cotangents
+    }
+
+    /// Whether cotangents can lie in arrays for states: what is zero around the ones is so around the others.
+    pub fn lends(&self) -> bool {
+        self.cotangent().lies_like(self.state()) && self.sets() * self.back.carry <= self.step.states()
     }
 
     /// How many cotangents of each kind are in memory.
@@ -287,9 +302,7 @@ impl Tiled {
         };
         // States and cotangents lie elsewhere.
         let (ahead, behind) = (self.step.memory_beside(), self.back.memory_beside());
-        let cotangents =
-            (0..self.sets() * self.back.carry).map(|k| Aligned::zeros(self.cotangent().bytes(), k)).collect();
-        Memories { ahead, behind, parts: (0..parts).map(working).collect(), cotangents }
+        Memories { ahead, behind, parts: (0..parts).map(working).collect(), cotangents: vec![] }
     }
 
     /// So many steps from a state that are skipped, so many more, and back over these: arrays of the layout of the states and of the cotangents.
