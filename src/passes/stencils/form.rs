@@ -230,10 +230,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Without going around, where it is not needed; one form for what is the same.
+    /// Without going around, where it is not needed, and fixed where the box has one index; one form for what is the same.
     fn plainest(&self, p: Along, n: usize) -> Along {
         if n == 1 {
             return Along { axis: None, by: 0, around: false };
+        }
+        if p.axis.is_some_and(|a| self.high[a] - self.low[a] == 1) {
+            let (at, n) = (self.range(p).0, n as isize);
+            return Along { axis: None, by: if p.around { at.rem_euclid(n) } else { at }, around: false };
         }
         if !p.around {
             return p;
@@ -285,6 +289,20 @@ fn number(f: &Func, v: Value) -> Option<(f64, Vec<Value>)> {
 
 fn long_axes(shape: &[usize]) -> Vec<usize> {
     shape.iter().copied().filter(|&n| n != 1).collect()
+}
+
+impl Term {
+    /// Whether it is an element of the same array for the same indices, of those that the box does not fix.
+    pub fn is_beside(&self, other: &Term) -> bool {
+        let fixed = |t: &Term| t.place.iter().map(|p| (p.axis, p.axis.is_none().then_some(p.by))).collect::<Vec<_>>();
+        self.base == other.base && fixed(self) == fixed(other)
+    }
+
+    /// Whether it is the element that is made, times numbers: of a box that begins there.
+    pub fn is_middle(&self, low: &[usize]) -> bool {
+        let own = |(k, p): (usize, &Along)| p.by == if p.axis.is_some() { 0 } else { low[k] as isize };
+        self.base.is_some() && self.place.len() == low.len() && self.place.iter().enumerate().all(own)
+    }
 }
 
 impl Form {

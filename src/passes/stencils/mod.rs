@@ -74,7 +74,11 @@ fn gains(tree: &Tree) -> bool {
 }
 
 fn operations(form: &Form) -> usize {
-    let terms = kept(form);
+    let mut terms = kept(form);
+    for own in united(&terms) {
+        // One product and no sum between them.
+        terms.retain(|t| !own[1..].contains(t));
+    }
     let products = groups(&terms).iter().filter(|g| g.weight.abs() != 1.0 || !g.plus[0].factors.is_empty()).count();
     (terms.len() + products).saturating_sub(1)
 }
@@ -123,6 +127,26 @@ fn kept(form: &Form) -> Vec<(&Term, f64)> {
     form.terms.iter().map(|(t, w)| (t, *w)).filter(|(t, w)| matters(t, *w)).collect()
 }
 
+/// Terms of one element that several products of numbers go with: one product is enough. But not where for each of them all that goes over the
+/// neighbours adds up to nothing, or makes all weights one: a rounded sum would lose what is conserved.
+fn united<'a>(terms: &[(&'a Term, f64)]) -> Vec<Vec<(&'a Term, f64)>> {
+    let mut all: Vec<Vec<(&Term, f64)>> = vec![];
+    for &(term, w) in terms.iter().filter(|(term, _)| term.base.is_some()) {
+        match all.iter_mut().find(|own| (own[0].0.base, &own[0].0.place) == (term.base, &term.place)) {
+            Some(own) => own.push((term, w)),
+            None => all.push(vec![(term, w)]),
+        }
+    }
+    let conserves = |own: &(&Term, f64)| {
+        let same = terms.iter().filter(|t| t.0.is_beside(own.0) && t.0.factors == own.0.factors);
+        let total: f64 = same.map(|t| t.1).sum();
+        let wanted = if own.0.factors.is_empty() { 1.0 } else { 0.0 };
+        (total - wanted).abs() < 1e-12 * own.1.abs().max(1.0)
+    };
+    all.retain(|own| own.len() > 1 && !own.iter().all(conserves));
+    all
+}
+
 /// `weight (Σ plus - Σ minus)`, of the same numbers.
 struct Group<'a> {
     weight: f64,
@@ -157,16 +181,27 @@ fn alike(a: &Term, b: &Term) -> bool {
 /// The sum over a box; None where an array does not lie along it.
 fn written(b: &mut Builder, form: &Form, (low, high): (&[usize], &[usize]), ty: &Type, new: &[Value]) -> Option<Value> {
     let mut terms = kept(form);
+    let mut arrays = vec![];
+    for own in united(&terms) {
+        let u = window(b, own[0].0, low, high, new)?;
+        let factor = own.iter().map(|(term, w)| {
+            let weight = b.full(&Type::scalar(ty.dtype), *w);
+            term.factors.iter().fold(weight, |w, k| b.mul(w, new[k.index()]))
+        });
+        let factors: Vec<Value> = factor.collect();
+        let factor = factors.into_iter().reduce(|sum, w| b.add(sum, w)).expect("several terms");
+        arrays.push(b.mul(u, factor));
+        terms.retain(|t| !own.contains(t));
+    }
     // The value itself and a sum whose weights add up to nothing, or a weight that makes all of them one to the bit: what is conserved
     // stays so to rounding.
     let mut sums: Vec<Value> = vec![];
-    let is_middle = |t: &Term| t.factors.is_empty() && t.base.is_some() && t.place.iter().all(|p| p.by == 0);
     for k in 0..terms.len() {
         let (middle, own) = terms[k];
-        if !is_middle(middle) {
+        if !middle.factors.is_empty() || !middle.is_middle(low) {
             continue;
         }
-        let of_base = |t: &(&Term, f64)| t.0.base == middle.base && t.0.factors.is_empty() && t.0 != middle;
+        let of_base = |t: &(&Term, f64)| t.0.is_beside(middle) && t.0.factors.is_empty() && t.0 != middle;
         let others: Vec<(&Term, f64)> = terms.iter().copied().filter(of_base).collect();
         let total: f64 = others.iter().map(|t| t.1).sum();
         if total == 0.0 || (own + total - 1.0).abs() >= 1e-12 {
@@ -187,7 +222,6 @@ fn written(b: &mut Builder, form: &Form, (low, high): (&[usize], &[usize]), ty: 
     }
     terms.retain(|t| t.1 != 0.0);
     let mut constants = vec![];
-    let mut arrays = vec![];
     for Group { weight, plus, minus } in groups(&terms) {
         let weight = b.full(&Type::scalar(ty.dtype), weight);
         let weight = plus[0].factors.iter().fold(weight, |w, k| b.mul(w, new[k.index()]));
@@ -336,6 +370,61 @@ mod tests {
         let sums = g.nodes.iter().filter(|node| inner(node) && matches!(node.op, Op::Binary(_) | Op::Unary(_)));
         assert_eq!(sums.count(), 7, "{g:?}");
         agree(&body, &g, &[field(n), Tensor::f64([], [0.17])]);
+    }
+
+    /// u + h Δu - k u with a number k that is an input: u by 1 - 4h - k, four neighbours by h. Without the loss, or with h as the input, all
+    /// weights add up to one, and u stays beside a difference.
+    #[test]
+    fn what_is_lost_joins_the_weight_of_the_middle() {
+        let n = [12, 9];
+        for (loss, given, operations) in [(true, false, 6), (true, true, 6), (false, true, 7)] {
+            let mut b = Builder::new("step");
+            let (u, k, h) = (b.input(Type::f64(n)), b.input(Type::f64([])), b.input(Type::f64([])));
+            let mut near = b.scale(u, -4.0);
+            for (axis, shift) in [(0, 1), (0, -1), (1, 1), (1, -1)] {
+                let moved = b.op(Op::Roll { axis, shift }, &[u]);
+                near = b.add(near, moved);
+            }
+            let h = if given { h } else { b.scalar(0.1) };
+            let mut rate = b.mul(near, h);
+            if loss {
+                let lost = b.mul(u, k);
+                rate = b.sub(rate, lost);
+            }
+            let next = b.add(u, rate);
+            let body = b.finish(vec![next]);
+            let g = collapsed(&body);
+            let over_points = |node: &&Node| node.types[0].len() > 1 && matches!(node.op, Op::Binary(_) | Op::Unary(_));
+            assert_eq!(g.nodes.iter().filter(over_points).count(), operations, "{loss} {given} {g:?}");
+            agree(&body, &g, &[field(n), Tensor::f64([], [0.17]), Tensor::f64([], [0.1])]);
+        }
+    }
+
+    /// Two components, each with diffusion and a loss of its own: an element by one product, in either.
+    #[test]
+    fn components_are_rows_of_one_array() {
+        let n = [12, 9];
+        let mut b = Builder::new("step");
+        let (state, k) = (b.input(Type::f64([2, n[0], n[1]])), b.input(Type::f64([])));
+        let rates = [0, 1].map(|c| {
+            let u = b.slice(state, 0, c, c + 1);
+            let mut near = b.scale(u, -4.0);
+            for (axis, shift) in [(1, 1), (1, -1), (2, 1), (2, -1)] {
+                let moved = b.op(Op::Roll { axis, shift }, &[u]);
+                near = b.add(near, moved);
+            }
+            let spread = b.scale(near, 0.1 + 0.1 * c as f64);
+            let lost = b.mul(u, k);
+            b.sub(spread, lost)
+        });
+        let rate = b.concat(&rates, 0);
+        let next = b.add(state, rate);
+        let body = b.finish(vec![next]);
+        let g = collapsed(&body);
+        let over_points = |node: &&Node| node.types[0].len() > 1 && matches!(node.op, Op::Binary(_) | Op::Unary(_));
+        assert_eq!(g.nodes.iter().filter(over_points).count(), 12, "{g:?}");
+        let fields = [field(n).to_f64().to_vec(), field(n).to_f64().iter().rev().copied().collect()].concat();
+        agree(&body, &g, &[Tensor::f64([2, n[0], n[1]], fields), Tensor::f64([], [0.17])]);
     }
 
     /// Where 2ab/(a + b) is taken only for ab > 0, a + b stays the sum of these a and b: else it may round to nothing.

@@ -92,7 +92,6 @@ impl Ring {
         let place = (i - before) % self.count + before;
         self.base.wrapping_add(place * self.pitch)
     }
-
 }
 
 impl Drop for Ring {

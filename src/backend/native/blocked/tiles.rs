@@ -296,10 +296,8 @@ impl Tiled {
             let all = m.rows + longest + 3 * self.times(steps) * self.reach + 2 * self.margin();
             Ring::new(m.rows, window, all, m.pitch)
         };
-        let working = |p: usize| Working {
-            memories: memories.iter().map(ring).collect(),
-            heads: Aligned::zeros(heads, p),
-        };
+        let working =
+            |p: usize| Working { memories: memories.iter().map(ring).collect(), heads: Aligned::zeros(heads, p) };
         // States and cotangents lie elsewhere.
         let (ahead, behind) = (self.step.memory_beside(), self.back.memory_beside());
         Memories { ahead, behind, parts: (0..parts).map(working).collect(), cotangents: vec![] }
