@@ -194,17 +194,20 @@ impl Field {
         }
         let begin = base.wrapping_add(self.row(0, first) * self.size);
         let apart = if last == 2 { self.strides[0] * self.size } else { 0 };
-        let rows = (0..end - first).flat_map(|i| (0..components).map(move |c| (i, c)));
-        let rows = rows.map(|(i, c)| begin.wrapping_add(i * self.pitch() + c * apart));
-        // SAFETY: a row has so many ghosts.
-        unsafe {
-            match (self.around[last], self.size) {
-                (true, 8) => rows.for_each(|row| ends_around(row.cast::<u64>(), m, (near, high))),
-                (true, _) => rows.for_each(|row| ends_around(row.cast::<u32>(), m, (near, high))),
-                (false, size) => rows.for_each(|row| {
-                    row.sub(near * size).write_bytes(0, near * size);
-                    row.add(m * size).write_bytes(0, high * size);
-                }),
+        for i in 0..end - first {
+            for c in 0..components {
+                let row = begin.wrapping_add(i * self.pitch() + c * apart);
+                // SAFETY: a row has so many ghosts.
+                unsafe {
+                    match (self.around[last], self.size) {
+                        (true, 8) => ends_around(row.cast::<u64>(), m, (near, high)),
+                        (true, _) => ends_around(row.cast::<u32>(), m, (near, high)),
+                        (false, size) => {
+                            row.sub(near * size).write_bytes(0, near * size);
+                            row.add(m * size).write_bytes(0, high * size);
+                        }
+                    }
+                }
             }
         }
     }
@@ -384,8 +387,14 @@ impl Field {
 }
 
 /// Writes what lies beyond both ends of the row of `n` elements that begins here.
+#[inline]
 unsafe fn ends_around<T: Copy>(row: *mut T, n: usize, (near, high): (usize, usize)) {
     unsafe {
+        if (near, high) == (1, 1) {
+            // The most frequent of all, and short.
+            (*row.add(n), *row.sub(1)) = (*row, *row.add(n - 1));
+            return;
+        }
         for k in 0..high.min(n) {
             *row.add(n + k) = *row.add(k);
         }
