@@ -5,6 +5,7 @@ mod guards;
 mod long;
 mod plan;
 mod report;
+mod starts;
 mod streams;
 mod trouble;
 
