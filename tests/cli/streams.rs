@@ -1,6 +1,6 @@
 //! Runs whose samples are too many for memory: what they take of it, killed and resumed, the files written from them.
 
-use super::{Folder, code, err, mslc, path, start, stored};
+use super::{Folder, checkpoints, code, err, mslc, path, start, stored};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -160,9 +160,7 @@ fn once_a_full_disk_has_room_again_the_run_goes_on_to_the_same_bits() {
     let out = f.0.join("out");
     let mut child = start(&program, &out);
     // A checkpoint and the samples before it.
-    while child.try_wait().unwrap().is_none()
-        && stored(&out).iter().filter(|f| f.extension().is_some_and(|e| e == "task")).count() == 0
-    {
+    while child.try_wait().unwrap().is_none() && checkpoints(&out) == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
     let least = libc::rlimit { rlim_cur: 1 << 21, rlim_max: libc::RLIM_INFINITY };
