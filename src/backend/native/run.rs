@@ -150,9 +150,7 @@ impl Program {
             }
             Kind::Retraced(loops) => {
                 let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                let own = outs.len() - loops.overwritten().len();
-                let (outs, marks) = outs.split_at_mut(own);
-                return loops.run(context, nested, args, marks, outs);
+                return loops.run(context, nested, args, &mut outs);
             }
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
