@@ -125,9 +125,8 @@ impl Number for f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::backend::native::lower::lower;
-    use crate::backend::native::{Native, kernel};
+    use crate::backend::native::lower::{Kind, lower};
+    use crate::backend::native::{Native, Step, kernel};
     use crate::ir::eval::eval;
     use crate::ir::{Builder, DType, Func, Op, Tensor, Type, Value};
 
