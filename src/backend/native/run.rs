@@ -129,10 +129,7 @@ impl Program {
                 pair.behind(context, args, marks, outs)
             }
             Kind::Traced(loops) => loops.ahead(context, nested, args, outs),
-            Kind::Retraced(loops) => {
-                let (outs, marks) = outs.split_at_mut(outs.len() - loops.overwritten().len());
-                loops.run(context, nested, args, marks, outs)
-            }
+            Kind::Retraced(loops) => loops.run(context, nested, args, outs),
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
                 body.call(context, &nested[body.number], &args[1..], outs)
