@@ -24,6 +24,7 @@ pub struct Kernel {
     cost: usize,
     /// Of each buffer: iteration k of one single nest uses its element k alone.
     dense: Vec<bool>,
+    product: Option<[usize; 2]>,
 }
 
 /// One nest.
@@ -121,11 +122,12 @@ impl Compiler {
 
     /// `lengths`: of the buffers, in elements.
     pub fn compile(&mut self, nests: &[Nest], lengths: &[usize]) -> Result<Kernel, Fault> {
+        let product = if let [nest] = nests { nest.product() } else { None };
         let dense = (0..lengths.len()).map(|k| matches!(nests, [nest] if nest.is_dense(k))).collect();
         let nests: Vec<Compiled> = nests.iter().map(|n| self.piece(n, lengths)).collect::<Result<_, _>>()?;
         let extent = nests.iter().map(|n| n.share.high).max().unwrap_or(0);
         let cost = nests.iter().map(|n| n.cost).sum();
-        Ok(Kernel { nests, extent, cost, dense })
+        Ok(Kernel { nests, extent, cost, dense, product })
     }
 
     /// Results are read again soon, however large they are.
@@ -269,6 +271,11 @@ impl Kernel {
     pub fn has_rows(&self, rows: usize, buffers: impl Iterator<Item = usize>) -> bool {
         let [nest] = &self.nests[..] else { return false };
         nest.extent.is_multiple_of(rows) && nest.least == 1 && buffers.into_iter().all(|k| self.dense[k])
+    }
+
+    /// The buffers whose product it is, element by element, and nothing else.
+    pub fn product(&self) -> Option<[usize; 2]> {
+        self.product.filter(|factors| factors.iter().all(|k| self.dense[*k]))
     }
 
     /// Iterations of so many rows out of all. Where a buffer holds only some rows, its pointer is to where the first of all would be.

@@ -322,6 +322,14 @@ impl Nest {
         loads && self.stores.iter().all(|(a, _)| own(a))
     }
 
+    /// The buffers of which one product is stored and nothing else.
+    pub fn product(&self) -> Option<[usize; 2]> {
+        let ([(_, stored)], exprs) = (&self.stores[..], &self.graph.exprs) else { return None };
+        let Expr::Binary(Binary::Mul, a, b) = exprs[*stored as usize] else { return None };
+        let load = |id: Id| if let Expr::Load(a) = &exprs[id as usize] { Some(a.buffer) } else { None };
+        Some([load(a)?, load(b)?])
+    }
+
     fn each(&mut self, mut f: impl FnMut(&mut Affine)) {
         self.graph.exprs.iter_mut().flat_map(Expr::affines).for_each(&mut f);
         self.stores.iter_mut().for_each(|(a, _)| f(&mut a.at));

@@ -34,14 +34,15 @@ impl Program {
     ) -> Result<(), Fault> {
         for step in &self.steps {
             if let [result] = step.results[..] {
-                let mut taken = [self.take(workspace, outputs, result)];
-                let outcome = self.step(context, step, workspace, inputs, outputs, &mut taken);
-                let [taken] = taken;
+                // No allocation where there is one result.
+                let mut taken = self.take(workspace, outputs, result);
+                let outcome = self.step(context, step, workspace, inputs, outputs, &mut [taken.view_mut()]);
                 put(workspace, outputs, result, taken);
                 outcome?;
             } else {
                 let mut taken: Vec<Taken> = step.results.iter().map(|&r| self.take(workspace, outputs, r)).collect();
-                let outcome = self.step(context, step, workspace, inputs, outputs, &mut taken);
+                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                let outcome = self.step(context, step, workspace, inputs, outputs, &mut outs);
                 step.results.iter().zip(taken).for_each(|(&r, t)| put(workspace, outputs, r, t));
                 outcome?;
             }
@@ -90,7 +91,7 @@ impl Program {
         workspace: &mut Workspace,
         inputs: &[View],
         outputs: &[ViewMut],
-        taken: &mut [Taken],
+        outs: &mut [ViewMut],
     ) -> Result<(), Fault> {
         let Workspace { slots, nested, systems, .. } = workspace;
         let view = |p: &Place| self.view(*p, slots, inputs, outputs);
@@ -112,86 +113,51 @@ impl Program {
         };
         let context = &Context { follow, ..*context };
         match &step.kind {
-            Kind::Map { body, n, mapped } => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return body.map(context, &nested[body.number], *n, mapped, args, &mut outs);
-            }
+            Kind::Map { body, n, mapped } => body.map(context, &nested[body.number], *n, mapped, args, outs),
             Kind::Scan { body, length, carry, xs, reverse } => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return body.scan(context, &nested[body.number], (*length, *carry, *xs, *reverse), args, &mut outs);
+                body.scan(context, &nested[body.number], (*length, *carry, *xs, *reverse), args, outs)
             }
-            Kind::Blocked(scan) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return scan.run(context, args, &mut outs);
-            }
-            Kind::Marked(scan) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return scan.run(context, args, &mut outs);
-            }
+            Kind::Blocked(scan) => scan.run(context, args, outs),
+            Kind::Marked(scan) => scan.run(context, args, outs),
             Kind::Replayed(scan) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                let own = outs.len() - scan.marks().len();
-                let (outs, marks) = outs.split_at_mut(own);
-                return scan.run(context, args, marks, outs);
+                let (outs, marks) = outs.split_at_mut(outs.len() - scan.marks().len());
+                scan.run(context, args, marks, outs)
             }
-            Kind::Ahead(pair) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return pair.ahead(context, args, &mut outs);
-            }
+            Kind::Ahead(pair) => pair.ahead(context, args, outs),
             Kind::Behind(pair) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                let own = outs.len() - pair.overwritten().len();
-                let (outs, marks) = outs.split_at_mut(own);
-                return pair.behind(context, args, marks, outs);
+                let (outs, marks) = outs.split_at_mut(outs.len() - pair.overwritten().len());
+                pair.behind(context, args, marks, outs)
             }
-            Kind::Traced(loops) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return loops.ahead(context, nested, args, &mut outs);
-            }
-            Kind::Retraced(loops) => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                let own = outs.len() - loops.overwritten().len();
-                let (outs, marks) = outs.split_at_mut(own);
-                return loops.run(context, nested, args, marks, outs);
-            }
+            Kind::Traced(loops) => loops.ahead(context, nested, args, outs),
+            Kind::Retraced(loops) => loops.run(context, nested, args, outs),
             Kind::Cond { then, otherwise } => {
                 let body = if args[0].item() != 0.0 { then } else { otherwise };
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return body.call(context, &nested[body.number], &args[1..], &mut outs);
+                body.call(context, &nested[body.number], &args[1..], outs)
             }
-            Kind::Memo { body, memo } => {
-                let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                return body.remembered(context, &nested[body.number], memo, args, &mut outs);
-            }
+            Kind::Memo { body, memo } => body.remembered(context, &nested[body.number], memo, args, outs),
             Kind::Kernel(kernel) => {
-                if let [one] = taken {
-                    kernel.run(context, args, &mut [one.view_mut()]);
-                } else {
-                    let mut outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
-                    kernel.run(context, args, &mut outs);
-                }
-                return Ok(());
+                kernel.run(context, args, outs);
+                Ok(())
             }
             Kind::Through(through) => {
-                let outs: Vec<ViewMut> = taken.iter_mut().map(Taken::view_mut).collect();
+                let outs: Vec<ViewMut> = outs.iter_mut().map(ViewMut::reborrow).collect();
                 match outs[0] {
                     ViewMut::F64(_) => through.run::<f64>(context, args, outs),
                     ViewMut::F32(_) => through.run::<f32>(context, args, outs),
                     ViewMut::Index(_) => unreachable!("compiler bug: a transform of indices"),
                 }
-                return Ok(());
+                Ok(())
             }
             Kind::Solve { system } => {
-                let out = f64::of_mut(taken[0].view_mut());
-                return self.systems[*system].solve(context, systems, *system, args, out);
+                let out = f64::of_mut(outs[0].reborrow());
+                self.systems[*system].solve(context, systems, *system, args, out)
             }
             Kind::LinearSolve { system, transposed } => {
-                let out = f64::of_mut(taken[0].view_mut());
-                return self.systems[*system].linear_solve(context, systems, *transposed, args, out);
+                let out = f64::of_mut(outs[0].reborrow());
+                self.systems[*system].linear_solve(context, systems, *transposed, args, out)
             }
-            _ => {}
+            simple => self.simple(context, simple, args, outs[0].reborrow()),
         }
-        self.simple(context, &step.kind, args, taken[0].view_mut())
     }
 
     fn simple(&self, context: &Context, kind: &Kind, args: &[View], out: ViewMut) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! Rules for operations that move or gather data: merging them, and moving work to the smaller side.
 
 use super::put;
-use crate::ir::{Binary, Builder, Dot, Node, Op, Reduce, Tensor, Value};
+use crate::ir::{Binary, Builder, Dot, Node, Op, Reduce, Tensor, Type, Value};
 
 /// Elements from which on an operation less on all of them counts.
 const LARGE: usize = 1024;
@@ -69,7 +69,39 @@ pub fn slice(b: &mut Builder, start: &[usize], end: &[usize], stride: &[usize], 
             let from = b.ty(args[0]).shape.clone();
             let inside = (0..rank).all(|i| interior[i] == 0 && low[i] <= start[i] && end[i] <= low[i] + from[i]);
             let less = |v: &[usize]| (0..rank).map(|i| v[i] - low[i]).collect::<Vec<_>>();
-            inside.then(|| put(b, Op::Slice { start: less(start), end: less(end), stride: stride.to_vec() }, &args))
+            if inside {
+                return Some(put(b, Op::Slice { start: less(start), end: less(end), stride: stride.to_vec() }, &args));
+            }
+            // Nothing but what was put around it.
+            let outside = (0..rank).any(|i| interior[i] == 0 && (end[i] <= low[i] || low[i] + from[i] <= start[i]));
+            outside.then(|| {
+                let shape: Vec<usize> = (0..rank).map(|i| (end[i] - start[i]).div_ceil(stride[i])).collect();
+                b.zeros(&Type::new(b.ty(x).dtype, shape))
+            })
+        }
+        // The rest is not moved.
+        Op::Transpose(perm) => {
+            let mut inner = [start, end, stride].map(<[usize]>::to_vec);
+            for (inner, outer) in inner.iter_mut().zip([start, end, stride]) {
+                perm.iter().zip(outer).for_each(|(&from, &k)| inner[from] = k);
+            }
+            let [start, end, stride] = inner;
+            let part = put(b, Op::Slice { start, end, stride }, &args);
+            Some(put(b, Op::Transpose(perm), &[part]))
+        }
+        // Along axes before those that have another shape, of what was put together, moved or extended.
+        Op::Reshape(to) if matches!(b.node(args[0]).op, Op::Concat(_) | Op::Transpose(_) | Op::Pad { .. }) => {
+            let from = b.ty(args[0]).shape.clone();
+            let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+            let whole = (same..rank).all(|i| start[i] == 0 && end[i] == to[i] && stride[i] == 1);
+            (whole && same > 0).then(|| {
+                let along = |of: &[usize], rest: &[usize]| [&of[..same], &rest[same..]].concat();
+                let (none, ones) = (vec![0; from.len()], vec![1; from.len()]);
+                let (start, end, stride) = (along(start, &none), along(end, &from), along(stride, &ones));
+                let part = put(b, Op::Slice { start, end, stride }, &args);
+                let shape = [&b.ty(part).shape[..same], &to[same..]].concat();
+                b.reshape(part, &shape)
+            })
         }
         _ => None,
     }

@@ -8,7 +8,9 @@
 //!
 //! [Wolfe 1989, More iteration space tiling; Frigo & Strumpen 2005, Cache oblivious stencil computations]
 
+mod extent;
 mod layout;
+mod moved;
 mod pairs;
 mod passes;
 mod read;
@@ -27,9 +29,9 @@ use super::structured::{Body, Nested};
 use super::{Context, follow, lower};
 use crate::ir::build::drop_dead;
 use crate::ir::{DType, Fault, Func, Node, Op, Type, Value};
+use extent::Extent;
 use layout::{Field, Memory};
 pub use pairs::Pair;
-use read::Extent;
 use roots::Roots;
 use running::Outer;
 use schedule::Schedule;

@@ -1,61 +1,14 @@
 //! The loop nests of the sweeps: every value written out in terms of elements that are read near a point.
 
+use super::extent::{End, Extent, Source, of_states};
 use super::layout::Field;
+use super::moved::{Moved, moved, moves};
 use super::roots::{Roots, is_field, places};
 use super::slots::Slot;
 use crate::backend::native::fuse::{Cut, side, unit_axes};
 use crate::backend::native::nest::{Address, Affine, Expr, Graph, Id, Nest};
 use crate::ir::{Func, Op, Value};
-use std::collections::{HashMap, HashSet};
-
-/// What is read from memory.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Source {
-    /// A carried value before the step.
-    Old(usize),
-    /// The item of an argument for this step.
-    Item(usize),
-    /// A value that another sweep stored.
-    Root(Value),
-    /// The same in all steps.
-    Fixed(Value),
-}
-
-/// How far sweeps read.
-#[derive(Default)]
-pub struct Extent {
-    /// In the order met.
-    pub sources: Vec<Source>,
-    /// Elements before the first and behind the last, for each axis.
-    beyond: HashMap<Source, (Vec<usize>, Vec<usize>)>,
-    /// What lies there.
-    ends: HashMap<Source, Vec<End>>,
-    /// The same for all carried values, along the axes of the grid.
-    pub state_ghosts: Vec<(usize, usize)>,
-    /// Sources that are read at other places than the one that is computed, and the last sweep that reads each.
-    pub elsewhere: HashSet<Source>,
-    pub last: HashMap<Source, usize>,
-    /// How far along the first and the second axis what changes is read, and whether around the ends.
-    pub reach: [usize; 2],
-    pub periodic: [bool; 2],
-    /// Something that changes is read at the other end of the first axis itself, not in a copy of it beyond the end.
-    pub across: bool,
-}
-
-/// What lies beyond the ends of an axis.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    Unread,
-    /// The other end.
-    Around,
-    Zeros,
-}
-
-/// Where an element of a result is found in an argument.
-pub enum Moved {
-    To(Vec<Affine>),
-    Unread,
-}
+use std::collections::HashMap;
 
 enum Stop {
     Cut(Cut),
@@ -71,105 +24,6 @@ impl From<Cut> for Stop {
 /// Loops of one sweep are cut into so many boxes at most, of so many expressions.
 const MOST_NESTS: usize = 130;
 const MOST_EXPRESSIONS: usize = 6000;
-
-impl Extent {
-    pub fn beyond(&self, source: Source) -> (Vec<usize>, Vec<usize>) {
-        self.beyond[&source].clone()
-    }
-
-    /// Of each axis: it goes around.
-    pub fn around(&self, f: &Func, source: Source, rank: usize) -> Vec<bool> {
-        match self.ends.get(&of_states(f, source)) {
-            Some(ends) => ends.iter().map(|e| *e == End::Around).collect(),
-            None => vec![false; rank],
-        }
-    }
-
-    /// What lies beyond the ends of each axis of what changes.
-    pub fn ends_of_changing(&self) -> impl Iterator<Item = (Source, &[End])> {
-        self.ends.iter().filter(|(s, _)| !matches!(s, Source::Fixed(_))).map(|(s, ends)| (*s, &ends[..]))
-    }
-
-    /// The carried values have these ghosts at least, which stand for this.
-    pub fn widen(&mut self, ghosts: &[(usize, usize)], ends: &[End]) {
-        for (own, other) in self.state_ghosts.iter_mut().zip(ghosts) {
-            *own = (own.0.max(other.0), own.1.max(other.1));
-        }
-        self.ends.insert(Source::Old(0), ends.to_vec());
-    }
-
-    /// Along the axes of the grid, the last ones of the source.
-    pub fn ghosts_of(&self, source: Source, rank: usize) -> Vec<(usize, usize)> {
-        match self.beyond.get(&source) {
-            Some((low, high)) => low.iter().copied().zip(high.iter().copied()).skip(low.len() - rank).collect(),
-            None => vec![(0, 0); rank],
-        }
-    }
-}
-
-/// All carried values, which take each other's places, count as one.
-fn of_states(f: &Func, source: Source) -> Source {
-    match source {
-        Source::Old(_) => Source::Old(0),
-        Source::Root(v) if f.outputs.contains(&v) => Source::Old(0),
-        other => other,
-    }
-}
-
-/// The shift of a roll by the shorter way around.
-fn shift(n: usize, shift: isize) -> isize {
-    let n = n as isize;
-    let k = shift.rem_euclid(n);
-    if 2 * k > n { k - n } else { k }
-}
-
-/// The index into argument k that belongs to an index into the result; ends of axes are not looked at.
-pub fn moved(f: &Func, v: Value, k: usize, at: &[Affine], loops: usize) -> Moved {
-    let node = f.node(v);
-    let from = &f.ty(node.args[k]).shape;
-    Moved::To(match &node.op {
-        Op::Transpose(perm) => {
-            let mut out = at.to_vec();
-            perm.iter().enumerate().for_each(|(i, &p)| out[p] = at[i].clone());
-            out
-        }
-        Op::Broadcast { axes, .. } => axes.iter().map(|&a| at[a].clone()).collect(),
-        Op::Reshape(to) => {
-            let Some(axes) = unit_axes(from, to) else { return Moved::Unread };
-            let mut out = vec![Affine::constant(0, loops); from.len()];
-            axes.iter().zip(at).for_each(|(a, i)| {
-                if let Some(a) = a {
-                    out[*a] = i.clone();
-                }
-            });
-            out
-        }
-        Op::Slice { start, stride, .. } => {
-            (0..at.len()).map(|i| at[i].scaled(stride[i] as isize, start[i] as isize)).collect()
-        }
-        Op::Reverse(axes) => {
-            let flip = |i: usize| at[i].scaled(-1, from[i] as isize - 1);
-            (0..at.len()).map(|i| if axes.contains(&i) { flip(i) } else { at[i].clone() }).collect()
-        }
-        Op::Pad { low, .. } => (0..at.len()).map(|i| at[i].scaled(1, -(low[i] as isize))).collect(),
-        Op::Concat(axis) => {
-            let start: usize = node.args[..k].iter().map(|a| f.ty(*a).shape[*axis]).sum();
-            let mut out = at.to_vec();
-            out[*axis] = at[*axis].scaled(1, -(start as isize));
-            let constant = out[*axis].steps.iter().all(|s| *s == 0);
-            if constant && !(0..from[*axis] as isize).contains(&out[*axis].offset) {
-                return Moved::Unread;
-            }
-            out
-        }
-        Op::Roll { axis, shift: s } => {
-            let mut out = at.to_vec();
-            out[*axis] = at[*axis].scaled(1, -shift(from[*axis], *s));
-            out
-        }
-        _ => at.to_vec(),
-    })
-}
 
 struct Reader<'a> {
     f: &'a Func,
@@ -558,21 +412,4 @@ impl Reader<'_> {
 /// Along one loop, one element an iteration.
 fn plain(i: &Affine) -> bool {
     i.steps.iter().filter(|s| **s != 0).count() == 1 && i.steps.contains(&1)
-}
-
-/// What only moves elements, or says where they are.
-fn moves(f: &Func, v: Value) -> bool {
-    let node = f.node(v);
-    match &node.op {
-        Op::Reshape(to) => unit_axes(&f.ty(node.args[0]).shape, to).is_some(),
-        Op::Iota { dtype, .. } => dtype.is_float(),
-        Op::Transpose(_)
-        | Op::Broadcast { .. }
-        | Op::Slice { .. }
-        | Op::Concat(_)
-        | Op::Reverse(_)
-        | Op::Roll { .. } => node.types[0].dtype.is_float(),
-        Op::Pad { interior, .. } => interior.iter().all(|&k| k == 0),
-        _ => false,
-    }
 }

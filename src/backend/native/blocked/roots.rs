@@ -1,6 +1,6 @@
 //! Which values a step keeps in memory for its other sweeps, and in which sweep each is made.
 
-use super::read::{Moved, moved};
+use super::moved::{Moved, moved};
 use crate::backend::native::fuse::unit_axes;
 use crate::backend::native::nest::Affine;
 use crate::ir::{Func, Op, Unary, Value};

@@ -1,7 +1,7 @@
 //! The arrays of a blocked scan: what they stand for, and which of them take each other's places.
 
+use super::extent::{Extent, Source};
 use super::layout::Field;
-use super::read::{Extent, Source};
 use super::roots::{self, Roots};
 use crate::ir::{Func, Op, Value};
 use std::collections::HashMap;

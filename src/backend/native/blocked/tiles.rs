@@ -9,9 +9,10 @@
 //! [Wolfe 1989, More iteration space tiling; Griewank & Walther 2008, Evaluating Derivatives, §12]
 
 use super::Blocked;
+use super::extent::{End, Extent, Source};
 use super::layout::{Aligned, Field, Memory};
 use super::passes::{self, Pass, Place, Stage, Work, Working};
-use super::read::{self, End, Extent, Source};
+use super::read;
 use super::rings::{LINES, Ring};
 use super::roots::{self, Roots};
 use super::slots::{Kind, Layout, Next, Slot};

@@ -72,6 +72,17 @@ impl<V: Vector> Place<V> for Planes<V> {
     }
 }
 
+impl<V: Vector> Planes<V> {
+    /// Element j is to come into the cache.
+    #[inline(always)]
+    pub fn fetch(&self, j: usize) {
+        // Their last lane: where columns begin within a cache line the first one is there with those before.
+        let last = j * self.apart + V::LANES - 1;
+        V::fetch(self.re.wrapping_add(last));
+        V::fetch(self.im.wrapping_add(last));
+    }
+}
+
 impl<V: Vector> Plan<V> {
     /// None where n has other prime factors than 2, 3 and 5, or fewer than two passes.
     pub fn new(n: usize) -> Option<Plan<V>> {

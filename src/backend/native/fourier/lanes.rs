@@ -4,11 +4,16 @@
 //!
 //! Which lines go together depends on the shape alone, so the bits do not depend on threads.
 
-use super::butterflies::{Packed, Place, Plan, Planes};
+mod modes;
+mod rows;
+
+use super::butterflies::{Packed, Plan, Planes};
 use super::scratch::Scratch;
-use super::vector::{Vector, transpose};
-use super::{AtPoints, Shared, each};
+use super::vector::Vector;
+use super::{AtPoints, Numbers, Shared, each};
 use crate::backend::native::Context;
+use modes::{Added, Exchanged, Factor, Multiplied};
+use rows::Rows;
 use std::sync::Arc;
 
 /// Plans for the axes of one shape, and memory.
@@ -43,98 +48,6 @@ pub struct Target<'a, T> {
 
 /// Factors of a source or a target at most.
 pub const MOST_FACTORS: usize = 4;
-
-/// Neighbouring columns of two arrays of modes, times factors.
-#[derive(Clone, Copy)]
-struct Multiplied<'a, V: Vector> {
-    of: Planes<V>,
-    factors: &'a [Factor<V>],
-    turned: bool,
-}
-
-/// For these columns: the first number, how far the next element of a line is, and whether neighbouring columns have their own.
-#[derive(Clone, Copy)]
-struct Factor<V: Vector> {
-    at: *const V::Number,
-    apart: usize,
-    own: bool,
-}
-
-impl<V: Vector> Place<V> for Multiplied<'_, V> {
-    #[inline(always)]
-    unsafe fn get(&self, j: usize) -> [V; 2] {
-        // SAFETY: the caller's.
-        unsafe {
-            let [mut x, mut y] = self.of.get(j);
-            for f in self.factors {
-                let at = f.at.add(j * f.apart);
-                let k = if f.own { V::load(at, self.of.mask) } else { V::splat(*at) };
-                (x, y) = (k.times(x), k.times(y));
-            }
-            if self.turned { [y.times(V::splat(V::number(-1.0))), x] } else { [x, y] }
-        }
-    }
-    #[inline(always)]
-    unsafe fn put(&self, _: usize, _: [V; 2]) {
-        unreachable!("compiler bug: modes are only read")
-    }
-}
-
-/// Neighbouring columns to which modes times factors are added, or which they are.
-#[derive(Clone, Copy)]
-struct Added<'a, V: Vector> {
-    to: Planes<V>,
-    factors: &'a [Factor<V>],
-    /// By which real and imaginary parts are multiplied, after they were exchanged where they are `turned`.
-    signs: [f64; 2],
-    turned: bool,
-    first: bool,
-}
-
-impl<V: Vector> Place<V> for Added<'_, V> {
-    #[inline(always)]
-    unsafe fn get(&self, _: usize) -> [V; 2] {
-        unreachable!("compiler bug: a sum of modes is only written")
-    }
-    #[inline(always)]
-    unsafe fn put(&self, j: usize, [mut x, mut y]: [V; 2]) {
-        // SAFETY: the caller's.
-        unsafe {
-            for f in self.factors {
-                let at = f.at.add(j * f.apart);
-                let k = if f.own { V::load(at, self.to.mask) } else { V::splat(*at) };
-                (x, y) = (k.times(x), k.times(y));
-            }
-            if self.turned {
-                (x, y) = (y, x);
-            }
-            (x, y) = (x.times(V::splat(V::number(self.signs[0]))), y.times(V::splat(V::number(self.signs[1]))));
-            if !self.first {
-                let [u, v] = self.to.get(j);
-                (x, y) = (u.plus(x), v.plus(y));
-            }
-            self.to.put(j, [x, y])
-        }
-    }
-}
-
-/// The same with real and imaginary parts exchanged: of these the other direction of a transform is this one.
-#[derive(Clone, Copy)]
-struct Exchanged<P>(P);
-
-impl<V: Vector, P: Place<V>> Place<V> for Exchanged<P> {
-    #[inline(always)]
-    unsafe fn get(&self, j: usize) -> [V; 2] {
-        // SAFETY: the caller's.
-        let [x, y] = unsafe { self.0.get(j) };
-        [y, x]
-    }
-    #[inline(always)]
-    unsafe fn put(&self, j: usize, [x, y]: [V; 2]) {
-        // SAFETY: the caller's.
-        unsafe { self.0.put(j, [y, x]) }
-    }
-}
 
 /// Vectors begin at multiples of a cache line.
 #[derive(Clone, Copy)]
@@ -176,7 +89,10 @@ impl<V: Vector> Grid<V> {
             let between = self.spectrum(at.cast(), self.padded);
             each(workers, self.row_tasks(), &|task| {
                 // SAFETY: the processor is able (or there is no `Grid`); a task reads and writes rows of its own.
-                self.with_work(|a, b| unsafe { self.rows_forward(task, x.at(0), 0, between, a, b) });
+                self.with_work(|a, b| unsafe {
+                    let rows = Rows { of: Numbers { x: x.at(0), times: None }, begin: 0 };
+                    self.rows_forward(task, rows, between, a, b)
+                });
             });
             self.inner_columns_forward(workers, between);
             each(workers, self.column_tasks(0), &|task| {
@@ -201,7 +117,10 @@ impl<V: Vector> Grid<V> {
                 let x = Shared(x.as_ptr().cast_mut());
                 each(workers, self.row_tasks(), &|task| {
                     // SAFETY: as above; only read.
-                    self.with_work(|a, b| unsafe { self.rows_forward(task, x.at(0), 0, between, a, b) });
+                    self.with_work(|a, b| unsafe {
+                        let rows = Rows { of: Numbers { x: x.at(0), times: None }, begin: 0 };
+                        self.rows_forward(task, rows, between, a, b)
+                    });
                 });
                 self.columns_forward(workers, &[between], std::slice::from_ref(target), &mut [&mut *y]);
             }
@@ -216,7 +135,7 @@ impl<V: Vector> Grid<V> {
             self.columns_backward(workers, std::slice::from_ref(x), &[between]);
             each(workers, self.row_tasks(), &|task| {
                 // SAFETY: as above.
-                self.with_work(|a, b| unsafe { self.rows_backward(task, between, y.at(0), 0, a, b) });
+                self.with_work(|a, b| unsafe { self.rows_backward(task, between, (y.at(0), 0), a, b) });
             });
         });
     }
@@ -233,29 +152,27 @@ impl<V: Vector> Grid<V> {
     ) {
         let n = self.shape[self.shape.len() - 1];
         let made = targets.len();
-        let count = x.len().max(made);
-        self.with_lines(self.plane() * count, |at| {
-            // SAFETY: one plane behind the other.
-            let place = |k: usize| self.spectrum(unsafe { at.add(k * self.plane()) }.cast(), self.padded);
-            let planes: Vec<Spectrum<V>> = (0..count).map(place).collect();
+        // Each plane a piece of memory of its own, which programs with more or fewer of them share.
+        self.with_pieces(self.plane(), x.len().max(made), |pieces| {
+            let planes: Vec<Spectrum<V>> = pieces.iter().map(|at| self.spectrum(at.cast(), self.padded)).collect();
             self.columns_backward(workers, x, &planes);
             each(workers, self.row_tasks(), &|task| {
                 let first = task * 2 * V::LANES;
                 let count = (2 * V::LANES).min(self.rows - first);
-                self.with_lines(n * (x.len() + 1), |at| {
-                    // SAFETY: one block of n lines behind the other.
-                    let block = |k: usize| unsafe { at.add(k * n) }.cast::<V::Number>();
+                self.with_lines(n * (x.len() + usize::from(at_points.writes)), |at| {
+                    // One block of n lines behind the other.
+                    let block = |k: usize| at.wrapping_add(k * n).cast::<V::Number>();
                     let args: Vec<*mut V::Number> = (0..x.len()).map(block).collect();
                     let result = block(x.len());
                     self.with_work(|a, b| {
                         for (from, to) in planes.iter().zip(&args) {
                             // SAFETY: as above; nobody else has these blocks.
-                            unsafe { self.rows_backward(task, *from, *to, first, a, b) };
+                            unsafe { self.rows_backward(task, *from, (*to, first), a, b) };
                         }
                         for (k, plane) in planes.iter().enumerate().take(made) {
-                            at_points(k, (first, count), &args, result);
+                            let of = (at_points.make)(k, (first, count), &args, result);
                             // SAFETY: as above; these rows of all planes have been read.
-                            unsafe { self.rows_forward(task, result, first, *plane, a, b) };
+                            unsafe { self.rows_forward(task, Rows { of, begin: first }, *plane, a, b) };
                         }
                     });
                 });
@@ -325,6 +242,11 @@ impl<V: Vector> Grid<V> {
                     // Only read.
                     let given = self.spectrum(x[k].modes.as_ptr().cast_mut(), self.modes);
                     let of = self.lines(axis, task, given);
+                    if task + 1 < tasks {
+                        // The state of long ago: what the next columns need of it comes while these are worked on.
+                        let next = self.lines(axis, task + 1, given);
+                        (k..self.shape[axis]).step_by(x.len()).for_each(|j| next.fetch(j));
+                    }
                     if x[k].factors.is_empty() && !x[k].turned {
                         return self.plans[axis].run(Exchanged(of), to, a, b);
                     }
@@ -391,153 +313,6 @@ impl<V: Vector> Grid<V> {
         Factor { at: numbers[at..].as_ptr(), apart: strides[axis], own: strides[last] > 0 }
     }
 
-    /// Two blocks of rows at once, the second as imaginary parts. The numbers of row `begin` lie first.
-    #[target_feature(enable = "avx512f,avx512dq")]
-    unsafe fn rows_forward(
-        &self,
-        task: usize,
-        x: *const V::Number,
-        begin: usize,
-        to: Spectrum<V>,
-        a: Packed<V>,
-        b: Packed<V>,
-    ) {
-        let plan = &self.plans[self.plans.len() - 1];
-        let (n, modes, first) = (plan.n, self.modes, task * 2 * V::LANES);
-        // SAFETY: the caller's; rows and elements that there are not have masks without lanes.
-        unsafe {
-            for part in 0..2 {
-                let row = first + part * V::LANES;
-                for j in (0..n).step_by(V::LANES) {
-                    let v = self.read_rows(x, n, (row, begin), j, n);
-                    for (i, v) in v.iter().enumerate().take(V::LANES.min(n - j)) {
-                        (*a.0.add(j + i))[part] = *v;
-                    }
-                }
-            }
-            // The work in `a` is used up by the second pass.
-            plan.run(a, b, b, a);
-            let half = V::splat(V::number(0.5));
-            let zero = V::splat(V::number(0.0));
-            for k in (0..modes).step_by(V::LANES) {
-                let mut parts = [[zero; 16]; 4];
-                // A lane is the second index of the parts.
-                #[allow(clippy::needless_range_loop)]
-                for i in 0..V::LANES.min(modes - k) {
-                    let [x, y] = *b.0.add(k + i);
-                    let [u, v] = *b.0.add((n - k - i) % n);
-                    parts[0][i] = x.plus(u).times(half);
-                    parts[1][i] = y.minus(v).times(half);
-                    parts[2][i] = y.plus(v).times(half);
-                    parts[3][i] = u.minus(x).times(half);
-                }
-                for (p, v) in parts.iter_mut().enumerate() {
-                    transpose(v);
-                    let plane = if p % 2 == 0 { to.re } else { to.im };
-                    self.write_rows(plane, to.row, (first + p / 2 * V::LANES, 0), k, modes, v);
-                }
-            }
-        }
-    }
-
-    #[target_feature(enable = "avx512f,avx512dq")]
-    unsafe fn rows_backward(
-        &self,
-        task: usize,
-        from: Spectrum<V>,
-        y: *mut V::Number,
-        begin: usize,
-        a: Packed<V>,
-        b: Packed<V>,
-    ) {
-        let plan = &self.plans[self.plans.len() - 1];
-        let (n, modes, first) = (plan.n, self.modes, task * 2 * V::LANES);
-        // SAFETY: as above.
-        unsafe {
-            let zero = V::splat(V::number(0.0));
-            for k in (0..modes).step_by(V::LANES) {
-                let second = first + V::LANES;
-                let re = [
-                    self.read_rows(from.re, from.row, (first, 0), k, modes),
-                    self.read_rows(from.re, from.row, (second, 0), k, modes),
-                ];
-                let im = [
-                    self.read_rows(from.im, from.row, (first, 0), k, modes),
-                    self.read_rows(from.im, from.row, (second, 0), k, modes),
-                ];
-                for i in 0..V::LANES.min(modes - k) {
-                    let (k, back) = (k + i, (n - k - i) % n);
-                    // Real numbers have real ends.
-                    let ends = k == back;
-                    let (im0, im1) = if ends { (zero, zero) } else { (im[0][i], im[1][i]) };
-                    // Parts are exchanged.
-                    *a.0.add(k) = [im0.plus(re[1][i]), re[0][i].minus(im1)];
-                    if !ends {
-                        *a.0.add(back) = [re[1][i].minus(im0), re[0][i].plus(im1)];
-                    }
-                }
-            }
-            plan.run(a, b, b, a);
-            for part in 0..2 {
-                let row = first + part * V::LANES;
-                for j in (0..n).step_by(V::LANES) {
-                    let mut v = [zero; 16];
-                    for (i, v) in v.iter_mut().enumerate().take(V::LANES.min(n - j)) {
-                        *v = (*b.0.add(j + i))[1 - part];
-                    }
-                    transpose(&mut v);
-                    self.write_rows(y, n, (row, begin), j, n, &v);
-                }
-            }
-        }
-    }
-
-    /// Elements from `j` on of as many rows as lanes, element i of all rows in vector i. `apart`: from row to row; `end` of each row;
-    /// `begin`: the row that lies first.
-    #[inline(always)]
-    unsafe fn read_rows(
-        &self,
-        x: *const V::Number,
-        apart: usize,
-        (row, begin): (usize, usize),
-        j: usize,
-        end: usize,
-    ) -> [V; 16] {
-        // SAFETY: the caller's.
-        unsafe {
-            let mask = lanes(end - j);
-            let mut v = [V::splat(V::number(0.0)); 16];
-            for (i, v) in v.iter_mut().enumerate().take(V::LANES) {
-                if row + i < self.rows {
-                    *v = V::load(x.add((row - begin + i) * apart + j), mask);
-                }
-            }
-            transpose(&mut v);
-            v
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn write_rows(
-        &self,
-        y: *mut V::Number,
-        apart: usize,
-        (row, begin): (usize, usize),
-        j: usize,
-        end: usize,
-        v: &[V; 16],
-    ) {
-        // SAFETY: the caller's.
-        unsafe {
-            let mask = lanes(end - j);
-            for (i, v) in v.iter().enumerate().take(V::LANES) {
-                if row + i < self.rows {
-                    v.store(y.add((row - begin + i) * apart + j), mask);
-                }
-            }
-        }
-    }
-
     /// Pairs of work for the longest axis, twice.
     fn with_work<R>(&self, f: impl FnOnce(Packed<V>, Packed<V>) -> R) -> R {
         let longest = self.shape.iter().max().copied().unwrap_or(0);
@@ -555,6 +330,11 @@ impl<V: Vector> Grid<V> {
 
     fn with_lines<R>(&self, lines: usize, f: impl FnOnce(*mut Line<V>) -> R) -> R {
         self.scratch.with(lines * size_of::<Line<V>>(), |at| f(at.cast()))
+    }
+
+    /// So many pieces of so many lines.
+    fn with_pieces<R>(&self, lines: usize, count: usize, f: impl FnOnce(&[*mut u8]) -> R) -> R {
+        self.scratch.with_many(lines * size_of::<Line<V>>(), count, f)
     }
 }
 

@@ -41,9 +41,23 @@ pub struct Modal {
     pub negative: bool,
 }
 
+/// Between transforms back and forward.
+pub struct AtPoints<'a, T> {
+    pub make: &'a AtRows<'a, T>,
+    /// Whether it needs memory for its results.
+    pub writes: bool,
+}
+
 /// Makes some rows of numbers from the same rows of others: which of several results, the first row and how many, where those of each
-/// argument lie, and where the result.
-pub type AtPoints<'a, T> = dyn Fn(usize, (usize, usize), &[*mut T], *mut T) + Sync + 'a;
+/// argument lie, and memory for the result.
+pub type AtRows<'a, T> = dyn Fn(usize, (usize, usize), &[*mut T], *mut T) -> Numbers<T> + Sync + 'a;
+
+/// Where numbers lie, or where the factors of their products do.
+#[derive(Clone, Copy)]
+pub struct Numbers<T> {
+    pub x: *const T,
+    pub times: Option<*const T>,
+}
 
 enum Plans {
     Double(Axes<f64>),

@@ -19,6 +19,11 @@ pub trait Vector: Copy + Send + Sync + 'static {
     /// Lanes that the mask leaves out are 0, and their memory is not read.
     unsafe fn load(from: *const Self::Number, mask: u16) -> Self;
     unsafe fn store(self, to: *mut Self::Number, mask: u16);
+    /// Asks for what lies there, or would, to come into the second-level cache.
+    fn fetch(from: *const Self::Number) {
+        // SAFETY: no memory is accessed.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
     unsafe fn plus(self, y: Self) -> Self;
     unsafe fn minus(self, y: Self) -> Self;
     unsafe fn times(self, y: Self) -> Self;

@@ -25,7 +25,8 @@ impl Lowering<'_> {
                     self.overwriting(v, node, Kind::Behind(pair), marks, Default::default());
                 }
                 Behind::Retraced(loops, start) => {
-                    let (marks, more) = (loops.overwritten(), loops.cotangents().to_vec());
+                    let given = node.args[..carry].iter().all(|a| self.is_last_of(*a));
+                    let (marks, more) = (loops.overwritten(given), loops.cotangents(given).to_vec());
                     self.overwriting(v, node, Kind::Retraced(loops), marks, (start, more));
                 }
             }
@@ -93,6 +94,25 @@ impl Lowering<'_> {
             return None;
         }
         Some((behind, Loops::of(body, (*length, *carry, *xs, *reverse))?))
+    }
+
+    /// Whether this is all of something that was made, and nobody else reads any of it.
+    fn is_last_of(&self, mut v: Value) -> bool {
+        let place = self.places[v.index()].first();
+        let whole = place.is_some_and(|p| matches!(p.root, Root::Slot(m) if p.start == 0 && p.len == self.made[m].len));
+        let alone = |v: Value| {
+            self.f.nodes.iter().flat_map(|n| &n.args).chain(&self.f.outputs).filter(|a| **a == v).count() == 1
+        };
+        while alone(v) {
+            match &self.f.node(v).op {
+                // The result may be the argument itself.
+                Op::Reshape(_) | Op::Slice { .. } | Op::Broadcast { .. } | Op::Transpose(_) | Op::Cast(_) => {
+                    v = self.f.node(v).args[0]
+                }
+                op => return whole && !matches!(op, Op::Get(_)),
+            }
+        }
+        false
     }
 
     /// Whether these are whole results of loops, each read once.
