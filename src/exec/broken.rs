@@ -215,10 +215,11 @@ fn bad_start(m: &March, (entry, value): (Option<usize>, f64), which: &str, scale
             let what = if value.is_nan() { "not a number" } else { "infinite" };
             format!("the initial value of {unknown} of `{name}`{scale} is {what}{place}{which}")
         }
-        (None, Some(_)) => format!("the initial values of `{name}`{scale} are not finite{which}"),
-        (None, None) => format!("the rates of `{name}`{scale} at its initial values are not finite{which}"),
+        // Beside the state, tries carry the rates there.
+        (None, None) if m.found => format!("the rates of `{name}`{scale} at its initial values are not finite{which}"),
+        (None, _) => format!("the initial values of `{name}`{scale} are not finite{which}"),
     };
-    let place = if entry.is_some() { "its `init`" } else { "them" };
+    let place = if entry.is_none() && m.found { "them" } else { "its `init`" };
     let help = format!("look in {place} for a division by zero, or a root or a logarithm of something negative");
     Told { code: "run.unstable", message, help, note: m.method() }
 }
