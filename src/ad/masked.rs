@@ -83,6 +83,7 @@ fn number(f: &Func, mask: Value) -> Option<Value> {
         _ => None,
     }
 }
+
 #[cfg(test)]
 mod tests {
     use crate::ad::grad;

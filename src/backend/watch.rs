@@ -29,7 +29,7 @@ pub trait Watch: Sync {
     }
 
     /// A step has made a number that is not finite: entry `entry` of the `state`-th carried value. `now` is after that step, `before`
-    /// is the state before it.
+    /// is the state before it. Where there was one at the start, `now` is at step 0 and `before` the start.
     fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault;
 
     /// Whether the states of this loop are to be looked at by [`Watch::holds`]: as often as takes a small part of the time.

@@ -45,7 +45,20 @@ impl Output {
     }
 
     pub fn diagnostics<'a>(&mut self, ds: impl IntoIterator<Item = &'a Diagnostic>, sources: &Sources) {
-        ds.into_iter().for_each(|d| self.diagnostic(d, sources));
+        /// Errors that are drawn: one mistake may have hundreds of consequences.
+        const MOST: usize = 50;
+        let mut more = 0;
+        for d in ds {
+            if d.is_error() && self.errors >= MOST && !self.json {
+                self.errors += 1;
+                more += 1;
+            } else {
+                self.diagnostic(d, sources);
+            }
+        }
+        if more > 0 {
+            let _ = writeln!(std::io::stderr().lock(), "… and {more} more errors");
+        }
     }
 
     /// A line for people, on stderr.

@@ -34,6 +34,9 @@ pub fn run(args: &args::Run) -> Outcome {
     let finished = exec_run::run(program, options(args, &folder, meter), &mut files);
     out.diagnostics(&finished.outcome.warnings, &program.sources);
     tell(&finished.outcome, &out);
+    if studies(program).is_empty() {
+        out.say("nothing was computed: the program has no `study`");
+    }
     if let Some(d) = &finished.failure {
         out.diagnostic(d, &program.sources);
     }

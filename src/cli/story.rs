@@ -72,14 +72,14 @@ pub fn report(told: &Told, finished: &Finished, written: IndexMap<String, String
     let scales = scale_map(&told.analysis.scales);
     if !scales.scales.is_empty() {
         let title = "What each scale resolves".into();
-        figures.push(Figure { id: "scales".into(), title, caption: String::new(), content: Content::Scales(scales) });
+        figures.push(Figure::of_run("scales", title, Content::Scales(scales)));
     }
     figures.extend(outcome::figures(found));
     figures.extend(outcome::trainings(found));
     let graph = task_graph(&graph, &records, finished);
     if graph.tasks.len() > 1 && graph.tasks.len() <= MOST_DRAWN {
         let title = "What needed what".into();
-        figures.push(Figure { id: "tasks".into(), title, caption: String::new(), content: Content::Tasks(graph) });
+        figures.push(Figure::of_run("tasks", title, Content::Tasks(graph)));
     }
     let mut tables: Vec<_> = run.comparisons.iter().map(compare::table).collect();
     tables.extend(outcome::tables(found));

@@ -19,7 +19,7 @@ pub fn diagnosed<'m>(fault: &Fault, of: impl Fn(&str) -> Option<&'m March>, span
     let (what, place) = (&fault.what, &fault.place);
     let own = march::marked(place).map(|(mark, _)| mark);
     let broken = fault.broken.as_ref().and_then(|broken| Some((broken, of(own?)?)));
-    let d = match broken {
+    Box::new(match broken {
         Some((broken, m)) => {
             let Told { code, message, help, note } = told(broken, m);
             let around = around(&fault.path, own, &of);
@@ -35,12 +35,12 @@ pub fn diagnosed<'m>(fault: &Fault, of: impl Fn(&str) -> Option<&'m March>, span
                 around(&steps, None, &of).into_iter().map(|words| format!(" {}", words.replacen(&system, "", 1)));
             let when: String = when.collect();
             let words: String = rest.into_iter().rev().map(|w| format!("{w}: ")).collect();
-            Diagnostic::error("run.failed", span, format!("`{place}` failed{when}: {words}{what}"))
+            let d = Diagnostic::error("run.failed", span, format!("`{place}` failed{when}: {words}{what}"));
+            let run = steps.first().and_then(|within| of_run(within, &of));
+            let shorter = run.map(|(.., m)| format!("try half the step, `{}({})`", m.time, short(m.step / 2.0)));
+            let help: Vec<String> = shorter.into_iter().chain(fault.help.clone()).collect();
+            if help.is_empty() { d } else { d.help(help.join("; ")) }
         }
-    };
-    Box::new(match &fault.help {
-        Some(h) => d.help(h.clone()),
-        None => d,
     })
 }
 
@@ -52,11 +52,12 @@ fn told(broken: &BrokenRun, m: &March) -> Told {
         true => format!("at t = {t} after {} steps{which}", broken.steps),
         false => format!("at t = {t} in step {} of {}{which}", broken.steps, m.steps),
     };
-    let scale = scale(m);
+    let scale = m.of_scale();
     match &broken.how {
         Broke::NotFinite { entry, value, largest } => {
             not_finite(m, (*entry, *value, *largest), (&when, broken.steps == 0), &scale)
         }
+        Broke::Start { entry, value } => bad_start(m, (*entry, *value), &which, &scale),
         Broke::Claim { claim, entry, value, conserved } => {
             let held = m.watched.as_ref().and_then(|w| w.claims.get(*claim));
             let held = held.expect("compiler bug: a claim that nobody made");
@@ -107,11 +108,7 @@ fn of_run<'w, 'm>(within: &'w Within, of: &impl Fn(&str) -> Option<&'m March>) -
 /// `at t = 0.51 in step 51 of 200 of `Burst` (scale `micro`)`
 fn time(m: &March, steps: usize) -> String {
     let t = m.start + steps as f64 * m.step;
-    format!("at t = {} in step {steps} of {} of `{}`{}", short(t), m.steps, m.system, scale(m))
-}
-
-fn scale(m: &March) -> String {
-    m.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default()
+    format!("at t = {} in step {steps} of {} of `{}`{}", short(t), m.steps, m.system, m.of_scale())
 }
 
 fn which(broken: &BrokenRun, m: &March) -> String {
@@ -131,7 +128,7 @@ fn claim_broken(
 ) -> Told {
     let (how, help) = match (held.rule, conserved) {
         (Rule::Margin { width, .. }, _) => {
-            let place = width.map(|w| cell(m, entry / w.max(1))).unwrap_or_default();
+            let place = width.map(|w| m.cell(entry / w.max(1))).unwrap_or_default();
             let how = match value {
                 0.0 => format!("does not hold{place}: both sides are equal"),
                 value => format!("does not hold{place}: {} are missing", short(-value)),
@@ -155,7 +152,7 @@ fn claim_broken(
         }
     };
     let message = format!("`ensure {}` of `{}`{scale}: `{}` {how}, {when}", held.name, m.system, held.text);
-    Told { code: "run.ensure", message, help: help.into(), note: method(m) }
+    Told { code: "run.ensure", message, help: help.into(), note: m.method() }
 }
 
 fn not_finite(
@@ -170,12 +167,12 @@ fn not_finite(
     let (unknown, place) = match at {
         Some(at) if spread => {
             let (unknown, point) = m.of_values(at);
-            let place = point.map(|p| cell(m, p)).unwrap_or_default();
+            let place = point.map(|p| m.cell(p)).unwrap_or_default();
             (unknown, format!("; a step before it was largest{place}"))
         }
         Some(at) => {
             let (unknown, point) = m.entry(at);
-            (unknown, point.map(|p| cell(m, p)).unwrap_or_default())
+            (unknown, point.map(|p| m.cell(p)).unwrap_or_default())
         }
         None => ("the state".to_string(), String::new()),
     };
@@ -204,7 +201,27 @@ fn not_finite(
     };
     let component = at.and_then(|at| if spread { m.number_of_values(at) } else { m.number(at) });
     let equation = component.and_then(|k| m.equation(k)).map(|e| format!("{e}; ")).unwrap_or_default();
-    Told { code: "run.unstable", message, help, note: format!("{equation}{}", method(m)) }
+    Told { code: "run.unstable", message, help, note: format!("{equation}{}", m.method()) }
+}
+
+/// A run that began with something that is not finite.
+fn bad_start(m: &March, (entry, value): (Option<usize>, f64), which: &str, scale: &str) -> Told {
+    let name = &m.system;
+    let known = entry.filter(|k| !matches!(m.layout, Layout::Elsewhere(_)) && *k < m.entries());
+    let message = match (known, entry) {
+        (Some(at), _) => {
+            let (unknown, point) = m.entry(at);
+            let place = point.map(|p| m.cell(p)).unwrap_or_default();
+            let what = if value.is_nan() { "not a number" } else { "infinite" };
+            format!("the initial value of {unknown} of `{name}`{scale} is {what}{place}{which}")
+        }
+        // Beside the state, tries carry the rates there.
+        (None, None) if m.found => format!("the rates of `{name}`{scale} at its initial values are not finite{which}"),
+        (None, _) => format!("the initial values of `{name}`{scale} are not finite{which}"),
+    };
+    let place = if entry.is_none() && m.found { "them" } else { "its `init`" };
+    let help = format!("look in {place} for a division by zero, or a root or a logarithm of something negative");
+    Told { code: "run.unstable", message, help, note: m.method() }
 }
 
 /// Steps that follow the error came to nothing. What stops them is not looked for.
@@ -230,23 +247,10 @@ fn stuck(
     let equations: Vec<String> =
         m.equations.iter().filter(|(name, _)| !name.is_empty()).map(|(_, text)| text.clone()).collect();
     let note = match &equations[..] {
-        [one] => format!("{one}; {}", method(m)),
-        _ => method(m),
+        [one] => format!("{one}; {}", m.method()),
+        _ => m.method(),
     };
     Told { code: "run.steps", message, help: help.into(), note }
-}
-
-fn method(m: &March) -> String {
-    match m.found {
-        true => format!("{} on {}", m.time, m.space),
-        false => format!("{} on {}, a step of {}", m.time, m.space, short(m.step)),
-    }
-}
-
-/// ` in cell 23 at (0.3672)`
-fn cell(m: &March, point: usize) -> String {
-    let x: Vec<String> = m.coordinates(point).iter().map(|x| short(*x)).collect();
-    format!(" in cell {point} at ({})", x.join(", "))
 }
 
 /// A number with its last digits.

@@ -106,6 +106,8 @@ struct State {
     last: Instant,
     last_steps: usize,
     writing: Duration,
+    /// A checkpoint could not be written.
+    refused: bool,
     /// Where the loop inside goes on: in which round of the outer one, from where.
     inner: Option<(usize, Saved)>,
     /// Checkpoints that are on the disk.
@@ -148,6 +150,7 @@ impl<'a> Follower<'a> {
                 last: Instant::now(),
                 last_steps: 0,
                 writing: Duration::ZERO,
+                refused: false,
                 inner: None,
                 kept: vec![],
                 stream: None,
@@ -252,9 +255,16 @@ impl<'a> Follower<'a> {
         let meta = json!({ "content": content, "body": outer.body, "step": outer.step, "inner": inner, "states": outer.state.len(),
             "rows": outer.rows.len(), "inner rows": now.rows.len(), "inner states": now.state.len() });
         let key = self.key_of(s.loops);
-        // A checkpoint that cannot be written costs time after a crash, nothing else.
-        if self.store.put(&key, &Artifact { kind: "loop".into(), meta, arrays }).is_ok() && !s.kept.contains(&key) {
-            s.kept.push(key);
+        // A checkpoint that cannot be written costs time after a crash, nothing else; the one before it stays.
+        match self.store.put(&key, &Artifact { kind: "loop".into(), meta, arrays }) {
+            Ok(()) if s.kept.contains(&key) => {}
+            Ok(()) => s.kept.push(key),
+            Err(fault) if !s.refused => {
+                s.refused = true;
+                let name = system(marked(outer.body).map_or(outer.body, |(mark, _)| mark));
+                self.store.complain(format!("a checkpoint of `{name}` could not be kept: {fault}"));
+            }
+            Err(_) => {}
         }
         s.last = Instant::now();
         s.writing = clock.elapsed();
@@ -281,13 +291,14 @@ impl Watch for Follower<'_> {
         }
         let key = self.key_of(s.loops);
         let found = self.store.get(&key).filter(|a| a.kind == "loop" && a.meta["body"] == start.body)?;
+        // It goes with the end of the task even where it is of no use.
+        s.kept.push(key);
         if let Some(stream) = s.stream.as_mut().filter(|stream| stream.rows.body == start.body) {
             let content = found.meta["content"].as_str().and_then(Fingerprint::parse)?;
             if !stream.resume(found.meta["step"].as_u64()? as usize, content) {
                 return None;
             }
         }
-        s.kept.push(key);
         let number = |name: &str| found.meta[name].as_u64().map(|n| n as usize);
         let many = |prefix: &str, count: &str| -> Option<Vec<Tensor>> {
             (0..number(count)?).map(|i| found.arrays.get(&format!("{prefix}{i}")).cloned()).collect()
@@ -377,6 +388,14 @@ impl Watch for Follower<'_> {
     fn broken(&self, now: &Reached, before: &[View], state: usize, entry: usize) -> Fault {
         let Some(place) = self.place(now) else { return Fault::new(now.body, "a number that is not finite") };
         let value = now.state[state].number(entry);
+        if now.step == 0 {
+            let own = now.state[place.known.place];
+            let found = (0..own.len()).map(|k| (k, own.number(k))).find(|(_, x)| !x.is_finite());
+            let run = found.map_or(0, |(k, _)| k / place.known.entries.max(1));
+            let entry = found.map(|(k, _)| k - run * place.known.entries);
+            let how = Broke::Start { entry, value: found.map_or(value, |(_, x)| x) };
+            return self.broke(now, &place, place.known.start, (how, run));
+        }
         let step = if place.found { 0.0 } else { place.known.step };
         // Several runs that are taken together have their states one after the other.
         let entries = place.known.entries.max(1);

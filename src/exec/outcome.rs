@@ -62,7 +62,7 @@ pub struct Picture {
 #[derive(Clone, Debug)]
 pub enum Panel {
     /// A scalar field on a regular grid, row by row from the bottom.
-    Map { label: String, unit: String, x: (f64, f64), y: (f64, f64), columns: usize, rows: usize, values: Vec<f64> },
+    Map { label: String, unit: String, x: Along, y: Along, columns: usize, rows: usize, values: Vec<f64> },
     Curves {
         x_label: String,
         x_unit: String,
@@ -75,6 +75,17 @@ pub enum Panel {
     },
     /// Maps of one field at several times.
     Film(Vec<Panel>),
+}
+
+/// An axis of a map.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Along {
+    pub label: String,
+    pub unit: String,
+    pub from: f64,
+    pub to: f64,
+    /// A coordinate in space: lengths along both are drawn alike.
+    pub space: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -61,7 +61,8 @@ impl Partial {
         if let Err(e) = file.reserve(end as u64) {
             drop(file);
             let _ = fs.remove(path);
-            return Err(DiskFault::new("make room for the samples of this run in", path, &e));
+            let fault = DiskFault::new("make room for the samples of this run in", path, &e);
+            return Err(DiskFault { reason: format!("{} ({} MB)", fault.reason, end.div_ceil(1_000_000)), ..fault });
         }
         let growth = |((name, ty), range): (&(String, Type), Range<usize>)| Growth {
             name: name.clone(),

@@ -169,7 +169,7 @@ impl Store {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Damaged entries met since the last call, a sentence each.
+    /// What was wrong since the last call, a sentence each: damaged entries, checkpoints that could not be written.
     pub fn complaints(&self) -> Vec<String> {
         std::mem::take(&mut *self.complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
@@ -226,7 +226,8 @@ impl Store {
         self.dir.join("journal").join(format!("{}.json", &Fingerprint::of(task.as_bytes()).hex()[..32]))
     }
 
-    fn complain(&self, words: String) {
+    /// Notes what is wrong with the store and stops nothing.
+    pub fn complain(&self, words: String) {
         self.complaints.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(words);
     }
 }

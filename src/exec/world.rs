@@ -153,10 +153,13 @@ impl World {
     }
 
     fn disk(&self, fault: &DiskFault, span: Span) -> Failure {
-        Box::new(
-            Diagnostic::error("run.disk", span, format!("the result of `{}` could not be kept: {fault}", self.label()))
-                .help("make room on the disk and run again: what was finished before is found in the cache"),
-        )
+        let d =
+            Diagnostic::error("run.disk", span, format!("the result of `{}` could not be kept: {fault}", self.label()));
+        // A full disk says itself what helps.
+        Box::new(match fault.full {
+            true => d,
+            false => d.help("run again once it can be written: what was finished before is found in the cache, and a run in time goes on from its last checkpoint"),
+        })
     }
 }
 

@@ -32,6 +32,8 @@ pub struct BrokenRun {
 pub enum Broke {
     /// Which entry of the state, if it is one of it, and where the unknowns were largest in the step before: number of an entry.
     NotFinite { entry: Option<usize>, value: f64, largest: Option<usize> },
+    /// The run began with it: which entry of the state; none where the state is finite, and something else that is carried is not.
+    Start { entry: Option<usize>, value: f64 },
     /// Which claim, where, the value there; of a conserved number what it was and by how much it may change.
     Claim { claim: usize, entry: usize, value: f64, conserved: Option<(f64, f64)> },
     /// Tries ran out, or (`short`) became too short; those that were rejected, the length of the next.

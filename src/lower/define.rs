@@ -5,6 +5,7 @@ use super::eval::Lower;
 use super::value::{Env, Function, NetValue, Value};
 use crate::base::Span;
 use crate::sema::hir::{DefId, DefKind, Expr, ExprKind};
+use crate::sema::types::Type;
 use std::rc::Rc;
 
 impl Lower<'_> {
@@ -51,7 +52,7 @@ impl Lower<'_> {
                 self.task(&label, id, |l| {
                     let v = l.expr(value, &Env::default())?;
                     let v = l.coerce(v, ty.as_ref(), &Env::default(), value.span)?;
-                    Ok(l.named(v, &label))
+                    Ok(l.named(v, &label, value))
                 })
             }
             DefKind::Fn(lambda) => Ok(match lambda.body.result.kind {
@@ -96,12 +97,15 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// Domains take the name of the `let` they are defined by.
-    fn named(&self, v: Value, name: &str) -> Value {
+    /// Domains take the name of the `let` they are defined by, and the dimension that was inferred there.
+    fn named(&self, v: Value, name: &str, e: &Expr) -> Value {
         match v {
             Value::Domain(d) if d.name.is_empty() => {
                 let mut d = (*d).clone();
                 d.name = name.into();
+                if let Some(Type::Domain(_, length)) = self.program.types.get(e.id.index()) {
+                    d.length = Some(length.clone());
+                }
                 Value::Domain(Rc::new(d))
             }
             v => v,

@@ -1,5 +1,6 @@
 //! Domains: boxes of one to three dimensions, periodic or not, with named boundary parts.
 
+use crate::base::Dimension;
 use crate::sema::hir::DefId;
 
 /// A box `origin + [0, extent]` in SI.
@@ -11,6 +12,8 @@ pub struct Domain {
     pub extent: Vec<f64>,
     pub periodic: bool,
     pub scale: Option<DefId>,
+    /// Dimension of its coordinates, where it has a name.
+    pub length: Option<Dimension>,
 }
 
 impl Domain {

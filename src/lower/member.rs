@@ -55,7 +55,10 @@ impl Lower<'_> {
                     _ => vec![],
                 };
                 let message = format!("{} has no member `{name}`", base.kind());
-                if names.is_empty() {
+                if let Value::Num(_) = base {
+                    let help = "a number is its own value; so is each row of a file that has a single column";
+                    error_help("names.member", span, message, help)
+                } else if names.is_empty() {
                     error("names.member", span, message)
                 } else {
                     error_help("names.member", span, message, format!("it has {}", names.join(", ")))

@@ -141,6 +141,7 @@ impl Lower<'_> {
                 extent: vec![],
                 periodic: false,
                 scale: None,
+                length: None,
             }),
             unknowns: vec![],
             numbers: vec![],

@@ -96,7 +96,10 @@ impl<'a> Panel<'a> {
         // Equal aspect, within a box; a very slender field is stretched so that it can be seen.
         let (max_w, max_h) = [(440.0, 360.0), (300.0, 280.0), (232.0, 240.0)][columns - 1];
         let s = (max_w / dx as f32).min(max_h / dy as f32);
-        let (w, h) = ((dx as f32 * s).max(70.0), (dy as f32 * s).max(46.0));
+        let (w, h) = match map.stretched {
+            true => (max_w, 0.7 * max_h),
+            false => ((dx as f32 * s).max(70.0), (dy as f32 * s).max(46.0)),
+        };
         let x = Scale::new(&map.x.clone().range(bx.0, bx.1), std::iter::empty(), true, (w / 55.0).max(2.0) as usize);
         let y = Scale::new(&map.y.clone().range(by.0, by.1), std::iter::empty(), true, (h / 27.0).max(2.0) as usize);
         let (low, high) = map.range.unwrap_or_else(|| value_range(&map.data, map.colors));

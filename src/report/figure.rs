@@ -7,7 +7,16 @@ pub struct Figure {
     pub id: String,
     pub title: String,
     pub caption: String,
+    /// The study that asked for it; empty where none did.
+    pub study: String,
     pub content: Content,
+}
+
+impl Figure {
+    /// One that no study asked for.
+    pub fn of_run(id: &str, title: String, content: Content) -> Figure {
+        Figure { id: id.into(), title, caption: String::new(), study: String::new(), content }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -122,6 +131,8 @@ pub struct FieldMap {
     pub range: Option<(f64, f64)>,
     /// Number of isolines, zero for none.
     pub isolines: usize,
+    /// The axes are of two kinds: the map fills its place, whatever its sides.
+    pub stretched: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

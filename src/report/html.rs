@@ -27,8 +27,7 @@ pub fn page(report: &Report) -> String {
         sections.push(("scales", "Scales", pictures(&scales)));
     }
     if !report.tables.is_empty() || !figures.is_empty() {
-        let tables: String = report.tables.iter().map(table).collect();
-        sections.push(("results", "Results", tables + &pictures(&figures)));
+        sections.push(("results", "Results", results(&report.tables, &figures)));
     }
     if !graphs.is_empty() || !run.tasks.is_empty() {
         sections.push(("tasks", "Tasks and costs", pictures(&graphs) + &costs(run)));
@@ -107,6 +106,14 @@ fn checks(run: &Run) -> String {
             let (class, mark) = if c.held { ("good", "holds") } else { ("bad", "fails") };
             let study = if many { format!("<td>{}</td>", escape(&c.study)) } else { String::new() };
             let unit = if c.unit.is_empty() { String::new() } else { format!(" {}", escape(&c.unit)) };
+            // What holds or not has no numbers.
+            let (value, bound) = match c.relation.as_str() {
+                "holds" => Default::default(),
+                _ => (
+                    format!("{}{unit}", ticks::number(c.value)),
+                    format!("{} {}{unit}", escape(&c.relation), ticks::number(c.bound)),
+                ),
+            };
             let round = if c.round.is_empty() {
                 String::new()
             } else {
@@ -114,11 +121,8 @@ fn checks(run: &Run) -> String {
             };
             format!(
                 "<tr class=\"{class}\"><td class=\"mark\">{mark}</td>{study}<td><code>{}</code>{round}</td>\
-                 <td class=\"n\">{}{unit}</td><td class=\"n\">{} {}{unit}</td></tr>\n",
+                 <td class=\"n\">{value}</td><td class=\"n\">{bound}</td></tr>\n",
                 escape(&c.claim),
-                ticks::number(c.value),
-                escape(&c.relation),
-                ticks::number(c.bound),
             )
         })
         .collect();
@@ -127,6 +131,34 @@ fn checks(run: &Run) -> String {
         "<table class=\"checks\">\n<thead><tr><th></th>{study}<th>claim</th><th class=\"n\">value</th><th class=\"n\">bound</th></tr>\
          </thead>\n<tbody>\n{rows}</tbody></table>"
     ))
+}
+
+/// Tables and figures, those of a study under its name: a table carries it as its title.
+fn results(tables: &[Table], figures: &[&Figure]) -> String {
+    let mut studies: Vec<&str> = vec![];
+    for name in figures.iter().map(|f| f.study.as_str()).filter(|name| !name.is_empty()) {
+        if !studies.contains(&name) {
+            studies.push(name);
+        }
+    }
+    // Figures follow the last table of their study.
+    let mut out = String::new();
+    let last = |name: &str| tables.iter().rposition(|t| t.title == name);
+    let of = |name: &str| figures.iter().copied().filter(|f| f.study == name).collect::<Vec<_>>();
+    let mut heading = "";
+    for (k, t) in tables.iter().enumerate() {
+        out += &table(t, t.title != heading);
+        heading = &t.title;
+        for name in studies.iter().filter(|name| last(name) == Some(k)) {
+            out += &pictures(&of(name));
+        }
+    }
+    for name in studies.iter().filter(|name| last(name).is_none()) {
+        let head =
+            if studies.len() + tables.len() > 1 { format!("<h3>{}</h3>\n", escape(name)) } else { String::new() };
+        out += &(head + &pictures(&of(name)));
+    }
+    out + &pictures(&of(""))
 }
 
 fn pictures(figures: &[&Figure]) -> String {
@@ -147,7 +179,7 @@ fn pictures(figures: &[&Figure]) -> String {
         .collect()
 }
 
-fn table(t: &Table) -> String {
+fn table(t: &Table, with_title: bool) -> String {
     // A column of numbers stands right-aligned, with the odd word in it.
     let numeric = |k: usize| {
         let begins = |c: &&String| c.starts_with(|ch: char| ch.is_ascii_digit() || ch == '−' || ch == '-' || ch == '∞');
@@ -169,9 +201,9 @@ fn table(t: &Table) -> String {
         .collect();
     let caption =
         if t.caption.is_empty() { String::new() } else { format!("<p class=\"caption\">{}</p>\n", escape(&t.caption)) };
+    let head_line = if with_title { format!("<h3>{}</h3>\n", escape(&t.title)) } else { String::new() };
     format!(
-        "<h3>{}</h3>\n{}{caption}",
-        escape(&t.title),
+        "{head_line}{}{caption}",
         wide(&format!("<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table>"))
     )
 }

@@ -3,7 +3,7 @@
 use super::figure::{Axis, ColorMap, Content, Curve, FieldData, FieldMap, FieldRow, Figure, Film, LinePlot, Stroke};
 use super::manifest::{Check, State, Task};
 use super::{Table, ticks};
-use crate::exec::outcome::{self, Entry, Outcome, Panel, Picture, Row};
+use crate::exec::outcome::{self, Along, Entry, Outcome, Panel, Picture, Row};
 
 pub fn checks(outcome: &Outcome) -> Vec<Check> {
     let of = |c: &outcome::Check| Check {
@@ -49,7 +49,8 @@ pub fn trainings(outcome: &Outcome) -> Vec<Figure> {
     trained
         .flat_map(|t| {
             let panels = vec![outcome::losses(&t.history)];
-            figures_of(&Picture { study: "training".into(), title: t.label.clone(), panels })
+            let figures = figures_of(&Picture { study: "training".into(), title: t.label.clone(), panels });
+            figures.into_iter().map(|f| Figure { study: String::new(), ..f })
         })
         .collect()
 }
@@ -63,7 +64,7 @@ fn figures_of(p: &Picture) -> Vec<Figure> {
     let mut out = vec![];
     let mut add = |content: Content| {
         let id = format!("{}-{}", p.study, p.title.chars().take(40).collect::<String>());
-        out.push(Figure { id, title: p.title.clone(), caption: String::new(), content });
+        out.push(Figure { id, title: p.title.clone(), caption: String::new(), study: p.study.clone(), content });
     };
     let mut maps: Vec<FieldMap> = p.panels.iter().filter_map(field_map).collect();
     if !maps.is_empty() {
@@ -86,11 +87,15 @@ fn figures_of(p: &Picture) -> Vec<Figure> {
         // One curve is named by its axis; several by the legend.
         let single = curves.len() == 1 && y_label.is_empty();
         let label = if single { curves[0].label.clone() } else { y_label.clone() };
-        let curve =
-            |c: &outcome::Curve| Curve::new(if single { "" } else { &c.label }, c.x.clone(), c.y.clone()).style(style);
+        let largest = curves.iter().flat_map(|c| &c.x).map(|x| x.abs()).fold(0.0, f64::max);
+        let (x_unit, scale) = if x_unit == "m" { metre(largest) } else { (x_unit.as_str(), 1.0) };
+        let curve = |c: &outcome::Curve| {
+            let x = c.x.iter().map(|x| x * scale).collect();
+            Curve::new(if single { "" } else { &c.label }, x, c.y.clone()).style(style)
+        };
         let mut y = Axis::new(label, y_unit.as_str());
         y.log = *log_y && curves.iter().flat_map(|c| &c.y).any(|y| *y > 0.0);
-        let plot = LinePlot { x: Axis::new(x_label.as_str(), x_unit.as_str()), y, ..LinePlot::default() };
+        let plot = LinePlot { x: Axis::new(x_label.as_str(), x_unit), y, ..LinePlot::default() };
         add(Content::Lines(LinePlot { curves: curves.iter().map(curve).collect(), ..plot }));
     }
     out
@@ -127,28 +132,29 @@ fn one_range(maps: &mut [FieldMap]) {
 /// Coordinates in the prefix of the metre that suits them; signed values in diverging colours.
 fn field_map(panel: &Panel) -> Option<FieldMap> {
     let Panel::Map { label, unit, x, y, columns, rows, values } = panel else { return None };
-    let largest = [x.0, x.1, y.0, y.1].into_iter().map(f64::abs).fold(0.0, f64::max);
-    let (prefix, scale) = metre(largest);
-    let axis = |name: &str| Axis::new(name, prefix);
+    let largest = [x.from, x.to, y.from, y.to].into_iter().map(f64::abs).fold(0.0, f64::max);
+    let (prefix, scale) = if x.unit == "m" && y.unit == "m" { metre(largest) } else { ("", 1.0) };
+    let axis = |a: &Along| Axis::new(a.label.as_str(), if prefix.is_empty() { a.unit.as_str() } else { prefix });
     let finite = || values.iter().copied().filter(|v| v.is_finite());
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
     let signed = low < 0.0 && high > 0.0 && (-low).min(high) > 0.05 * (-low).max(high);
     Some(FieldMap {
         title: label.clone(),
         unit: unit.clone(),
-        x: axis("x"),
-        y: axis("y"),
+        x: axis(x),
+        y: axis(y),
         data: FieldData::Grid {
             nx: *columns,
             ny: *rows,
-            x: (x.0 * scale, x.1 * scale),
-            y: (y.0 * scale, y.1 * scale),
+            x: (x.from * scale, x.to * scale),
+            y: (y.from * scale, y.to * scale),
             values: values.clone(),
             nodal: false,
         },
         colors: if signed { ColorMap::Diverging } else { ColorMap::Viridis },
         range: (!signed && low <= high).then_some((low, high)),
         isolines: 0,
+        stretched: !(x.space && y.space),
     })
 }
 
@@ -239,7 +245,9 @@ mod tests {
 
     fn map(label: &str, offset: f64, amplitude: f64) -> Panel {
         let values = (0..12).map(|i| offset + amplitude * (i as f64 - 5.5)).collect();
-        Panel::Map { label: label.into(), unit: "K".into(), x: (0.0, 0.1), y: (0.0, 0.05), columns: 4, rows: 3, values }
+        let along = |label: &str, to: f64| Along { label: label.into(), unit: "m".into(), from: 0.0, to, space: true };
+        let (x, y) = (along("x", 0.1), along("y", 0.05));
+        Panel::Map { label: label.into(), unit: "K".into(), x, y, columns: 4, rows: 3, values }
     }
 
     #[test]

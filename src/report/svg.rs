@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     fn figure(id: &str, title: &str, content: Content) -> Figure {
-        Figure { id: id.into(), title: title.into(), caption: String::new(), content }
+        Figure { id: id.into(), title: title.into(), caption: String::new(), study: String::new(), content }
     }
 
     /// One picture of each kind.
@@ -107,6 +107,7 @@ mod tests {
             colors,
             range: None,
             isolines,
+            stretched: false,
         };
         let fields = FieldRow {
             panels: vec![

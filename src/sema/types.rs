@@ -25,8 +25,8 @@ pub enum Type {
         params: Vec<Type>,
         result: Box<Type>,
     },
-    /// A domain of so many space dimensions, where known.
-    Domain(Option<usize>),
+    /// A domain of so many space dimensions, where known, and the dimension of its coordinates.
+    Domain(Option<usize>, Dimension),
     /// What a system call gives.
     Problem(DefId),
     /// What `solve` gives; members are the unknowns and lets of the system.

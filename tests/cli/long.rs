@@ -1,6 +1,6 @@
 //! Runs in time: killed at several moments and resumed to the same bits, stopped by Ctrl-C, stopped where they break down.
 
-use super::{Folder, code, err, mslc, path, start, stored};
+use super::{Folder, checkpoints, code, err, mslc, path, start};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -20,12 +20,6 @@ study s {
   save(\"a\", c=mean2(c.u), d=mean2(d.u[1]), m=mean2(a.u[1]), n=mean2(a.u[3]), e=mean2(b.u))
 }
 ";
-
-/// Checkpoints in the cache.
-fn checkpoints(out: &Path) -> usize {
-    let of_loop = |bytes: Vec<u8>| bytes.windows(13).any(|w| w == b"\"kind\":\"loop\"");
-    stored(out).iter().filter(|f| std::fs::read(f).is_ok_and(of_loop)).count()
-}
 
 fn bits(out: &Path) -> Vec<u8> {
     std::fs::read(out.join("a.csv")).unwrap()

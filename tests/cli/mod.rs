@@ -5,6 +5,7 @@ mod guards;
 mod long;
 mod plan;
 mod report;
+mod starts;
 mod streams;
 mod trouble;
 
@@ -70,6 +71,13 @@ pub fn entries(folder: &Path) -> Vec<std::fs::DirEntry> {
 /// The files of the store of a folder of results.
 pub fn stored(out: &Path) -> Vec<PathBuf> {
     entries(&out.join("cache/tasks")).iter().flat_map(|f| entries(&f.path())).map(|f| f.path()).collect()
+}
+
+/// Checkpoints in the store of a folder of results.
+pub fn checkpoints(out: &Path) -> usize {
+    let of_loop = |bytes: Vec<u8>| bytes.windows(13).any(|w| w == b"\"kind\":\"loop\"");
+    let whole = stored(out).into_iter().filter(|f| f.extension().is_some_and(|e| e == "task"));
+    whole.filter(|f| std::fs::read(f).is_ok_and(of_loop)).count()
 }
 
 pub fn code(o: &Output) -> i32 {

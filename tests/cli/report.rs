@@ -107,3 +107,34 @@ fn realisations_stand_side_by_side_with_error_time_and_fine_solves() {
     // The arrow of the closure is drawn: its name is part of the picture's description.
     assert!(page.contains("Conductivity: micro to macro, separation 2500"), "no arrow");
 }
+
+#[test]
+fn a_report_goes_study_by_study_and_fields_over_an_interval_share_a_frame() {
+    let f = Folder::new("frames");
+    let text = "let D = interval(0..1)
+let E = interval((0..2) [mm])
+study first {
+  report(a=1)
+  plot(sin(D.x), cos(D.x))
+}
+study second {
+  report(b=2)
+  plot(E.x)
+}
+";
+    let out_dir = f.0.join("out");
+    let o = mslc(["run", path(&f.file("frames.msl", text)), "--out", path(&out_dir)]);
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    let page = std::fs::read_to_string(out_dir.join("report.html")).unwrap();
+    let place = |words: &str| page.find(words).unwrap_or_else(|| panic!("no {words}"));
+    let order = ["<h3>first</h3>", "<figure id=\"first-", "<h3>second</h3>", "<figure id=\"second-"].map(place);
+    assert!(order.is_sorted(), "{order:?}");
+    let tables: Vec<String> =
+        super::entries(&out_dir.join("data")).iter().map(|e| std::fs::read_to_string(e.path()).unwrap()).collect();
+    assert_eq!(tables.len(), 2, "a table a frame");
+    let with = |head: &str| tables.iter().find(|t| t.lines().next().unwrap().starts_with(head));
+    // Coordinates without a unit have none; the others suit the domain.
+    assert!(with("x,sin(D.x),cos(D.x)").is_some(), "{tables:?}");
+    let last = with("x [mm],").unwrap().lines().last().unwrap().split(',').next().unwrap();
+    assert_eq!(last.parse::<f64>().unwrap(), 2.0);
+}

@@ -1,6 +1,6 @@
 //! Runs whose samples are too many for memory: what they take of it, killed and resumed, the files written from them.
 
-use super::{Folder, code, err, mslc, path, start, stored};
+use super::{Folder, checkpoints, code, err, mslc, path, start, stored};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -146,4 +146,35 @@ fn a_disk_without_room_is_told_before_the_first_step() {
     assert!(found(&out, "part").is_empty());
     // With room, the same command runs.
     assert!(start(&program, &out).wait().unwrap().success());
+}
+
+/// A limit on the size of files that comes into force while samples are written stands for a disk that fills up then.
+#[test]
+#[cfg(target_os = "linux")]
+fn once_a_full_disk_has_room_again_the_run_goes_on_to_the_same_bits() {
+    let f = Folder::new("stream-fills");
+    // Long enough to be met while it writes.
+    let program = f.file("large.msl", LARGE.replace("euler(5e-5)", "euler(1e-6)"));
+    let whole = f.0.join("whole");
+    assert!(start(&program, &whole).wait().unwrap().success());
+    let out = f.0.join("out");
+    let mut child = start(&program, &out);
+    // A checkpoint and the samples before it.
+    while child.try_wait().unwrap().is_none() && checkpoints(&out) == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let least = libc::rlimit { rlim_cur: 1 << 21, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the child is ours and has not been waited for; the limit lives as long as the call.
+    let set = unsafe { libc::prlimit(child.id() as i32, libc::RLIMIT_FSIZE, &least, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    let o = child.wait_with_output().unwrap();
+    assert_eq!(code(&o), 3, "{}", err(&o));
+    assert!(err(&o).contains("run.disk") && err(&o).contains(".part"), "{}", err(&o));
+    assert_eq!(found(&out, "part").len(), 1, "what was written is gone");
+    assert!(start(&program, &out).wait().unwrap().success());
+    let bits = |out: &Path| std::fs::read(out.join("a.csv")).unwrap();
+    assert_eq!(bits(&out), bits(&whole));
+    let record = std::fs::read_to_string(out.join("run.json")).unwrap();
+    assert!(record.contains("went on from step"), "it began again");
+    assert!(found(&out, "part").is_empty());
 }

@@ -207,8 +207,10 @@ fn bad_data_are_named_with_their_place() {
         assert_eq!(code(&o), 3, "{verb}: {}", err(&o));
         assert!(err(&o).contains("d.csv") && err(&o).contains("no such file"), "{}", err(&o));
     }
-    let cases: [(&[u8], &[&str]); 3] = [
-        (b"x,y\n1,2\n2,nan\n", &["line 3"]),
+    let cases: [(&[u8], &[&str]); 5] = [
+        (b"x,y\n1,2\n2,nan\n", &["line 3", "not a number"]),
+        (b"x,y\n1,2\n2,inf\n", &["line 3", "infinite"]),
+        (b"x,y\n", &["no rows"]),
         (b"x,y\n1,2\n2,two\n", &["line 3", "two"]),
         (b"x,y\n1,\xff\n", &["UTF-8"]),
     ];
@@ -270,4 +272,18 @@ fn json_is_one_object_a_line_and_quiet_is_quiet() {
     let wrong = f.file("wrong.msl", "study s { check 1 > 2 }\n");
     let o = mslc(["run", path(&wrong), "--quiet", "--out", path(&f.0.join("wrong"))]);
     assert_eq!((code(&o), out(&o)), (1, String::new()));
+}
+
+#[test]
+fn a_program_without_a_study_says_so_and_a_flood_of_errors_ends() {
+    let f = Folder::new("words");
+    let o = mslc(["run", path(&f.file("empty.msl", "")), "--out", path(&f.0.join("out"))]);
+    assert_eq!(code(&o), 0, "{}", err(&o));
+    assert!(err(&o).contains("has no `study`"), "{}", err(&o));
+    let deep = f.file("deep.msl", format!("let a = {}\n", "[".repeat(3000)));
+    let o = mslc(["check", path(&deep)]);
+    assert_eq!(code(&o), 2);
+    assert!(err(&o).contains("more errors") && err(&o).len() < 20_000, "{} bytes", err(&o).len());
+    // Scripts get them all.
+    assert!(json(&mslc(["check", path(&deep), "--json"])).len() >= 3000);
 }

@@ -172,7 +172,18 @@ pub fn guarded<'v>(
         followed(context, quiet, of, types, start, (&mut *states, Rows::new(rows, row_types)), steps)?;
     } else {
         let inside = Follow { aside: Some(Some(of.name)), ..quiet };
-        steps(&Context { follow: Some(inside), ..*context }, 0..of.length, start, states, rows)?;
+        let begin = Reached {
+            body: of.name,
+            step: 0,
+            length: of.length,
+            reverse: of.reverse,
+            start,
+            state: start,
+            rows: &[],
+            above: None,
+        };
+        steps(&Context { follow: Some(inside), ..*context }, 0..of.length, start, states, rows)
+            .map_err(|fault| bad_start(context, watch, &begin).unwrap_or(fault))?;
         if states.iter().any(|s| entry_not_finite(context, s.view()).is_some()) {
             let closely = Follow { closely: true, ..quiet };
             followed(context, closely, of, types, start, (&mut *states, Rows::new(rows, row_types)), steps)?;
@@ -223,12 +234,19 @@ pub fn followed(
     while at < of.length {
         let end = if closely { at + 1 } else { (at + size).min(of.length) };
         let clock = Instant::now();
-        chunk(context, follow, of, start, at..end, &from, &mut to, &mut rows, steps)?;
+        let begin = Reached { state: start, ..reached(0) };
+        chunk(context, follow, of, start, at..end, &from, &mut to, &mut rows, steps)
+            .map_err(|fault| if at == 0 { bad_start(context, watch, &begin).unwrap_or(fault) } else { fault })?;
         let took = clock.elapsed();
         let looked = Instant::now();
         if !of.reverse
             && let Some(mut bad) = wrong(context, watch, watched, &reached(end), &to)
         {
+            if at == 0
+                && let Some(fault) = bad_start(context, watch, &begin)
+            {
+                return Err(fault);
+            }
             let mut first = end;
             if end > at + 1 {
                 // Again, step by step.
@@ -358,6 +376,13 @@ fn wrong(context: &Context, watch: &dyn Watch, watched: bool, now: &Reached, sta
     }
     let state = views(state);
     (watched && !watch.holds(&Reached { state: &state, ..*now })).then_some(Wrong::Violated)
+}
+
+/// The fault of a loop that began with something not finite.
+fn bad_start(context: &Context, watch: &dyn Watch, begin: &Reached) -> Option<Fault> {
+    let found = |(k, v): (usize, &View)| entry_not_finite(context, *v).map(|entry| (k, entry));
+    let (k, entry) = begin.start.iter().enumerate().filter(|_| !begin.reverse).find_map(found)?;
+    Some(watch.broken(begin, begin.start, k, entry))
 }
 
 fn views(state: &[Buffer]) -> Vec<View<'_>> {

@@ -22,7 +22,8 @@ pub const ROWS: &[Code] = &[
                       the time and the step. Most often the step of an explicit method is too long for the spacing: halve it, or take \
                       an implicit method. Else the equations themselves may let the solution grow without bound. Where the run is a \
                       part of something else, a member of an ensemble or a law at a point of an element, the message says which item \
-                      it was and what was being solved; shorter steps of Newton's method are tried first.",
+                      it was and what was being solved; shorter steps of Newton's method are tried first. Of an initial value that is \
+                      not finite, it names the cell: look in `init`.",
     },
     Code {
         id: "run.ensure",
@@ -47,9 +48,10 @@ pub const ROWS: &[Code] = &[
     },
     Code {
         id: "run.cache",
-        title: "a stored result is damaged",
+        title: "a stored result is damaged, or a checkpoint could not be stored",
         explanation: "A file of the cache does not have the content that was written: a disk error, or something else wrote to it. The \
-                      result is computed again. The cache is the folder `cache` in the folder of results; it may be deleted at any time.",
+                      result is computed again. A checkpoint that the disk does not take leaves the one before it: after a crash the run \
+                      goes back further. The cache is the folder `cache` in the folder of results; it may be deleted at any time.",
     },
     Code {
         id: "run.value",
@@ -69,7 +71,7 @@ pub const ROWS: &[Code] = &[
         id: "run.scheme",
         title: "a system or scheme that `solve` cannot take",
         explanation: "`solve(system(arguments), scheme)` takes a system with its arguments and one of fem(order=, n= or h=) and \
-                      fv(n= or h=).",
+                      fv(n= or h=). As a warning: `every` does not divide the span of time, and the run ends at its last multiple.",
     },
     Code {
         id: "run.steps",

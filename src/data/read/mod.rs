@@ -133,15 +133,17 @@ impl Array {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Marks declared missing values; a NaN that is not declared is an error.
+    /// Marks declared missing values; what is not finite and not declared is an error.
     fn find_missing(&mut self, name: &str, options: &Options) -> Result<(), Problem> {
         let declared: Vec<f64> = options.missing.iter().filter_map(|m| m.trim().parse().ok()).collect();
         let nan_declared = declared.iter().any(|m| m.is_nan());
         let mut missing = std::mem::take(&mut self.missing);
         for (i, v) in self.values.iter_mut().enumerate() {
-            if v.is_nan() && !nan_declared && missing.binary_search(&i).is_err() {
+            let is_declared = if v.is_nan() { nan_declared } else { declared.contains(v) };
+            if !v.is_finite() && !is_declared && missing.binary_search(&i).is_err() {
                 let place = format!("array `{name}` at {:?}", indices(i, &self.shape));
-                return problem(place, "not a number (NaN); where holes are meant, declare them: missing=\"NaN\"");
+                let (what, word) = if v.is_nan() { ("not a number (NaN)", "NaN") } else { ("infinite", "inf") };
+                return problem(place, format!("{what}; where holes are meant, declare them: missing=\"{word}\""));
             }
             if (v.is_nan() || declared.contains(v)) && missing.binary_search(&i).is_err() {
                 *v = f64::NAN;

@@ -53,10 +53,14 @@ pub fn read(bytes: &[u8], separator: Separator, options: &Options) -> Result<Ind
         }
         names = options.names.clone();
     }
+    if rows.peek().is_none() {
+        return broken("the table has a head and no rows");
+    }
     let mut columns = vec![Array::new(vec![0], vec![]); width];
     for row in rows {
         if row.len() != width {
-            let message = format!("{} cells; the lines before it have {width}", row.len());
+            let cells = if row.len() == 1 { "1 cell" } else { &format!("{} cells", row.len()) };
+            let message = format!("{cells}; the lines before it have {width}");
             return problem(format!("line {}", row[0].line), message);
         }
         for (k, cell) in row.into_iter().enumerate() {
@@ -82,10 +86,10 @@ fn push(column: &mut Array, cell: Cell, name: &str, options: &Options) -> Result
         return Ok(());
     }
     match number(&cell.text) {
-        Some(x) if x.is_nan() => at(
-            &cell,
-            format!("`{}` in column `{name}` is not a number; where holes are meant, declare them", cell.text),
-        ),
+        Some(x) if !x.is_finite() => {
+            let what = if x.is_nan() { "not a number" } else { "infinite" };
+            at(&cell, format!("`{}` in column `{name}` is {what}; where holes are meant, declare them", cell.text))
+        }
         Some(x) if numeric => {
             column.values.push(x);
             Ok(())

@@ -3,11 +3,14 @@
 use super::{Studies, entries};
 use crate::base::Span;
 use crate::base::digits::short;
-use crate::exec::outcome::{Curve, Panel, Picture, losses};
+use crate::base::units::familiar;
+use crate::exec::outcome::{Along, Curve, Panel, Picture, losses};
 use crate::ir::Tensor;
 use crate::lower::Result;
+use crate::lower::domain::Domain;
 use crate::lower::value::{Env, Field, Leaf, Num, Value};
 use crate::sema::hir::{Arg, Expr, ExprKind};
+use std::rc::Rc;
 
 /// Pixels along the longer side of a field's picture.
 const PIXELS: usize = 240;
@@ -15,15 +18,27 @@ const PIXELS: usize = 240;
 /// Frames of a film at most.
 const FRAMES: usize = 24;
 
+/// Curves in one frame at most.
+const MOST_CURVES: usize = 8;
+
 impl Studies<'_, '_> {
     pub(super) fn plot(&mut self, args: &[Arg], env: &Env, span: Span) -> Result<()> {
         let values = self.values("plot", args, env, span)?;
         let mut panels = vec![];
         let mut lists: Vec<(String, String, Vec<f64>)> = vec![];
+        let mut before: Option<Rc<Domain>> = None;
         for (a, v) in args.iter().zip(&values) {
             let (label, unit) = (self.label(a), self.unit(&a.value));
             match v {
-                Value::Field(f) => panels.push(self.map(label, unit, f, span)?),
+                Value::Field(f) => {
+                    let panel = self.map(label, unit, f, span)?;
+                    let same = before.replace(f.domain.clone()).is_some_and(|d| d == f.domain);
+                    let alone = match panels.last_mut().filter(|_| same) {
+                        Some(last) => in_one_frame(last, panel),
+                        None => Some(panel),
+                    };
+                    panels.extend(alone);
+                }
                 Value::Artefact(a) => panels.push(losses(&a.history)),
                 Value::Solution(_) => {
                     let (shown, times) = self.over_time(a, v);
@@ -40,7 +55,8 @@ impl Studies<'_, '_> {
                 }
                 other => {
                     let n = self.lower.statement("plot", span, |l| Ok(Value::Num(l.num(other, a.value.span)?)))?;
-                    if let Some(panel) = over_time(&n, &label, &unit) {
+                    let times = self.times_of(&a.value, env);
+                    if let Some(panel) = over_time(&n, &label, &unit, &times) {
                         panels.push(panel);
                     } else {
                         lists.push((label, unit, entries(&n)));
@@ -51,13 +67,14 @@ impl Studies<'_, '_> {
         if lists.len() == 1 {
             let (label, unit, y) = lists.remove(0);
             let x = (0..y.len()).map(|i| i as f64).collect();
+            let log_y = spans_decades(&y);
             panels.push(Panel::Curves {
                 x_label: "index".into(),
                 x_unit: String::new(),
                 y_label: String::new(),
                 y_unit: unit,
                 curves: vec![Curve { label, x, y }],
-                log_y: false,
+                log_y,
                 points: false,
             });
         } else if let Some(((x_label, x_unit, x), rest)) = lists.split_first() {
@@ -83,13 +100,15 @@ impl Studies<'_, '_> {
     fn map(&mut self, label: String, unit: String, f: &Field, span: Span) -> Result<Panel> {
         let d = f.domain.clone();
         let at = |axis: usize, s: f64| d.origin[axis] + s * d.extent[axis];
+        // A domain without a name is not known to be of anything but metres.
+        let length = d.length.as_ref().map_or("m".into(), |d| if d.is_none() { String::new() } else { familiar(d) });
         if d.dimension() == 1 {
             let evenly = || (0..=PIXELS).map(|i| at(0, i as f64 / PIXELS as f64)).collect();
             let x: Vec<f64> = cells(f).unwrap_or_else(evenly);
             let y = self.sampled(f, x.iter().map(|x| vec![*x]).collect(), span)?;
             return Ok(Panel::Curves {
                 x_label: "x".into(),
-                x_unit: "m".into(),
+                x_unit: length,
                 y_label: String::new(),
                 y_unit: unit,
                 curves: vec![Curve { label, x, y }],
@@ -112,8 +131,8 @@ impl Studies<'_, '_> {
         Ok(Panel::Map {
             label,
             unit,
-            x: (d.origin[0], d.origin[0] + d.extent[0]),
-            y: (d.origin[1], d.origin[1] + d.extent[1]),
+            x: along("x", &length, at(0, 0.0), at(0, 1.0), true),
+            y: along("y", &length, at(1, 0.0), at(1, 1.0), true),
             columns,
             rows,
             values,
@@ -202,8 +221,32 @@ fn scattered(x: &[f64]) -> bool {
     !ordered && way > 0.1 * (high - low) * x.len() as f64
 }
 
-/// A list of vectors as a picture: entries from left to right, the list from below.
-fn over_time(v: &Value, label: &str, unit: &str) -> Option<Panel> {
+/// Curves over the same axis, of values of one unit, share a frame. Gives back what does not.
+fn in_one_frame(last: &mut Panel, next: Panel) -> Option<Panel> {
+    match (last, next) {
+        (Panel::Curves { curves, y_unit, y_label, .. }, Panel::Curves { curves: more, y_unit: unit, .. })
+            if *y_unit == unit && y_label.is_empty() && curves.len() + more.len() <= MOST_CURVES =>
+        {
+            curves.extend(more);
+            None
+        }
+        (_, next) => Some(next),
+    }
+}
+
+/// Positive numbers over so many decades that most of them would lie on the axis.
+fn spans_decades(y: &[f64]) -> bool {
+    const DECADES: f64 = 1e5;
+    let (low, high) = y.iter().fold((f64::INFINITY, 0.0), |(l, h): (f64, f64), y| (l.min(*y), h.max(*y)));
+    low > 0.0 && high.is_finite() && high > DECADES * low
+}
+
+fn along(label: &str, unit: &str, from: f64, to: f64, space: bool) -> Along {
+    Along { label: label.into(), unit: unit.into(), from, to, space }
+}
+
+/// A list of vectors as a picture: entries from left to right, the list from below, over the times where these are known.
+fn over_time(v: &Value, label: &str, unit: &str, times: &[f64]) -> Option<Panel> {
     const LEAST: usize = 8;
     let Value::Num(Num::Const(t)) = v else { return None };
     let [rows, columns] = t.ty.shape[..] else { return None };
@@ -213,8 +256,11 @@ fn over_time(v: &Value, label: &str, unit: &str) -> Option<Panel> {
     Some(Panel::Map {
         label: label.into(),
         unit: unit.into(),
-        x: (0.0, columns as f64),
-        y: (0.0, rows as f64),
+        x: along("entry", "", 0.0, columns as f64, false),
+        y: match times {
+            [first, .., last] if times.len() == rows => along("t", "", *first, *last, false),
+            _ => along("index", "", 0.0, rows as f64, false),
+        },
         columns,
         rows,
         values: t.to_f64(),

@@ -53,13 +53,13 @@ impl Lower<'_> {
         }
         let [.., state, before] = end else { unreachable!("compiler bug: an end without states") };
         let found = self.culprit(tries, (t, h), (state, before), span)?;
-        let scale = march.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default();
+        let scale = march.of_scale();
         let when = format!("at t = {} after {accepted} steps ({rejected} rejected)", short(t));
         let (what, place, component) = match &found {
             Some(c) => {
                 let (name, point) = if c.of_values { march.of_values(c.entry) } else { march.entry(c.entry) };
                 let component = if c.of_values { march.number_of_values(c.entry) } else { march.number(c.entry) };
-                (name, point.map(|p| cell(march, p)).unwrap_or_default(), component)
+                (name, point.map(|p| march.cell(p)).unwrap_or_default(), component)
             }
             None => ("the state".into(), String::new(), None),
         };
@@ -84,7 +84,7 @@ impl Lower<'_> {
                 Diagnostic::error("run.steps", span, message).help(help)
             }
         };
-        let mut note = format!("{} on {}", march.time, march.space);
+        let mut note = march.method();
         if let Some(equation) = component.and_then(|k| march.equation(k)) {
             note = format!("{equation}; {note}");
         }
@@ -158,10 +158,4 @@ fn most_changed(values: &[f64], others: &[f64]) -> Option<usize> {
 fn largest(values: &[f64]) -> Option<usize> {
     let size = |k: &usize| if values[*k].is_nan() { f64::INFINITY } else { values[*k].abs() };
     (0..values.len()).max_by(|a, b| size(a).total_cmp(&size(b)).then(b.cmp(a)))
-}
-
-/// ` in cell 23 at (0.3672)`
-fn cell(march: &March, point: usize) -> String {
-    let x: Vec<String> = march.coordinates(point).iter().map(|x| format!("{}", (x * 1e4).round() / 1e4)).collect();
-    format!(" in cell {point} at ({})", x.join(", "))
 }

@@ -7,6 +7,7 @@ use super::ordinary::Ordinary;
 use super::timeline::Timeline;
 pub use super::watched::{Held, Look, Rule, Start, Watched};
 use crate::base::Span;
+use crate::base::digits::short;
 use crate::base::fingerprint::Hasher;
 use crate::discretize::Space;
 use crate::ir::{Func, Tensor};
@@ -181,9 +182,24 @@ impl March {
         Some(format!("its equation is `{name}`: {text}"))
     }
 
-    /// Where a point lies.
-    pub fn coordinates(&self, point: usize) -> Vec<f64> {
-        self.points.as_ref().map_or(vec![], |space| coordinates(space, point))
+    /// ` in cell 23 at (0.3672)`
+    pub fn cell(&self, point: usize) -> String {
+        let x = self.points.as_ref().map_or(vec![], |space| coordinates(space, point));
+        let x: Vec<String> = x.iter().map(|x| short(*x)).collect();
+        format!(" in cell {point} at ({})", x.join(", "))
+    }
+
+    /// ` (scale `micro`)`, where its domain is of one.
+    pub fn of_scale(&self) -> String {
+        self.scale.as_ref().map(|s| format!(" (scale `{s}`)")).unwrap_or_default()
+    }
+
+    /// `rk4 on finite elements of order 1, 65 nodes, a step of 0.01`
+    pub fn method(&self) -> String {
+        match self.found {
+            true => format!("{} on {}", self.time, self.space),
+            false => format!("{} on {}, a step of {}", self.time, self.space, short(self.step)),
+        }
     }
 }
 

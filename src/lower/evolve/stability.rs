@@ -9,12 +9,15 @@ use crate::lower::Lower;
 use crate::lower::value::Num;
 use std::sync::Arc;
 
-/// Products with the Jacobian: not more than these, and not more than a tenth of the work of the run.
+/// Products with the Jacobian: not more than these, and not more than a tenth of the work of the run, of a short one half.
 const MOST: usize = 30;
-const LEAST: usize = 10;
+const LEAST: usize = 5;
 
 /// The growth of rounding that is not waited for.
 const GROWTH: f64 = 1e6;
+
+/// The part of the longest stable step that is recommended: few products find the largest eigenvalue somewhat too small.
+const SAFE: f64 = 0.8;
 
 /// A run of an explicit method.
 pub struct Explicit<'a> {
@@ -63,7 +66,8 @@ impl Lower<'_> {
         let Explicit { name, h, span, .. } = *run;
         let message = format!("steps of {h:.3e} are longer than `{method}` can take in `{name}`: they will blow up");
         let help = if stable > 1e-3 * h {
-            format!("steps up to about {stable:.2e} are stable (the fastest rate at the start is {size:.2e})")
+            let stable = SAFE * stable;
+            format!("steps up to about {stable:.1e} are stable (the fastest rate at the start is about {size:.1e})")
         } else {
             format!("no step of `{method}` is stable here; `rk4` is, or an implicit method")
         };
@@ -73,8 +77,9 @@ impl Lower<'_> {
     /// `(Re λ, |λ|)` of the largest eigenvalue at the start, a little too small rather than too large. None where it is not known now
     /// what the run starts from, or where the run is too short to ask.
     fn dominant(&mut self, run: &Explicit, stages: usize) -> Option<(f64, f64)> {
-        let iterations = (run.steps * stages / 20).min(MOST);
-        if iterations < LEAST || !self.tracer.known_now() || self.runtime.guesses() {
+        let evaluations = run.steps * stages;
+        let iterations = (evaluations / 20).clamp(LEAST, MOST);
+        if iterations > evaluations / 2 || !self.tracer.known_now() || self.runtime.guesses() {
             return None;
         }
         // What comes out of another run would be computed twice.

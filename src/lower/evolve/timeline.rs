@@ -1,7 +1,8 @@
 //! When steps are taken and what is kept of them.
 
 use super::march::{Round, round_name};
-use crate::base::Span;
+use crate::base::digits::short;
+use crate::base::{Diagnostic, Span};
 use crate::ir::{Builder, DType, Func, Op, Tensor, Type};
 use crate::lower::Lower;
 use crate::lower::error::{Result, error, error_help};
@@ -89,13 +90,32 @@ impl Lower<'_> {
                 return error_help("run.scheme", span, "how long?", "give `t=0..10`, or a number of `steps`");
             }
         };
-        if !(length > 0.0 && length.is_finite()) || every.is_some_and(|e| !(e > 0.0 && e <= length * (1.0 + 1e-9))) {
-            return error("run.scheme", span, "the span of time is empty, or `every` does not fit into it");
+        if !(length > 0.0 && length.is_finite()) {
+            let (from, to) = (short(start), short(start + length));
+            let message = format!("the span of time is empty: it goes from {from} to {to}");
+            return error_help(
+                "run.scheme",
+                span,
+                message,
+                "give a start before an end, `t=0..10`, or a positive number of `steps`",
+            );
+        }
+        if let Some(every) = every.filter(|e| !(*e > 0.0 && *e <= length * (1.0 + 1e-9))) {
+            let message = format!("`every` is {} and does not fit into a span of {}", short(every), short(length));
+            return error_help("run.scheme", span, message, "give a positive time up to the length of the run");
         }
         let sample = every.unwrap_or(length);
         // A span that is a multiple of the step up to rounding takes exactly so many steps.
         let per_sample = (sample / dt - 1e-9).ceil().max(1.0);
         let samples = (length / sample * (1.0 + 1e-9)).floor();
+        // What lies beyond the last multiple of `every` is not run.
+        let end = start + samples * sample;
+        if (start + length - end) > 1e-6 * length {
+            let (end, early) = (short(end), short(start + length - end));
+            let message = format!("`every` does not divide the span of time: the run ends at {end}, {early} too early");
+            let help = format!("for example `every={}`", short(length / (length / sample).ceil()));
+            self.warnings.push(Diagnostic::warning("run.scheme", span, message).help(help));
+        }
         if per_sample * samples > MOST {
             return error("run.scheme", span, format!("this would take {:.0} steps", per_sample * samples));
         }

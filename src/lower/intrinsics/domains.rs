@@ -68,7 +68,7 @@ fn domain(args: &Named, origin: Vec<f64>, extent: Vec<f64>, span: Span) -> Resul
     }
     let periodic = matches!(arg(args, "periodic"), Some(Value::Bool(true)));
     let scale = if let Some(Value::Def(d)) = arg(args, "scale") { Some(*d) } else { None };
-    Ok(Value::Domain(Rc::new(Domain { name: String::new(), origin, extent, periodic, scale })))
+    Ok(Value::Domain(Rc::new(Domain { name: String::new(), origin, extent, periodic, scale, length: None })))
 }
 
 fn domain_of(args: &Named, span: Span) -> Result<Rc<Domain>> {

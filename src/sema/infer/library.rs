@@ -168,6 +168,16 @@ impl<'p> Infer<'p> {
                 }
                 _ => Ty::Any,
             },
+            // By one number: what a literal zero is in is not known.
+            "derivative" => match arg("x") {
+                Ty::Num(x) if x.rank == Some(Rank::Scalar) && x.field.is_none() && !x.zero => {
+                    let at = Num { integer: false, ..x.clone() };
+                    let given = vec![Given { name: None, ty: Ty::Num(at), span }];
+                    let of = self.call(&first(), given, None, span, span);
+                    self.each(&of, |_, f| f.with(f.dim.over(&x.dim)))
+                }
+                _ => Ty::Any,
+            },
             "freeze" | "helmholtz" => first(),
             "values" => self.each(&first(), |_, n| Num { field: None, ..n.clone().ranked(None) }),
             "spectrum" => match first() {

@@ -17,7 +17,10 @@ impl<'p> Infer<'p> {
             Ty::Range(item) => Type::Range(Box::new(self.publish(item))),
             Ty::List(item, _) => Type::List(Box::new(self.publish(item))),
             Ty::Tuple(items) => Type::Tuple(items.iter().map(|i| self.publish(i)).collect()),
-            Ty::Domain(id) => Type::Domain(self.domain_info(*id).space),
+            Ty::Domain(id) => {
+                let info = self.domain_info(*id);
+                Type::Domain(info.space, self.dims.resolve(&info.length).base)
+            }
             Ty::Def(_) => Type::Any,
             Ty::Closure(def) => Type::Closure(*def),
             Ty::Problem(def, _) => Type::Problem(*def),
