@@ -25,6 +25,8 @@ pub struct Kernel {
     /// Of each buffer: iteration k of one single nest uses its element k alone.
     dense: Vec<bool>,
     product: Option<[usize; 2]>,
+    /// An argument that lies where the result does.
+    in_place: Option<usize>,
 }
 
 /// One nest.
@@ -127,7 +129,7 @@ impl Compiler {
         let nests: Vec<Compiled> = nests.iter().map(|n| self.piece(n, lengths)).collect::<Result<_, _>>()?;
         let extent = nests.iter().map(|n| n.share.high).max().unwrap_or(0);
         let cost = nests.iter().map(|n| n.cost).sum();
-        Ok(Kernel { nests, extent, cost, dense, product })
+        Ok(Kernel { nests, extent, cost, dense, product, in_place: None })
     }
 
     /// Results are read again soon, however large they are.
@@ -237,16 +239,20 @@ impl Kernel {
     /// Arguments and results in the order of the nests' buffers.
     pub fn run(&self, context: &super::Context, args: &[View], results: &mut [ViewMut]) {
         let mut few = [std::ptr::null_mut(); 16];
-        let many: Vec<*mut u8>;
+        let mut many: Vec<*mut u8>;
         let n = args.len() + results.len();
         let all = args.iter().map(pointer).chain(results.iter_mut().map(pointer_mut));
-        let buffers = if n <= few.len() {
+        let pointers: &mut [*mut u8] = if n <= few.len() {
             few.iter_mut().zip(all).for_each(|(p, a)| *p = a);
-            Pointers(&few[..n])
+            &mut few[..n]
         } else {
             many = all.collect();
-            Pointers(&many)
+            &mut many
         };
+        if let Some(arg) = self.in_place {
+            pointers[arg] = pointers[args.len()];
+        }
+        let buffers = Pointers(pointers);
         // Some 3 µs of work (10 with narrow vectors) are worth another thread.
         const WORTH: usize = 150_000;
         let mut tasks = context.threads().min(self.extent).min(self.cost / WORTH + 1).max(1);
@@ -271,6 +277,17 @@ impl Kernel {
     pub fn has_rows(&self, rows: usize, buffers: impl Iterator<Item = usize>) -> bool {
         let [nest] = &self.nests[..] else { return false };
         nest.extent.is_multiple_of(rows) && nest.least == 1 && buffers.into_iter().all(|k| self.dense[k])
+    }
+
+    /// Whether its one result, behind so many arguments, may lie where this argument does: each element is read before it is written, once.
+    pub fn can_be_in_place(&self, arg: usize, args: usize) -> bool {
+        let whole = |n: &Compiled| n.wide && self.dense.len() == args + 1 && self.dense[arg] && self.dense[args];
+        self.in_place.is_none() && matches!(&self.nests[..], [nest] if whole(nest))
+    }
+
+    /// From now on this argument, which is given as nothing, is what the result holds.
+    pub fn reads_result(&mut self, arg: usize) {
+        self.in_place = Some(arg);
     }
 
     /// The buffers whose product it is, element by element, and nothing else.

@@ -9,6 +9,7 @@ mod emit;
 mod follow;
 mod fourier;
 mod fuse;
+mod in_place;
 mod indices;
 mod kernel;
 mod lower;

@@ -26,6 +26,8 @@ pub struct Retraced {
     bounds: Bounds,
     /// Whether steps and steps back, which take turns, have the same buffers.
     shares: bool,
+    /// Whether a step back leaves cotangents where they were.
+    in_place: bool,
 }
 
 /// A state: where the run begins, or in a place.
@@ -58,7 +60,7 @@ struct Cotangents<'a, 'b> {
     /// Arguments behind the items.
     shared: Vec<View<'a>>,
     memory: &'a mut Workspace,
-    /// The next step leaves them in the first of both, the results or others, and exchanges these.
+    /// The next step leaves them in the first of both, the results or others, and exchanges these. Without others it changes the results.
     places: [Vec<ViewMut<'b>>; 2],
 }
 
@@ -72,20 +74,21 @@ pub fn is_pair(ahead: &Marking, back: &Loops) -> bool {
 
 impl Retraced {
     /// Of [a pair](is_pair), compiled.
-    pub fn new(ahead: Marking, of: Loops, steps: Body, back: Body) -> Retraced {
+    pub fn new(ahead: Marking, of: Loops, steps: Body, mut back: Body) -> Retraced {
+        let in_place = back.program.overwrites(of.carry);
         let bytes = |types: &[Type]| types.iter().map(|t| t.len() * t.dtype.size()).sum::<usize>();
         let state = bytes(&of.steps.inputs[..of.states]).max(1);
         let carried = bytes(&of.back.inputs[..of.carry]);
         let both = steps.program.slots.iter().zip(&back.program.slots);
         let shares = both.clone().all(|(a, b)| a.dtype == b.dtype);
         let twice = if shares { both.map(|(a, b)| a.len.min(b.len) * a.dtype.size()).sum() } else { 0 };
-        let working = 3 * carried + steps.program.bytes() + back.program.bytes() - twice;
+        let working = if in_place { 2 } else { 3 } * carried + steps.program.bytes() + back.program.bytes() - twice;
         let all = of.segments * of.length;
         // Twice the root of all steps together, with what the loops themselves work in; but not so few that most steps are computed
         // more than once again.
         let enough = Bounds::enough(all);
         let places = (2 * all.isqrt()).saturating_sub(working.div_ceil(state)).clamp(enough - enough / 4, enough);
-        Retraced { steps, back, args: ahead.args, bounds: Bounds::new(all, places), of, shares }
+        Retraced { steps, back, args: ahead.args, bounds: Bounds::new(all, places), of, shares, in_place }
     }
 
     /// All places of one carried value.
@@ -94,15 +97,15 @@ impl Retraced {
     }
 
     /// Which arguments of the run back are overwritten: those places, and before them the cotangents that it begins with, where these
-    /// are `given` up.
+    /// are `given` up and it needs memory for some.
     pub fn overwritten(&self, given: bool) -> Range<usize> {
-        let first = if given { 0 } else { self.of.carry };
+        let first = if given && !self.in_place { 0 } else { self.of.carry };
         first..self.of.carry + self.of.states
     }
 
-    /// Of what the run back leaves beside its results: memory for cotangents, where it is given none.
+    /// Of what the run back leaves beside its results: memory for cotangents, where it needs some and is given none.
     pub fn cotangents(&self, given: bool) -> &[Type] {
-        let more = if given { 0 } else { self.of.carry };
+        let more = if given || self.in_place { 0 } else { self.of.carry };
         &self.of.back.inputs[..more]
     }
 
@@ -176,11 +179,15 @@ impl Retraced {
     ) -> Result<(), Fault> {
         let Loops { carry, states: count, .. } = self.of;
         let (results, others) = outs.split_at_mut(carry);
-        let (others, places) = others.split_at_mut(carry);
+        let (others, places) = others.split_at_mut(if self.in_place { 0 } else { carry });
         let shared = |of: &[usize]| of.iter().map(|k| args[*k]).collect::<Vec<_>>();
         let states = States { start: &args[args.len() - count..], places: self.split(places), count };
         let mut w = Running { states, shared: shared(&self.of.shared), memory: ahead };
-        let given = args[..carry].iter().zip(&*others).any(|(first, other)| first.len() < other.view().len());
+        if self.in_place {
+            results.iter_mut().zip(args).for_each(|(to, first)| to.copy_from(*first));
+        }
+        let given =
+            self.in_place || args[..carry].iter().zip(&*others).any(|(first, other)| first.len() < other.view().len());
         let mut cotangents = Cotangents {
             first: (!given).then_some(&args[..carry]),
             shared: shared(&self.of.back_shared),
@@ -192,7 +199,7 @@ impl Retraced {
         }
         // The last step left them behind in the second place, which are others after an even number of steps.
         let [to, from] = cotangents.places;
-        if self.bounds.starts[self.bounds.segments()].is_multiple_of(2) {
+        if !self.in_place && self.bounds.starts[self.bounds.segments()].is_multiple_of(2) {
             to.into_iter().zip(from).for_each(|(mut to, from)| to.copy_from(from.view()));
         }
         Ok(())
@@ -245,6 +252,7 @@ impl Retraced {
         let [to, before] = &mut c.places;
         let before = match c.first.take() {
             Some(first) => first.to_vec(),
+            None if self.in_place => vec![View::F64(&[]); self.of.carry],
             None => before.iter().map(ViewMut::view).collect(),
         };
         let items = self.of.items.iter().map(|k| state[*k]);
@@ -256,7 +264,9 @@ impl Retraced {
         if self.shares {
             std::mem::swap(&mut w.memory.slots, &mut c.memory.slots);
         }
-        c.places.swap(0, 1);
+        if !self.in_place {
+            c.places.swap(0, 1);
+        }
         outcome
     }
 
@@ -319,7 +329,7 @@ mod tests {
     #[test]
     fn gradients_of_long_spectral_loops_are_of_this_kind() {
         // Even and odd: the cotangents at the end lie in one of two places.
-        [2000, 2025].into_iter().for_each(gradient_of);
+        [2000, 2601].into_iter().for_each(gradient_of);
     }
 
     /// Of steps of z + k F(u v), u = F⁻¹(z), v = F⁻¹(z²): the derivative along a direction, forwards and back.
