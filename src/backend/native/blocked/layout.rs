@@ -29,7 +29,7 @@ pub struct Field {
 }
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub const LINE: usize = 64;
 
 impl Field {
     /// What is given and read so far beyond each end. Without ghosts it is read in place.

@@ -9,6 +9,7 @@
 //! [Wolfe 1989, More iteration space tiling; Frigo & Strumpen 2005, Cache oblivious stencil computations]
 
 mod extent;
+mod far;
 mod layout;
 mod moved;
 mod pairs;

@@ -100,8 +100,10 @@ impl Pair {
         let (states, marks) = outs.split_at_mut(self.states);
         let (places, step) = (self.places(marks), &self.tiled.step);
         step.with_memory(|memory| {
-            let mut running = step.begin(context, memory, &args)?;
-            step.copy_state(context, &running, &places[0]);
+            for (k, (arg, to)) in args.iter().zip(&places[0]).enumerate() {
+                step.old(k).fill(context, *arg, *to);
+            }
+            let mut running = step.begin_at(context, memory, &args, &places[0])?;
             for (segment, (first, count)) in self.segments().enumerate() {
                 let steps = self.bounds[first + count] - self.bounds[first];
                 let next = places.get(segment + 1).map(Vec::as_slice);

@@ -7,8 +7,9 @@
 use super::layout::{Aligned, Field};
 use super::rings::Ring;
 use super::schedule::Box;
+use super::slots::Kind;
 use super::windows::Window;
-use super::{Blocked, Sweep};
+use super::{Blocked, Sweep, far};
 use crate::backend::native::Context;
 use crate::backend::native::kernel::Pointers;
 use crate::backend::native::small::Flush;
@@ -127,9 +128,11 @@ impl Pass<'_> {
         let number = |row: isize| (row - origin) as usize;
         let row_of = |ring: usize, row: isize| self.windows[ring].row(part.memories, number(row), self.margin);
         let mut pointers = vec![];
+        let arrays = self.arrays();
         while front < stop {
             let next = stop.min(front + block);
             for (time, stage) in self.stages.iter().enumerate() {
+                self.fetch(&arrays, next, time);
                 let time = time as isize;
                 let (from, to) = (front - time * reach, next - time * reach);
                 let (mut at, own) = (from.max(low(time)), to.min(high(time)));
@@ -171,6 +174,32 @@ impl Pass<'_> {
                 }
             }
             front = next;
+        }
+    }
+
+    /// Whole arrays that change from pass to pass, and the stages that read them.
+    fn arrays(&self) -> Vec<(usize, *const u8, &Field)> {
+        let mut all = vec![];
+        for (time, stage) in self.stages.iter().enumerate() {
+            let Work::Sweep(of, _) = &stage.work else { continue };
+            for (place, slot) in stage.table.iter().zip(&of.slots) {
+                if let (Place::Fixed(p), Kind::Old(_) | Kind::Item(_)) = (place, slot.kind) {
+                    all.push((time, p.cast_const(), &slot.field));
+                }
+            }
+        }
+        all
+    }
+
+    /// Asks for what stages read of them when the wave goes on behind `next`: a part before each stage.
+    fn fetch(&self, arrays: &[(usize, *const u8, &Field)], next: isize, time: usize) {
+        let stages = self.stages.len();
+        for &(reader, array, field) in arrays {
+            let row = next - (reader * self.reach) as isize + self.reach as isize;
+            let bytes = self.block * field.pitch();
+            let (a, b) = (bytes * time / stages, bytes * (time + 1) / stages);
+            let row = row.rem_euclid(self.rows as isize) as usize + field.beyond_rows().0;
+            far::to_read(array.wrapping_add(row * field.pitch() + a), b - a);
         }
     }
 

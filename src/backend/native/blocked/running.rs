@@ -3,7 +3,7 @@
 use super::layout::{Field, Memory};
 use super::schedule::Box;
 use super::slots::{Kind, Next};
-use super::{Blocked, Sweep};
+use super::{Blocked, Sweep, far};
 use crate::backend::native::buffer::{View, ViewMut};
 use crate::backend::native::kernel::Pointers;
 use crate::backend::native::{Buffer, Context, buffers};
@@ -145,7 +145,7 @@ impl Blocked {
                 tables.push(table.collect());
                 running.place = after;
             }
-            self.advance(context, &tables);
+            self.advance(context, &tables, to.is_some() && at + count == steps);
             at += count;
         }
         // What a value has from another one lies where that one was.
@@ -171,11 +171,26 @@ impl Blocked {
         &slot.expect("compiler bug: a state without a slot").field
     }
 
-    /// As many steps as there are tables of pointers.
-    fn advance(&self, context: &Context, tables: &[Vec<*mut u8>]) {
+    /// As many steps as there are tables of pointers; `distant`: what the last one writes is not in cache.
+    fn advance(&self, context: &Context, tables: &[Vec<*mut u8>], distant: bool) {
         let tables: Vec<Pointers> = tables.iter().map(|t| Pointers(t)).collect();
-        let sweeps = self.sweeps.len();
-        let work = |time: usize, b: &Box| self.sweep(&self.sweeps[time % sweeps], &tables[time / sweeps], b);
+        let (sweeps, rows) = (self.sweeps.len(), self.grid.len() == 2);
+        let work = |time: usize, b: &Box| {
+            let (sweep, pointers) = (&self.sweeps[time % sweeps], &tables[time / sweeps]);
+            if !(distant && rows && time / sweeps + 1 == tables.len()) {
+                return self.sweep(sweep, pointers, b);
+            }
+            // Some rows are asked for while those before them are computed.
+            const FEW: usize = 2;
+            for first in (b.rows.0..b.rows.1).step_by(FEW) {
+                for &w in &sweep.writes {
+                    let field = &self.slots[w].field;
+                    let next = pointers.0[w].wrapping_add((field.beyond_rows().0 + first + FEW) * field.pitch());
+                    far::to_write(next, FEW * field.pitch());
+                }
+                self.sweep(sweep, pointers, &Box { rows: (first, b.rows.1.min(first + FEW)), ..*b });
+            }
+        };
         self.schedule.run(context, tables.len() * sweeps, &work);
     }
 
