@@ -159,13 +159,6 @@ impl Blocked {
         self.old(k).read(context, running.place[k], out);
     }
 
-    /// The same as it lies, to arrays of the layout of the states.
-    pub fn copy_state(&self, context: &Context, running: &Running, to: &[*mut u8]) {
-        for (k, &to) in to.iter().enumerate() {
-            self.old(k).copy(context, running.place[k], to);
-        }
-    }
-
     pub fn old(&self, k: usize) -> &Field {
         let slot = self.slots.iter().find(|s| s.kind == Kind::Old(k));
         &slot.expect("compiler bug: a state without a slot").field
@@ -180,15 +173,14 @@ impl Blocked {
             if !(distant && rows && time / sweeps + 1 == tables.len()) {
                 return self.sweep(sweep, pointers, b);
             }
-            // Some rows are asked for while those before them are computed.
-            const FEW: usize = 2;
-            for first in (b.rows.0..b.rows.1).step_by(FEW) {
+            // A row is asked for while the one before it is computed.
+            for row in b.rows.0..b.rows.1 {
                 for &w in &sweep.writes {
                     let field = &self.slots[w].field;
-                    let next = pointers.0[w].wrapping_add((field.beyond_rows().0 + first + FEW) * field.pitch());
-                    far::to_write(next, FEW * field.pitch());
+                    let next = pointers.0[w].wrapping_add((field.beyond_rows().0 + row + 1) * field.pitch());
+                    far::to_write(next, field.pitch());
                 }
-                self.sweep(sweep, pointers, &Box { rows: (first, b.rows.1.min(first + FEW)), ..*b });
+                self.sweep(sweep, pointers, &Box { rows: (row, row + 1), ..*b });
             }
         };
         self.schedule.run(context, tables.len() * sweeps, &work);
