@@ -191,15 +191,20 @@ fn pass(f: &Func, node: &Node, d: &Demand, demands: &mut [Vec<Demand>], outside:
         Op::Gather => outside[node.args[0].index()] = true,
         Op::Iota { .. } => {}
         Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) | Op::Reshape(_) => {
-            let moved = d.1.as_ref().map(|m| moved(&node.op, &f.ty(node.args[0]).shape, m));
+            let moved = d.1.as_ref().map(|m| moved(&node.op, &f.ty(node.args[0]).shape, m, loops(m)));
             demands[node.args[0].index()].push((d.0, moved));
         }
         _ => node.args.iter().for_each(|a| demands[a.index()].push(d.clone())),
     }
 }
 
-/// The index into the argument that belongs to an index into the result.
-fn moved(op: &Op, from: &[usize], at: &[Affine]) -> Vec<Affine> {
+/// Of the loops around what these indices are of.
+fn loops(at: &[Affine]) -> usize {
+    at.first().map_or(0, |a| a.steps.len())
+}
+
+/// The index into the argument of that shape that belongs to an index into the result; a reshape adds and drops unit axes only.
+pub fn moved(op: &Op, from: &[usize], at: &[Affine], loops: usize) -> Vec<Affine> {
     match op {
         Op::Transpose(perm) => {
             let mut out = at.to_vec();
@@ -209,7 +214,6 @@ fn moved(op: &Op, from: &[usize], at: &[Affine]) -> Vec<Affine> {
         Op::Broadcast { axes, .. } => axes.iter().map(|&a| at[a].clone()).collect(),
         Op::Reshape(to) => {
             let axes = unit_axes(from, to).expect("compiler bug: a reshape that is not of unit axes");
-            let loops = at.first().map_or(0, |a| a.steps.len());
             let mut out = vec![Affine::constant(0, loops); from.len()];
             axes.iter().zip(at).for_each(|(a, i)| {
                 if let Some(a) = a {
@@ -384,7 +388,7 @@ impl Site<'_> {
                 })
             }
             Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) | Op::Reshape(_) => {
-                self.value(node.args[0], &moved(&node.op, from(0), at))
+                self.value(node.args[0], &moved(&node.op, from(0), at, loops(at)))
             }
             Op::Pad { low, .. } => {
                 let mut inner = at.to_vec();

@@ -3,14 +3,13 @@
 
 use super::layout::LINE;
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T1, _mm_prefetch};
+
 /// The lines of some bytes, to be read. Any address will do.
 pub fn to_read(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    lines(from, bytes).for_each(|line| {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a hint, which reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line) }
-    });
+    fetch::<_MM_HINT_T1>(from, bytes);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (from, bytes);
 }
@@ -18,16 +17,15 @@ pub fn to_read(from: *const u8, bytes: usize) {
 /// The same, to be written.
 pub fn to_write(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    lines(from, bytes).for_each(|line| {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: a hint, which changes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(line) }
-    });
+    fetch::<_MM_HINT_ET0>(from, bytes);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (from, bytes);
 }
 
 #[cfg(target_arch = "x86_64")]
-fn lines(from: *const u8, bytes: usize) -> impl Iterator<Item = *const i8> {
-    (0..bytes).step_by(LINE).map(move |at| from.wrapping_add(at).cast())
+fn fetch<const HINT: i32>(from: *const u8, bytes: usize) {
+    for at in (0..bytes).step_by(LINE) {
+        // SAFETY: a hint, which reads and changes nothing.
+        unsafe { _mm_prefetch::<HINT>(from.wrapping_add(at).cast()) }
+    }
 }

@@ -1,6 +1,6 @@
 //! Operations that only move elements: where each is found.
 
-use crate::backend::native::fuse::unit_axes;
+use crate::backend::native::fuse::{self, unit_axes};
 use crate::backend::native::nest::Affine;
 use crate::ir::{Func, Op, Value};
 
@@ -22,28 +22,9 @@ pub fn moved(f: &Func, v: Value, k: usize, at: &[Affine], loops: usize) -> Moved
     let node = f.node(v);
     let from = &f.ty(node.args[k]).shape;
     Moved::To(match &node.op {
-        Op::Transpose(perm) => {
-            let mut out = at.to_vec();
-            perm.iter().enumerate().for_each(|(i, &p)| out[p] = at[i].clone());
-            out
-        }
-        Op::Broadcast { axes, .. } => axes.iter().map(|&a| at[a].clone()).collect(),
-        Op::Reshape(to) => {
-            let Some(axes) = unit_axes(from, to) else { return Moved::Unread };
-            let mut out = vec![Affine::constant(0, loops); from.len()];
-            axes.iter().zip(at).for_each(|(a, i)| {
-                if let Some(a) = a {
-                    out[*a] = i.clone();
-                }
-            });
-            out
-        }
-        Op::Slice { start, stride, .. } => {
-            (0..at.len()).map(|i| at[i].scaled(stride[i] as isize, start[i] as isize)).collect()
-        }
-        Op::Reverse(axes) => {
-            let flip = |i: usize| at[i].scaled(-1, from[i] as isize - 1);
-            (0..at.len()).map(|i| if axes.contains(&i) { flip(i) } else { at[i].clone() }).collect()
+        Op::Reshape(to) if unit_axes(from, to).is_none() => return Moved::Unread,
+        Op::Transpose(_) | Op::Broadcast { .. } | Op::Slice { .. } | Op::Reverse(_) | Op::Reshape(_) => {
+            fuse::moved(&node.op, from, at, loops)
         }
         Op::Pad { low, .. } => (0..at.len()).map(|i| at[i].scaled(1, -(low[i] as isize))).collect(),
         Op::Concat(axis) => {
